@@ -1,0 +1,1 @@
+//! L5: subcommands of the one binary.

@@ -1,0 +1,1 @@
+//! L0: bytes to message and back, from spec files.

@@ -1,0 +1,1 @@
+//! L2: one durable ordered log of records.

@@ -1,0 +1,2 @@
+//! cardswitch: the one binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! L4: looks at the switch; never decides.

@@ -1,0 +1,1 @@
+//! L3: the shell that joins sockets, engine and journal.

@@ -1,0 +1,1 @@
+//! L2: frames on a byte stream.
