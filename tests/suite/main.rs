@@ -1,0 +1,3 @@
+//! One fast test binary: what the product promises, as data where it can be.
+
+mod codec_properties;
