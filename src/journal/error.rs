@@ -114,6 +114,14 @@ impl JournalError {
             JournalError::Locked { .. } => 75,
         }
     }
+
+    /// True when the store may have been written before the error.
+    pub(super) fn is_after_write(&self) -> bool {
+        matches!(
+            self,
+            JournalError::DiskFull { .. } | JournalError::Fault { .. }
+        )
+    }
 }
 
 /// A failed operation on the files of a store, before it is known whether the journal was opening
@@ -168,6 +176,12 @@ impl StoreError {
                 StoreError::corrupt(action, path, error.to_string())
             }
         }
+    }
+
+    /// True when sled says that its file is locked.
+    pub(super) fn is_lock_held(&self) -> bool {
+        // sled wraps the refusal in an error of no particular kind, so only its text tells.
+        matches!(&self.cause, Cause::Io(error) if error.to_string().contains("acquire lock"))
     }
 
     /// The error of a journal that was running.

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::sled::{Db, IVec};
 
@@ -20,6 +21,10 @@ const SEGMENT_BYTES: usize = 8 << 20;
 
 const READY: &str = "READY";
 const SLED_FILE: &str = "db";
+
+/// Attempts to open a store that a thread of this process still holds: two seconds in all.
+const OPEN_ATTEMPTS_MAX: u32 = 1_000;
+const OPEN_RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// Key of the record every generation starts with: its number.
 const IDENTITY_KEY: [u8; 1] = [0];
@@ -83,7 +88,10 @@ impl Generation {
             db.insert(IDENTITY_KEY, identity.concat())
         })?;
         contained("create", &path, || db.flush())?;
-        contained("close", &path, move || Ok(drop(db)))?;
+        contained("close", &path, move || {
+            drop(db);
+            Ok(())
+        })?;
         durable::write_file(&unfinished, READY, b"this generation was created whole\n")
             .and_then(|()| durable::sync_tree(&unfinished))
             .and_then(|()| fs::rename(&unfinished, &path))
@@ -164,6 +172,11 @@ impl Generation {
             .map_err(|error| StoreError::io("seal", &self.path, error))
     }
 
+    /// Leaves sled as it is: closing would flush again, and after a fault nothing is written.
+    pub(super) fn abandon(&mut self) {
+        std::mem::forget(self.db.take());
+    }
+
     /// Every frame in order of sequence: the sequence it is stored under, and its bytes.
     pub(super) fn frames(&self) -> Result<Frames<'_>, StoreError> {
         let entries = contained("read", &self.path, || Ok(self.db()?.range([FRAME_KEY]..)))?;
@@ -232,15 +245,24 @@ impl Iterator for Frames<'_> {
 }
 
 fn open_sled(directory: &Path, cache_bytes: u64) -> Result<Db, StoreError> {
-    contained("open", directory, || {
-        ::sled::Config::new()
-            .path(directory)
-            .segment_size(SEGMENT_BYTES)
-            .cache_capacity(cache_bytes)
-            // No background thread: it would collect garbage and move frames behind our sync.
-            .flush_every_ms(None)
-            .open()
-    })
+    let config = ::sled::Config::new()
+        .path(directory)
+        .segment_size(SEGMENT_BYTES)
+        .cache_capacity(cache_bytes)
+        // No background thread: it would collect garbage and move frames behind our sync.
+        .flush_every_ms(None);
+    let mut attempts_left = OPEN_ATTEMPTS_MAX;
+    loop {
+        attempts_left = attempts_left.saturating_sub(1);
+        match contained("open", directory, || config.open()) {
+            Err(error) if attempts_left > 0 && error.is_lock_held() => {
+                // A thread of sled may close the file a moment after its store was dropped in
+                // this process; no other process can be here, for we hold the store's own lock.
+                std::thread::sleep(OPEN_RETRY_DELAY);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Runs a call into sled; its errors and panics become one kind of error.

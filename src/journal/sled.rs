@@ -225,6 +225,9 @@ impl Journal for SledJournal {
         let outcome = self.append_running(batch);
         if let Err(error) = &outcome {
             self.fault = Some(error.clone());
+            if error.is_after_write() {
+                self.active.abandon();
+            }
         }
         outcome
     }
