@@ -4,9 +4,11 @@ use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 
-use cardswitch::ops::log::{
-    CorridorLatency, DecisionLine, DecisionWord, MaskedPan, PurseLine, emit,
-};
+use cardswitch::domain::account::{AccountId, Purse};
+use cardswitch::domain::money::{Amount, Currency};
+use cardswitch::domain::pan::{CardToken, Pan};
+use cardswitch::domain::time::UnixMs;
+use cardswitch::ops::log::{CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit};
 use cardswitch::ops::log_layer::JsonLines;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tracing::level_filters::LevelFilter;
@@ -16,30 +18,29 @@ use tracing_subscriber::layer::SubscriberExt;
 const BALANCES: [PurseLine<'static>; 2] = [
     PurseLine {
         purse: "withdrawable",
-        currency: "JPY",
-        balance_minor: 48_800,
-        held_minor: 1_200,
+        money: Purse {
+            currency: Currency::JPY,
+            balance: 48_800,
+            held: 1_200,
+        },
     },
     PurseLine {
         purse: "non-withdrawable",
-        currency: "JPY",
-        balance_minor: 3_000,
-        held_minor: 0,
+        money: Purse::empty(Currency::JPY),
     },
 ];
 
 fn purchase() -> DecisionLine<'static> {
     DecisionLine {
-        at_ms: 1_795_288_113_042,
+        at: UnixMs(1_795_288_113_042),
         link: "iso87-ascii-8583",
         mti: "0100",
         stan: Some("000042"),
         rrn: Some("633119000042"),
-        card: MaskedPan::new("476173******0119").ok(),
-        card_token: Some(&[0xa5; 16]),
-        account: Some(1_000_007),
-        amount_minor: Some(1_200),
-        currency: Some("JPY"),
+        card: Pan::parse("4761739001010119").map(|pan| pan.masked()),
+        card_token: Some(CardToken([0xa5; 16])),
+        account: Some(AccountId(1_000_007)),
+        amount: Some(Amount::new(1_200, Currency::JPY)),
         mcc: Some("5411"),
         merchant: Some("000000012345678"),
         terminal: Some("T0000001"),
@@ -77,7 +78,7 @@ fn emit_costs(criterion: &mut Criterion) {
         bench.iter(|| emit(black_box(&line)))
     });
 
-    let layer = JsonLines::new(Vec::new(), LevelFilter::INFO, || 0, Arc::default());
+    let layer = JsonLines::new(Vec::new(), LevelFilter::INFO, || UnixMs(0), Arc::default());
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         group.bench_function("json_lines_format_only", |bench| {
             bench.iter(|| emit(black_box(&line)));
@@ -85,7 +86,12 @@ fn emit_costs(criterion: &mut Criterion) {
     });
 
     let (writer, guard) = queue();
-    let layer = JsonLines::new(vec![writer], LevelFilter::INFO, || 0, Arc::default());
+    let layer = JsonLines::new(
+        vec![writer],
+        LevelFilter::INFO,
+        || UnixMs(0),
+        Arc::default(),
+    );
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         group.bench_function("json_lines", |bench| bench.iter(|| emit(black_box(&line))));
     });

@@ -1,9 +1,10 @@
 //! The decision log: one JSON line per decision, written without ever making a decision wait.
 //!
 //! Owns the fields of a line, the only way to emit one, and the subscriber that writes them. Does
-//! not own how lines are rendered for people (`cli/tail.rs`). Invariant: no field can hold a clear
-//! card number: [`MaskedPan`] refuses one, and what slips through elsewhere is masked and counted.
+//! not own how lines are rendered for people (`cli/tail.rs`). Invariant: the card is a [`MaskedPan`],
+//! so a clear number does not compile; one that hides in another field is masked and counted.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,13 +16,17 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::log_file::{ACTIVE_NAME, CountingStdout, RollingFile};
 use super::log_layer::{self, JsonLines, LogCounters};
+use crate::domain::account::{AccountId, Purse};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::pan::{CardToken, MaskedPan};
+use crate::domain::time::UnixMs;
 use crate::switch::config::{LogConfig, LogLevel, LogStdout};
 
 /// Everything the log says about one decision. `None` where the message did not carry it.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionLine<'a> {
-    /// When the request arrived, milliseconds since 1970 (UTC).
-    pub at_ms: i64,
+    /// When the request arrived.
+    pub at: UnixMs,
     /// Name of the listener or peer link.
     pub link: &'a str,
     /// Message type as on the wire, `0100`.
@@ -31,15 +36,13 @@ pub struct DecisionLine<'a> {
     /// Retrieval reference number, DE 37.
     pub rrn: Option<&'a str>,
     /// Card number, masked.
-    pub card: Option<MaskedPan<'a>>,
+    pub card: Option<MaskedPan>,
     /// Keyed token of the card: the same card has the same token, nobody can turn it back.
-    pub card_token: Option<&'a [u8]>,
+    pub card_token: Option<CardToken>,
     /// Account the card belongs to.
-    pub account: Option<u64>,
-    /// Amount in minor units of `currency`.
-    pub amount_minor: Option<i64>,
-    /// Alphabetic currency code, `JPY`.
-    pub currency: Option<&'a str>,
+    pub account: Option<AccountId>,
+    /// Amount asked for.
+    pub amount: Option<Amount>,
     /// Merchant category code, DE 18.
     pub mcc: Option<&'a str>,
     /// Card acceptor, DE 42 or DE 43.
@@ -60,7 +63,7 @@ pub struct DecisionLine<'a> {
     pub approval: Option<&'a str>,
     /// Whether the answer was the stored one of an earlier request.
     pub repeat: bool,
-    /// Purses after the decision.
+    /// Purses of the account after the decision.
     pub balances: &'a [PurseLine<'a>],
     /// Sequence of the journal record, if one was written.
     pub sequence: Option<u64>,
@@ -93,17 +96,13 @@ impl DecisionWord {
     }
 }
 
-/// One purse after a decision; amounts in minor units of `currency`.
+/// One purse after a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct PurseLine<'a> {
     /// Name of the purse.
     pub purse: &'a str,
-    /// Alphabetic currency code.
-    pub currency: &'a str,
-    /// Money in the purse.
-    pub balance_minor: i64,
-    /// Part of it held by open authorizations.
-    pub held_minor: i64,
+    /// Its currency and money, of which part may be held.
+    pub money: Purse,
 }
 
 /// Nanoseconds spent in each step of the corridor; decode and render take less than a microsecond.
@@ -127,63 +126,24 @@ pub struct CorridorLatency {
     pub total_ns: u64,
 }
 
-/// A card number that is masked already: at most six digits, stars, at most four digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaskedPan<'a>(&'a str);
-
-impl<'a> MaskedPan<'a> {
-    /// Takes text such as `476173******0119`.
-    ///
-    /// # Errors
-    /// The text shows more than six leading or four trailing digits, or is no masked number.
-    pub fn new(text: &'a str) -> Result<MaskedPan<'a>, NotMasked> {
-        let leading = text.bytes().take_while(u8::is_ascii_digit).count();
-        let trailing = text.bytes().rev().take_while(u8::is_ascii_digit).count();
-        let stars = text.bytes().filter(|byte| *byte == b'*').count();
-        let whole = leading
-            .checked_add(stars)
-            .and_then(|sum| sum.checked_add(trailing));
-        let masked = leading <= 6 && trailing <= 4 && stars > 0 && whole == Some(text.len());
-        if masked {
-            Ok(MaskedPan(text))
-        } else {
-            Err(NotMasked {
-                characters: text.len(),
-            })
-        }
-    }
-
-    /// The masked text.
-    pub fn as_str(self) -> &'a str {
-        self.0
-    }
-}
-
-/// Text offered as a masked card number that is none; the text itself is not repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("log a card: expected at most 6 digits, stars, at most 4 digits, got {characters} others")]
-pub struct NotMasked {
-    /// Length of the refused text.
-    pub characters: usize,
-}
-
 /// Emits one decision as a tracing event with target `decision`.
 pub fn emit(line: &DecisionLine<'_>) {
-    let token = line.card_token.map(hexadecimal);
+    let token = line.card_token.map(|token| hexadecimal(&token.0));
     let balances = balances_json(line.balances);
+    let currency = line.amount.map(|amount| currency_name(amount.currency));
     // Target and field names are known to log_layer.rs.
     tracing::info!(
         target: "decision",
-        at_ms = line.at_ms,
+        at_ms = line.at.0,
         link = line.link,
         mti = line.mti,
         stan = line.stan,
         rrn = line.rrn,
-        card = line.card.map(MaskedPan::as_str),
+        card = line.card.as_ref().map(MaskedPan::as_str),
         card_token = token.as_deref(),
-        account = line.account,
-        amount_minor = line.amount_minor,
-        currency = line.currency,
+        account = line.account.map(|account| account.0),
+        amount_minor = line.amount.map(|amount| amount.minor),
+        currency = currency.as_deref(),
         mcc = line.mcc,
         merchant = line.merchant,
         terminal = line.terminal,
@@ -217,6 +177,14 @@ fn hexadecimal(bytes: &[u8]) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
+/// Letters of the currency; a currency without letters here by its number.
+fn currency_name(currency: Currency) -> Cow<'static, str> {
+    match currency.alpha() {
+        Some(letters) => Cow::Borrowed(letters),
+        None => Cow::Owned(currency.to_string()),
+    }
+}
+
 fn balances_json(purses: &[PurseLine<'_>]) -> String {
     let mut json = Vec::with_capacity(256);
     json.push(b'[');
@@ -228,11 +196,11 @@ fn balances_json(purses: &[PurseLine<'_>]) -> String {
         });
         log_layer::escape(&mut json, purse.purse);
         json.extend_from_slice(b",\"currency\":");
-        log_layer::escape(&mut json, purse.currency);
+        log_layer::escape(&mut json, &currency_name(purse.money.currency));
         json.extend_from_slice(b",\"balance_minor\":");
-        log_layer::push_signed(&mut json, purse.balance_minor);
+        log_layer::push_signed(&mut json, purse.money.balance);
         json.extend_from_slice(b",\"held_minor\":");
-        log_layer::push_signed(&mut json, purse.held_minor);
+        log_layer::push_signed(&mut json, purse.money.held);
         json.push(b'}');
     }
     json.push(b']');
@@ -289,14 +257,14 @@ pub fn active_file(directory: &Path) -> PathBuf {
     directory.join(ACTIVE_NAME)
 }
 
-/// Installs the log for the whole process; `now_ms` stamps the lines that are not decisions.
+/// Installs the log for the whole process; `now` stamps the lines that are not decisions.
 ///
 /// # Errors
 /// The file cannot be created, or a subscriber is installed already.
 pub fn init(
     config: &LogConfig,
     directory: Option<&Path>,
-    now_ms: fn() -> i64,
+    now: fn() -> UnixMs,
 ) -> Result<LogGuard, LogError> {
     let lost = Arc::new(AtomicU64::new(0));
     let mut queues = Vec::new();
@@ -317,7 +285,7 @@ pub fn init(
             queue("log-stdout", CountingStdout::new(Arc::clone(&lost))),
         );
     }
-    let layer = JsonLines::new(queues, filter(config.level), now_ms, lost);
+    let layer = JsonLines::new(queues, filter(config.level), now, lost);
     let counters = layer.counters();
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
         .map_err(|_| LogError::Installed)?;

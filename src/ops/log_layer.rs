@@ -18,6 +18,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::masking;
+use crate::domain::time::UnixMs;
 
 /// Target of the one event per decision.
 pub(super) const DECISION_TARGET: &str = "decision";
@@ -65,7 +66,7 @@ impl LogCounters {
 pub struct JsonLines {
     queues: Vec<NonBlocking>,
     level: LevelFilter,
-    now_ms: fn() -> i64,
+    now: fn() -> UnixMs,
     counters: LogCounters,
     reported: AtomicU64,
 }
@@ -75,7 +76,7 @@ impl JsonLines {
     pub fn new(
         queues: Vec<NonBlocking>,
         level: LevelFilter,
-        now_ms: fn() -> i64,
+        now: fn() -> UnixMs,
         lost: Arc<AtomicU64>,
     ) -> JsonLines {
         let counters = LogCounters {
@@ -86,7 +87,7 @@ impl JsonLines {
         JsonLines {
             queues,
             level,
-            now_ms,
+            now,
             counters,
             reported: AtomicU64::new(0),
         }
@@ -116,7 +117,7 @@ impl JsonLines {
             return;
         }
         let mut line = Vec::with_capacity(LINE_BYTES);
-        open_time(&mut line, (self.now_ms)());
+        open_time(&mut line, (self.now)());
         // Writing to a vector cannot fail.
         let _infallible = writeln!(
             line,
@@ -152,7 +153,7 @@ impl<S: Subscriber> Layer<S> for JsonLines {
         line.clear();
         line.reserve(LINE_BYTES);
         if !decision {
-            open_time(&mut line, (self.now_ms)());
+            open_time(&mut line, (self.now)());
             line.extend_from_slice(b",\"level\":\"");
             line.extend_from_slice(metadata.level().as_str().as_bytes());
             line.extend_from_slice(b"\"");
@@ -235,7 +236,7 @@ impl Visit for LineWriter {
 
     fn record_i64(&mut self, field: &Field, value: i64) {
         if self.made_here(field, TIME_FIELD) {
-            open_time(&mut self.line, value);
+            open_time(&mut self.line, UnixMs(value));
         } else if let Ok(value) = u64::try_from(value) {
             self.record_u64(field, value);
         } else {
@@ -259,7 +260,7 @@ impl Visit for LineWriter {
 }
 
 /// Opens a line with its time, RFC 3339 in UTC with milliseconds.
-fn open_time(line: &mut Vec<u8>, at_ms: i64) {
+fn open_time(line: &mut Vec<u8>, UnixMs(at_ms): UnixMs) {
     let second = at_ms.div_euclid(1_000);
     let milliseconds = at_ms.rem_euclid(1_000);
     let (cached, mut text) = SECOND.get();

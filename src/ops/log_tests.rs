@@ -2,6 +2,10 @@
 
 use super::log::*;
 use super::log_layer::JsonLines;
+use crate::domain::account::{AccountId, Purse};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::pan::{CardToken, Pan};
+use crate::domain::time::UnixMs;
 use crate::switch::config::LogLevel;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -26,7 +30,12 @@ impl Write for Collected {
 fn logged(level: LogLevel, log: impl FnOnce()) -> (Vec<serde_json::Value>, u64) {
     let collected = Collected(Arc::default());
     let (writer, guard) = queue("log-test", collected.clone());
-    let layer = JsonLines::new(vec![writer], filter(level), || 1_500, Arc::default());
+    let layer = JsonLines::new(
+        vec![writer],
+        filter(level),
+        || UnixMs(1_500),
+        Arc::default(),
+    );
     let counters = layer.counters();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
     drop(guard);
@@ -41,16 +50,15 @@ fn logged(level: LogLevel, log: impl FnOnce()) -> (Vec<serde_json::Value>, u64) 
 
 fn purchase() -> DecisionLine<'static> {
     DecisionLine {
-        at_ms: 1_795_288_113_042,
+        at: UnixMs(1_795_288_113_042),
         link: "iso87-ascii-8583",
         mti: "0100",
         stan: Some("000042"),
         rrn: Some("633119000042"),
-        card: MaskedPan::new("476173******0119").ok(),
-        card_token: Some(&[0x0a, 0xff]),
-        account: Some(7),
-        amount_minor: Some(1_200),
-        currency: Some("JPY"),
+        card: Pan::parse("4761739001010119").map(|pan| pan.masked()),
+        card_token: Some(CardToken([0x0a; 16])),
+        account: Some(AccountId(7)),
+        amount: Some(Amount::new(1_200, Currency::JPY)),
         mcc: Some("5411"),
         merchant: Some("LAWSON \"A\"\n\u{1}加盟店"),
         terminal: Some("T0000001"),
@@ -64,15 +72,19 @@ fn purchase() -> DecisionLine<'static> {
         balances: &[
             PurseLine {
                 purse: "withdrawable",
-                currency: "JPY",
-                balance_minor: -5,
-                held_minor: 0,
+                money: Purse {
+                    currency: Currency::JPY,
+                    balance: -5,
+                    held: 0,
+                },
             },
             PurseLine {
                 purse: "gift \"x\"",
-                currency: "JPY",
-                balance_minor: i64::MIN,
-                held_minor: i64::MAX,
+                money: Purse {
+                    currency: Currency::JPY,
+                    balance: i64::MIN,
+                    held: i64::MAX,
+                },
             },
         ],
         sequence: Some(99),
@@ -95,7 +107,7 @@ fn decision_is_one_flat_json_line_without_what_the_message_lacked() {
     let expected = serde_json::json!({
         "time": "2026-11-21T19:08:33.042Z", "link": "iso87-ascii-8583", "mti": "0100",
         "stan": "000042", "rrn": "633119000042", "card": "476173******0119",
-        "card_token": "0aff", "account": 7, "amount_minor": 1200, "currency": "JPY",
+        "card_token": "0a".repeat(16), "account": 7, "amount_minor": 1200, "currency": "JPY",
         "mcc": "5411", "merchant": "LAWSON \"A\"\n\u{1}加盟店", "terminal": "T0000001",
         "purpose": "purchase", "decision": "declined", "reason": "insufficient_funds",
         "code": "51", "repeat": false,
@@ -189,7 +201,12 @@ fn full_queue_drops_and_counts_and_says_so_later() {
         .buffered_lines_limit(2)
         .lossy(true)
         .finish(gate);
-    let layer = JsonLines::new(vec![writer], LevelFilter::INFO, || 0, Arc::default());
+    let layer = JsonLines::new(
+        vec![writer],
+        LevelFilter::INFO,
+        || UnixMs(0),
+        Arc::default(),
+    );
     let counters = layer.counters();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         tracing::info!("first, being written");
@@ -213,23 +230,4 @@ fn full_queue_drops_and_counts_and_says_so_later() {
         text.ends_with("\"message\":\"dropped lines\",\"dropped_lines\":1}\n"),
         "{text}"
     );
-}
-
-#[test]
-fn clear_card_number_is_no_masked_pan() {
-    for (text, accepted) in [
-        ("476173******0119", true),
-        ("476173*********0119", true),
-        ("************0119", true),
-        ("4761739001010119", false),
-        ("4761739*****0119", false),
-        ("476173*****10119", false),
-        ("476173*9*****0119", false),
-        ("476173xxxxxx0119", false),
-        ("", false),
-    ] {
-        assert_eq!(MaskedPan::new(text).is_ok(), accepted, "{text}");
-    }
-    let refusal = MaskedPan::new("4761739001010119").unwrap_err().to_string();
-    assert!(!refusal.contains("4761"));
 }
