@@ -1,1 +1,5 @@
 //! L5: subcommands of the one binary.
+
+pub mod tail;
+mod tail_follow;
+mod tail_render;
