@@ -14,7 +14,7 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::log_file::{ACTIVE_NAME, CountingStdout, RollingFile};
-use super::log_layer::{self, JsonLines, LogCounters};
+use super::log_layer::{JsonLines, LogCounters};
 use crate::domain::time::UnixMs;
 use crate::switch::config::{LogConfig, LogLevel, LogStdout};
 

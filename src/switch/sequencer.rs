@@ -45,6 +45,8 @@ pub enum Job {
     Query(Box<dyn FnOnce(&State) + Send>),
     /// The passing of time.
     Housekeep(Housekeep),
+    /// The end: what was handed over before is done, nothing after.
+    Stop,
 }
 
 /// One request about a card.
@@ -108,6 +110,7 @@ pub struct Sequencer<J> {
     telemetry: Arc<Telemetry>,
     batch: Batch,
     waiting: Vec<Waiting>,
+    stopping: bool,
 }
 
 /// What is released when the batch is durable.
@@ -135,18 +138,22 @@ impl<J: Journal> Sequencer<J> {
             telemetry,
             batch: Batch::new(),
             waiting: Vec::new(),
+            stopping: false,
         }
     }
 
-    /// Works until every sender of jobs is gone, then hands the journal back to be closed.
+    /// Works until it is told to stop, then hands the journal back to be closed.
     ///
     /// # Errors
     /// [`SequencerFault`]: the process must stop.
     pub fn run(mut self, jobs: &mut mpsc::Receiver<Job>) -> Result<J, SequencerFault> {
-        while let Some(first) = jobs.blocking_recv() {
+        while !self.stopping
+            && let Some(first) = jobs.blocking_recv()
+        {
             self.batch.clear(self.state.sequence() + 1);
             self.take(first)?;
             while self.has_room()
+                && !self.stopping
                 && let Ok(next) = jobs.try_recv()
             {
                 self.take(next)?;
@@ -170,6 +177,10 @@ impl<J: Journal> Sequencer<J> {
                 Ok(())
             }
             Job::Housekeep(terms) => self.housekeep(terms),
+            Job::Stop => {
+                self.stopping = true;
+                Ok(())
+            }
         }
     }
 

@@ -148,8 +148,8 @@ impl Server {
             let open = self.tasks.len();
             tracing::warn!(open, "connections did not take their answers in time");
         }
-        // The last handle: the writer finishes what is queued and ends.
-        drop(self.jobs);
+        // When the writer is gone already, its result says why.
+        let _ = self.jobs.submit(Job::Stop).await;
         finished(self.writer.await)
     }
 }
