@@ -1,4 +1,5 @@
 //! The journal's contract tests as a binary of their own, until the suite has its main file.
 
+#[cfg(test)]
 #[path = "suite/journal_contract.rs"]
 mod journal_contract;
