@@ -181,15 +181,20 @@ fn a_changed_byte_or_a_shorter_file_never_loses_a_record_silently() {
 }
 
 fn check_damages(original: &Original, number: usize) {
-    let db = generation(original.dir.path(), number).join("db");
-    let length = usize::try_from(fs::metadata(db).unwrap().len()).unwrap();
-    const STEPS: usize = 10;
+    let bytes = fs::read(generation(original.dir.path(), number).join("db")).unwrap();
+    // Behind the last frame sled only keeps filler, where damage does no harm.
+    let used = bytes
+        .windows(4)
+        .rposition(|window| window == b"CSJF")
+        .unwrap()
+        + 1_000;
+    const STEPS: usize = 8;
     for step in 0..STEPS {
-        let offset = length / STEPS * step + 13 * step;
+        let offset = used / STEPS * step + 13 * step;
         check_damage(original, number, |bytes| bytes[offset] ^= 0x10);
         check_damage(original, number, |bytes| bytes.truncate(offset));
     }
-    check_damage(original, number, |bytes| bytes.truncate(length - 1));
+    check_damage(original, number, |bytes| bytes.truncate(used));
     check_damage(original, number, |bytes| bytes[..4096].fill(0));
 }
 
