@@ -1,1 +1,3 @@
 //! L5: subcommands of the one binary.
+
+pub mod acquirer;
