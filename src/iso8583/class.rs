@@ -169,3 +169,76 @@ const fn nibble_lanes(bad: u64) -> u64 {
 
 const TOP: u64 = splat(0x80);
 const NIBBLES: u64 = splat(0x11);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_naive(class: TextClass, byte: u8) -> bool {
+        let special = byte.is_ascii_punctuation() || byte == b' ';
+        match class {
+            TextClass::N => byte.is_ascii_digit(),
+            TextClass::Z => byte.is_ascii_digit() || byte == b'=' || byte == b'D',
+            TextClass::A => byte.is_ascii_alphabetic() || byte == b' ',
+            TextClass::An => byte.is_ascii_alphanumeric() || byte == b' ',
+            TextClass::As => byte.is_ascii_alphabetic() || special,
+            TextClass::Ns => byte.is_ascii_digit() || special,
+            TextClass::Ans => byte.is_ascii_alphanumeric() || special,
+        }
+    }
+
+    fn packed_naive(class: PackedClass, byte: u8) -> bool {
+        [byte >> 4, byte & 15]
+            .iter()
+            .all(|nibble| *nibble < 10 || class == PackedClass::Z && *nibble == 13)
+    }
+
+    /// Every byte at every place of values of up to nineteen bytes, the rest being good.
+    fn agree(good: u8, naive: impl Fn(u8) -> bool, holds: impl Fn(&[u8]) -> bool) {
+        for length in 1..20 {
+            for place in 0..length {
+                for byte in 0..=255 {
+                    let mut value = vec![good; length];
+                    value[place] = byte;
+                    assert_eq!(
+                        holds(&value),
+                        naive(byte),
+                        "{byte:02X} at {place} of {length}"
+                    );
+                }
+            }
+        }
+        assert!(holds(&[]));
+    }
+
+    #[test]
+    fn text_classes_agree_with_their_definition_byte_by_byte() {
+        use TextClass::{A, An, Ans, As, N, Ns, Z};
+        for (class, good) in [
+            (N, b'0'),
+            (Z, b'0'),
+            (A, b'a'),
+            (An, b'0'),
+            (As, b'a'),
+            (Ns, b'0'),
+            (Ans, b'0'),
+        ] {
+            agree(
+                good,
+                |byte| text_naive(class, byte),
+                |value| class.holds(value),
+            );
+        }
+    }
+
+    #[test]
+    fn packed_classes_agree_with_their_definition_nibble_by_nibble() {
+        for class in [PackedClass::N, PackedClass::Z] {
+            agree(
+                0x09,
+                |byte| packed_naive(class, byte),
+                |value| class.holds(value),
+            );
+        }
+    }
+}

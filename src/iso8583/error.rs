@@ -133,6 +133,14 @@ pub enum ByteKind {
     HexNibble,
 }
 
+impl ContentClass {
+    /// The class as the standard writes it, such as `ans`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
 impl DecodeError {
     /// The number of the data element at fault, when it is one.
     #[must_use]

@@ -25,17 +25,20 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
     let table = document.get_ref();
     reader.only_keys(table, "the file", &["name", "defaults", "elements"]);
     let name = reader.string(table, 0..0, "name");
-    let defaults = reader
-        .table(table, "defaults")
-        .and_then(|(span, table)| reader.defaults(table, span));
+    let defaults = match reader.table(table, "defaults") {
+        Some((span, table)) => reader.defaults(table, span),
+        None => Defaults {
+            header: None,
+            encodings: None,
+        },
+    };
     let elements = match reader.table(table, "elements") {
-        Some((_, rows)) => reader.elements(rows, defaults.as_ref()),
+        Some((_, rows)) => reader.elements(rows, defaults.encodings.as_ref()),
         None => Vec::new(),
     };
     reader.errors.sort_by_key(|error| error.line);
-    match (name, defaults) {
-        (Some(name), Some(defaults)) if reader.errors.is_empty() => {
-            let header = (defaults.version, defaults.mti, defaults.bitmap);
+    match (name, defaults.header) {
+        (Some(name), Some(header)) if reader.errors.is_empty() => {
             Ok(MessageSpec::compile(name.to_owned(), header, elements))
         }
         _ => Err(reader.errors),
@@ -48,14 +51,12 @@ struct Reader<'t> {
 }
 
 struct Defaults {
-    version: u8,
-    mti: MtiForm,
-    bitmap: BitmapForm,
-    encodings: Encodings,
+    header: Option<(u8, MtiForm, BitmapForm)>,
+    encodings: Option<Encodings>,
 }
 
 impl Reader<'_> {
-    fn defaults(&mut self, table: &DeTable<'_>, span: Range<usize>) -> Option<Defaults> {
+    fn defaults(&mut self, table: &DeTable<'_>, span: Range<usize>) -> Defaults {
         let required = ["version", "mti", "bitmap", "digits", "length", "binary"];
         self.only_keys(
             table,
@@ -74,18 +75,20 @@ impl Reader<'_> {
         let odd_fill = self.choice(table, "odd_fill", &SIDES);
         let length = self.choice(table, "length", &TEXT_OR_PACKED);
         let binary = self.choice(table, "binary", &BINARY_FORMS);
-        let encodings = Encodings {
-            digits: digits?,
-            odd_fill,
-            length: length?,
-            binary: binary?,
+        let encodings = match (digits, length, binary) {
+            (Some(digits), Some(length), Some(binary)) => Some(Encodings {
+                digits,
+                odd_fill,
+                length,
+                binary,
+            }),
+            _ => None,
         };
-        Some(Defaults {
-            version: version?,
-            mti: mti?,
-            bitmap: bitmap?,
-            encodings,
-        })
+        let header = match (version, mti, bitmap) {
+            (Some(version), Some(mti), Some(bitmap)) => Some((version, mti, bitmap)),
+            _ => None,
+        };
+        Defaults { header, encodings }
     }
 
     fn version(&mut self, table: &DeTable<'_>) -> Option<u8> {
@@ -103,8 +106,8 @@ impl Reader<'_> {
         number
     }
 
-    /// Reads the rows; without defaults they are still checked as far as they go.
-    fn elements(&mut self, rows: &DeTable<'_>, defaults: Option<&Defaults>) -> Vec<ElementSpec> {
+    /// Reads the rows; without encodings they are still checked as far as they go.
+    fn elements(&mut self, rows: &DeTable<'_>, defaults: Option<&Encodings>) -> Vec<ElementSpec> {
         let mut elements: Vec<ElementSpec> = Vec::new();
         for (key, value) in rows {
             let number = match key.get_ref().parse::<u8>() {
@@ -135,7 +138,7 @@ impl Reader<'_> {
         number: u8,
         row: &DeTable<'_>,
         span: Range<usize>,
-        defaults: Option<&Defaults>,
+        defaults: Option<&Encodings>,
     ) -> Option<ElementSpec> {
         self.only_keys(
             row,
@@ -161,7 +164,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let default = defaults?.encodings;
+        let default = defaults?;
         let encodings = Encodings {
             digits: own_digits.unwrap_or(default.digits),
             odd_fill: own_fill.or(default.odd_fill),

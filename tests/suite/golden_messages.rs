@@ -179,7 +179,7 @@ fn same_wire_form(spec: &MessageSpec, number: u8, field: &Value) -> bool {
         0 => !element.is_variable() && field["max_len"] == element.length_max(),
         dots => field["len_type"] == dots && field["len_enc"] == "ascii",
     };
-    prefix && field["data_enc"] == "ascii" && element.class().to_string() != "content class b"
+    prefix && field["data_enc"] == "ascii" && element.class().name() != "b"
 }
 
 fn fields(expected: &Value) -> impl Iterator<Item = (u8, &Value)> {
