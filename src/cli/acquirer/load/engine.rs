@@ -140,7 +140,6 @@ struct Engine<'a> {
     next_rrn: u64,
     transmission: u64,
     in_flight: usize,
-    replies_ever: u64,
     cpu: [Option<Duration>; 2],
     counts: LoadReport,
 }
@@ -198,7 +197,6 @@ impl<'a> Engine<'a> {
             next_rrn: second % 10_000 * 100_000_000,
             transmission: 0,
             in_flight: 0,
-            replies_ever: 0,
             cpu: [None; 2],
             counts: empty_report(plan)?,
         })
@@ -215,8 +213,8 @@ impl<'a> Engine<'a> {
         loop {
             if now >= next_tick {
                 self.tick(now);
-                let replies = self.replies_ever - replies_at_tick;
-                replies_at_tick = self.replies_ever;
+                let replies = self.counts.replies_ever - replies_at_tick;
+                replies_at_tick = self.counts.replies_ever;
                 let elapsed = Duration::from_nanos(now);
                 let per_second = replies * (1_000_000_000 / TICK_NS);
                 progress(&Progress {
@@ -398,7 +396,7 @@ impl<'a> Engine<'a> {
                     Some((slot, sent, code)) => {
                         self.count_reply(&mut connection.window, slot, &sent, code, now);
                     }
-                    None => self.replies_ever += 1,
+                    None => self.counts.replies_ever += 1,
                 }
             }
             connection.received.consume(bounds.whole);
@@ -436,7 +434,7 @@ impl<'a> Engine<'a> {
     ) {
         window.release(slot);
         self.in_flight -= 1;
-        self.replies_ever += 1;
+        self.counts.replies_ever += 1;
         if let Some(slot) = window.slot(slot) {
             match sent.kind {
                 Kind::Purchase => {
@@ -637,6 +635,7 @@ fn empty_report(plan: &LoadPlan) -> Result<LoadReport, LoadError> {
         duration: plan.duration,
         sent: 0,
         replies: 0,
+        replies_ever: 0,
         latency_ns,
         codes: Vec::new(),
         timeouts: 0,

@@ -23,4 +23,4 @@ pub use cards::{LoadCard, cards_from_toml};
 pub use engine::{LoadError, LoadPlan, Pace, Progress, run};
 pub use mix::{Kind, Mix};
 pub use report::LoadReport;
-pub use template::{Stamp, Template, TemplateError, Templates};
+pub use template::{Template, TemplateError};

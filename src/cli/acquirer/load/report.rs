@@ -17,6 +17,8 @@ pub struct LoadReport {
     pub sent: u64,
     /// Replies received in it.
     pub replies: u64,
+    /// Replies received in the whole run, warm-up and end included.
+    pub replies_ever: u64,
     /// Latencies of the messages sent in it, in nanoseconds.
     pub latency_ns: Histogram<u64>,
     /// Replies by kind of message and response code (DE 39).

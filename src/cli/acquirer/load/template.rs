@@ -28,15 +28,15 @@ pub enum TemplateError {
 
 /// What makes one message different from the next of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stamp {
+pub(super) struct Stamp {
     /// DE 11.
-    pub stan: u32,
+    pub(super) stan: u32,
     /// DE 37; the amount follows from it.
-    pub rrn: u64,
+    pub(super) rrn: u64,
     /// DE 7 as a number, MMDDhhmmss; DE 12 and 13 follow from it.
-    pub transmission: u64,
+    pub(super) transmission: u64,
     /// Index of the card.
-    pub card: usize,
+    pub(super) card: usize,
 }
 
 /// Digits of a fixed size somewhere in a message.
@@ -135,7 +135,7 @@ pub struct Template {
 
 /// All templates of a load, and the cards in wire form.
 #[derive(Debug, Clone)]
-pub struct Templates {
+pub(super) struct Templates {
     by_kind: BTreeMap<(Kind, usize), Template>,
     /// Wire digits of the number, expiry, and how many digits the number has.
     cards: Vec<(Bytes, u64, usize)>,
@@ -146,7 +146,7 @@ impl Templates {
     ///
     /// # Errors
     /// The spec or the framing does not take them.
-    pub fn build(
+    pub(super) fn build(
         spec: &MessageSpec,
         framing: &Framing,
         cards: &[LoadCard],
@@ -174,14 +174,8 @@ impl Templates {
     }
 
     /// How many cards there are.
-    pub fn cards(&self) -> usize {
+    pub(super) fn cards(&self) -> usize {
         self.cards.len()
-    }
-
-    /// The template of a kind for the card at this index.
-    pub fn template(&self, kind: Kind, card: usize) -> Option<&Template> {
-        let (_, _, digits) = self.cards.get(card)?;
-        self.by_kind.get(&(kind, *digits))
     }
 
     /// Appends a framed message of this kind; nothing when there is no such card.
