@@ -1,1 +1,34 @@
-//! L0: the nouns of card money.
+//! The nouns of card money. Pure: no ISO 8583, no sockets, no clock, no floats.
+//!
+//! Reading order: amounts, time, who is who (card, merchant), what a message says (facts), what an
+//! issuer allows (programme), what was decided (decision).
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::float_arithmetic
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, reason = "a test that is wrong may panic")
+)]
+
+pub mod money;
+
+pub mod time;
+
+pub mod pan;
+
+pub mod card;
+
+pub mod account;
+
+pub mod merchant;
+
+pub mod facts;
+
+pub mod programme;
+
+pub mod programme_file;
+
+pub mod decision;

@@ -1,1 +1,8 @@
 //! L4: looks at the switch; never decides.
+
+pub mod log;
+mod log_file;
+pub mod log_layer;
+#[cfg(test)]
+mod log_tests;
+mod masking;

@@ -1,1 +1,4 @@
 //! L3: the shell that joins sockets, engine and journal.
+
+pub mod config;
+mod config_file;

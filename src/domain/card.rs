@@ -1,0 +1,106 @@
+//! A card: which account it opens, until when, and whether it may.
+
+use serde::{Deserialize, Serialize};
+
+use super::account::AccountId;
+use super::pan::{CardToken, MaskedPan};
+use super::time::BusinessDate;
+
+/// Number of a card inside the switch, dense from 1 in order of issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CardId(pub u32);
+
+/// Whether a card may be used (rule A5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CardStatus {
+    /// May be used.
+    Active,
+    /// Shipped, not yet enrolled or activated.
+    NotActivated,
+    /// Stopped for a while by its holder.
+    Frozen,
+    /// Reported lost; for ever.
+    Lost,
+    /// Reported stolen; for ever.
+    Stolen,
+    /// Closed with its account.
+    Closed,
+}
+
+/// The last month in which a card is valid (rule A2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ExpiryMonth {
+    /// Years and months since year 0: `year * 12 + month - 1`, comparable with
+    /// [`BusinessDate::month_index`].
+    month_index: i32,
+}
+
+impl ExpiryMonth {
+    /// The month `YYMM` of DE 14, in the years 2000 to 2099; nothing unless MM is 01 to 12.
+    pub fn from_yymm(yymm: u64) -> Option<ExpiryMonth> {
+        let year = i32::try_from(yymm.checked_div(100)?).ok()?;
+        let month = i32::try_from(yymm.checked_rem(100)?).ok()?;
+        if !(1..=12).contains(&month) || year > 99 {
+            return None;
+        }
+        let month_index = year
+            .checked_add(2000)?
+            .checked_mul(12)?
+            .checked_add(month)?
+            .checked_sub(1)?;
+        Some(ExpiryMonth { month_index })
+    }
+
+    /// Whether a day falls after the last instant of this month.
+    pub fn is_over_on(self, date: BusinessDate) -> bool {
+        date.month_index() > self.month_index
+    }
+
+    /// `YYMM`, as in DE 14.
+    pub fn yymm(self) -> u16 {
+        let year = self.month_index.div_euclid(12).rem_euclid(100);
+        let month = self.month_index.rem_euclid(12).saturating_add(1);
+        u16::try_from(year.saturating_mul(100).saturating_add(month)).unwrap_or_default()
+    }
+}
+
+/// One card as the engine knows it: never its number, only its token and masked form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Its number inside the switch.
+    pub id: CardId,
+    /// The account whose purses it spends.
+    pub account: AccountId,
+    /// Keyed hash of the card number.
+    pub token: CardToken,
+    /// What may be shown of the card number.
+    pub masked: MaskedPan,
+    /// Last valid month; `None` for a bearer number without expiry (rule B1).
+    pub expiry: Option<ExpiryMonth>,
+    /// Whether it may be used.
+    pub status: CardStatus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::{Calendar, UnixMs};
+
+    #[test]
+    fn a_card_is_valid_through_the_last_instant_of_its_month_in_tokyo() {
+        let tokyo = Calendar::in_zone("Asia/Tokyo").unwrap();
+        let expiry = ExpiryMonth::from_yymm(2802).unwrap();
+        let at = |text: &str| UnixMs(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        assert!(!expiry.is_over_on(tokyo.date_of(at("2028-02-29T14:59:59.999Z"))));
+        assert!(expiry.is_over_on(tokyo.date_of(at("2028-02-29T15:00:00Z"))));
+    }
+
+    #[test]
+    fn only_real_months_parse_and_print_back() {
+        assert_eq!(ExpiryMonth::from_yymm(3112).unwrap().yymm(), 3112);
+        for wrong in [0, 3100, 3113, 10_001] {
+            assert!(ExpiryMonth::from_yymm(wrong).is_none(), "{wrong}");
+        }
+    }
+}

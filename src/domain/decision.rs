@@ -1,0 +1,309 @@
+//! What was decided and why: reasons, approval codes, response codes.
+
+use std::fmt;
+
+use arrayvec::ArrayString;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::account::{AccountId, PurseIndex};
+use super::card::CardId;
+use super::money::Currency;
+use super::pan::MaskedPan;
+
+/// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
+/// several hold, the first of this list is the answer.
+///
+/// The journal stores a reason by its name, so the order may change with the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "&str")]
+pub enum Reason {
+    /// Approved, accepted or posted.
+    Approved,
+    /// The message cannot be read.
+    FormatError,
+    /// The link must sign on first.
+    NotSignedOn,
+    /// Too much is waiting.
+    Overload,
+    /// We failed.
+    SystemFault,
+    /// No programme has this BIN (A4).
+    UnknownIssuer,
+    /// Our BIN, but no such card, or its check digit is wrong (A4).
+    InvalidCard,
+    /// Same identity as an earlier message, other content (lifecycle D.2).
+    DuplicateContent,
+    /// The original of a reversal that came first (lifecycle D.2).
+    LateOriginal,
+    /// Closed (A5).
+    AccountClosed,
+    /// Reported stolen (A5).
+    CardStolen,
+    /// Reported lost (A5).
+    CardLost,
+    /// Not yet activated (A5, B4, C1).
+    CardNotActivated,
+    /// Frozen by its holder (A5).
+    CardFrozen,
+    /// Past its last month, or another month than the card's (A2).
+    CardExpired,
+    /// This purpose is not offered here.
+    NotSupported,
+    /// Zero, negative or not a permitted multiple.
+    InvalidAmount,
+    /// No purse has this currency.
+    CurrencyNotAllowed,
+    /// A PIN block came and nothing can verify it.
+    PinNotVerifiable,
+    /// The programme lists this merchant or terminal as refused (A26b).
+    MerchantDenied,
+    /// Recurring payment or subscription (A18, B3).
+    Recurring,
+    /// Instalment, bonus or revolving (A25).
+    Instalment,
+    /// Hotel or car-rental deposit (A22).
+    Deposit,
+    /// In-flight or on-board sale (A21).
+    InFlight,
+    /// Blocked merchant category (A19, A20, A23, A24).
+    MerchantCategory,
+    /// The card does not work through this channel (B2).
+    ChannelNotAllowed,
+    /// The programme cannot be loaded this way (B4).
+    LoadNotAllowed,
+    /// A refund without its purchase where the programme wants one (B5).
+    RefundWithoutOriginal,
+    /// Above the limit of one transaction (A15).
+    TransactionLimit,
+    /// Above the amount of a day or month (A16).
+    PeriodAmountLimit,
+    /// More transactions than a day or month allows (A16).
+    PeriodCountLimit,
+    /// Would lift the balance above its maximum (A17).
+    MaximumBalance,
+    /// More than is available (A14).
+    InsufficientFunds,
+}
+
+impl Reason {
+    /// Every reason in order of precedence.
+    pub const ALL: [Reason; 33] = [
+        Reason::Approved,
+        Reason::FormatError,
+        Reason::NotSignedOn,
+        Reason::Overload,
+        Reason::SystemFault,
+        Reason::UnknownIssuer,
+        Reason::InvalidCard,
+        Reason::DuplicateContent,
+        Reason::LateOriginal,
+        Reason::AccountClosed,
+        Reason::CardStolen,
+        Reason::CardLost,
+        Reason::CardNotActivated,
+        Reason::CardFrozen,
+        Reason::CardExpired,
+        Reason::NotSupported,
+        Reason::InvalidAmount,
+        Reason::CurrencyNotAllowed,
+        Reason::PinNotVerifiable,
+        Reason::MerchantDenied,
+        Reason::Recurring,
+        Reason::Instalment,
+        Reason::Deposit,
+        Reason::InFlight,
+        Reason::MerchantCategory,
+        Reason::ChannelNotAllowed,
+        Reason::LoadNotAllowed,
+        Reason::RefundWithoutOriginal,
+        Reason::TransactionLimit,
+        Reason::PeriodAmountLimit,
+        Reason::PeriodCountLimit,
+        Reason::MaximumBalance,
+        Reason::InsufficientFunds,
+    ];
+
+    /// The name used in files, logs and filters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Approved => "approved",
+            Reason::FormatError => "format-error",
+            Reason::NotSignedOn => "not-signed-on",
+            Reason::Overload => "overload",
+            Reason::SystemFault => "system-fault",
+            Reason::UnknownIssuer => "unknown-issuer",
+            Reason::InvalidCard => "invalid-card",
+            Reason::DuplicateContent => "duplicate-content",
+            Reason::LateOriginal => "late-original",
+            Reason::AccountClosed => "account-closed",
+            Reason::CardStolen => "card-stolen",
+            Reason::CardLost => "card-lost",
+            Reason::CardNotActivated => "card-not-activated",
+            Reason::CardFrozen => "card-frozen",
+            Reason::CardExpired => "card-expired",
+            Reason::NotSupported => "not-supported",
+            Reason::InvalidAmount => "invalid-amount",
+            Reason::CurrencyNotAllowed => "currency-not-allowed",
+            Reason::PinNotVerifiable => "pin-not-verifiable",
+            Reason::MerchantDenied => "merchant-denied",
+            Reason::Recurring => "recurring",
+            Reason::Instalment => "instalment",
+            Reason::Deposit => "deposit",
+            Reason::InFlight => "in-flight",
+            Reason::MerchantCategory => "merchant-category",
+            Reason::ChannelNotAllowed => "channel-not-allowed",
+            Reason::LoadNotAllowed => "load-not-allowed",
+            Reason::RefundWithoutOriginal => "refund-without-original",
+            Reason::TransactionLimit => "transaction-limit",
+            Reason::PeriodAmountLimit => "period-amount-limit",
+            Reason::PeriodCountLimit => "period-count-limit",
+            Reason::MaximumBalance => "maximum-balance",
+            Reason::InsufficientFunds => "insufficient-funds",
+        }
+    }
+
+    /// The reason with this name.
+    pub fn from_name(name: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    fn position(self) -> usize {
+        Reason::ALL
+            .iter()
+            .position(|reason| *reason == self)
+            .unwrap_or_default()
+    }
+}
+
+impl From<Reason> for &'static str {
+    fn from(reason: Reason) -> &'static str {
+        reason.name()
+    }
+}
+
+impl TryFrom<&str> for Reason {
+    type Error = String;
+
+    fn try_from(name: &str) -> Result<Reason, String> {
+        Reason::from_name(name).ok_or_else(|| format!("no reason is named {name:?}"))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// DE 39, two characters.
+pub type ResponseCode = ArrayString<2>;
+
+/// DE 38, six characters.
+pub type ApprovalCode = ArrayString<6>;
+
+/// The response code of every reason in one dialect (rule D2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseCodes([ResponseCode; 33]);
+
+impl ResponseCodes {
+    /// The table that `code_of` describes.
+    ///
+    /// # Errors
+    /// The names of the reasons for which `code_of` has none.
+    pub fn build(
+        code_of: impl Fn(Reason) -> Option<ResponseCode>,
+    ) -> Result<ResponseCodes, Vec<&'static str>> {
+        let mut codes = [ResponseCode::new(); 33];
+        let mut missing = Vec::new();
+        for (slot, reason) in codes.iter_mut().zip(Reason::ALL) {
+            match code_of(reason) {
+                Some(code) => *slot = code,
+                None => missing.push(reason.name()),
+            }
+        }
+        if missing.is_empty() {
+            Ok(ResponseCodes(codes))
+        } else {
+            Err(missing)
+        }
+    }
+
+    /// The code for a reason.
+    pub fn code(&self, reason: Reason) -> ResponseCode {
+        self.0.get(reason.position()).copied().unwrap_or_default()
+    }
+}
+
+/// One purse as it stood after a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurseBalance {
+    /// Which purse of the programme.
+    pub purse: PurseIndex,
+    /// Its currency.
+    pub currency: Currency,
+    /// Ledger balance, minor units.
+    pub balance: i64,
+    /// Of it held, minor units.
+    pub held: i64,
+}
+
+/// All purses of an account as they stood after a decision.
+pub type Balances = SmallVec<[PurseBalance; 2]>;
+
+/// The answer to one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why.
+    pub reason: Reason,
+    /// DE 39 as sent.
+    pub code: ResponseCode,
+    /// DE 38, on approval.
+    pub approval: Option<ApprovalCode>,
+    /// What decided, in words.
+    pub evidence: Option<String>,
+    /// Whether this is the stored answer of an earlier message.
+    pub repeated: bool,
+    /// Whether the answer shows the balances (DE 54).
+    pub show_balances: bool,
+    /// The purses after the decision; as first answered when repeated and shown.
+    pub balances: Balances,
+    /// The account, when there is one.
+    pub account: Option<AccountId>,
+    /// The card, when there is one.
+    pub card: Option<CardId>,
+    /// The card number as it may be shown, when there is a card.
+    pub masked: Option<MaskedPan>,
+    /// Sequence of the journal record that holds the decision.
+    pub sequence: u64,
+}
+
+impl Decision {
+    /// Whether the answer is of the approved class.
+    pub fn is_approved(&self) -> bool {
+        self.reason == Reason::Approved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_reasons_is_in_order_of_precedence_and_names_are_their_own() {
+        assert!(Reason::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_name(reason.name()), Some(reason));
+        }
+    }
+
+    #[test]
+    fn a_code_table_names_every_reason_it_lacks() {
+        let all = ResponseCodes::build(|_| ResponseCode::from("96").ok()).unwrap();
+        assert_eq!(all.code(Reason::InsufficientFunds).as_str(), "96");
+        let lacking = ResponseCodes::build(|reason| {
+            (reason != Reason::Deposit).then(|| ResponseCode::from("57").unwrap())
+        });
+        assert_eq!(lacking.unwrap_err(), ["deposit"]);
+    }
+}

@@ -1,0 +1,248 @@
+//! What a message says, in the words of the trade: rules name these facts, never data elements.
+//!
+//! A dialect fills them from one message; the engine decides on them and journals them with the
+//! decision. Nothing here can hold a card number, track, PIN block or card verification value.
+
+use arrayvec::ArrayString;
+use serde::{Deserialize, Serialize};
+
+use super::card::ExpiryMonth;
+use super::decision::ApprovalCode;
+use super::merchant::{AcceptorId, AcceptorName, Mcc, Origin, TerminalId};
+use super::money::Amount;
+use super::pan::CardToken;
+
+/// Which conversation a message belongs to, repeats included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MessageKind {
+    /// 0100, 0101: may this be spent? An approval opens a hold.
+    Authorization,
+    /// 0120, 0121: somebody decided in our place; it is recorded, not judged.
+    AuthorizationAdvice,
+    /// 0200, 0201: decide and post at once.
+    Financial,
+    /// 0220, 0221: completion or forced posting; it is posted, not judged.
+    FinancialAdvice,
+    /// 0400, 0401, 0420, 0421: undo.
+    Reversal,
+}
+
+/// What the cardholder or the acquirer wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Goods or services; with amount zero in an authorization, account verification.
+    Purchase,
+    /// What is on the card?
+    BalanceEnquiry,
+    /// Money back for an earlier purchase.
+    Refund,
+    /// Money onto the card.
+    Load,
+    /// Cash from a machine or a counter.
+    CashWithdrawal,
+    /// Money that leaves for another account or wallet.
+    AccountFunding,
+    /// Chips, money orders, traveller's cheques.
+    QuasiCash,
+    /// A processing code that the dialect table does not name.
+    Unnamed,
+}
+
+/// Who started this and under which agreement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Initiation {
+    /// The cardholder, now.
+    #[default]
+    Cardholder,
+    /// A standing agreement: recurring payment or subscription.
+    Recurring,
+    /// One of several payments of one purchase, or another deferred way of paying.
+    Instalment,
+}
+
+/// Whether the amount is what will be charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// The amount stands.
+    #[default]
+    Final,
+    /// Estimated or pre-authorized: a deposit.
+    Estimated,
+}
+
+/// Kind of terminal where it decides something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// Nothing special is said.
+    #[default]
+    Ordinary,
+    /// A terminal aboard an aircraft.
+    InFlight,
+}
+
+/// Whether the card was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presence {
+    /// The message does not say.
+    #[default]
+    Unsaid,
+    /// Chip, stripe or contactless at a terminal.
+    Present,
+    /// Online, mail, telephone or stored.
+    Absent,
+}
+
+/// Name of a fact, for evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FactName {
+    /// [`Initiation`].
+    Initiation,
+    /// [`Certainty`].
+    Certainty,
+    /// [`Device`].
+    Device,
+    /// [`Presence`].
+    Presence,
+    /// [`Purpose`].
+    Purpose,
+}
+
+/// Where a fact was read: the dialect's own words, such as `DE60 positions 9-10 = 02`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Which fact.
+    pub fact: FactName,
+    /// Which row of the dialect's table said so.
+    pub source: String,
+}
+
+/// Identity of a message among all that an originator sends (lifecycle D.1, D.2).
+///
+/// A repeat keeps it; the answer is stored under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TraceKey {
+    /// Which conversation.
+    pub kind: MessageKind,
+    /// The trace of the message.
+    pub trace: Trace,
+    /// Terminal, because some acquirers number per terminal.
+    pub terminal: TerminalId,
+}
+
+/// The part of a message's identity that a later reversal quotes in DE 90.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Trace {
+    /// Acquirer (DE 32) as a number; a message without one counts under its link.
+    pub originator: u64,
+    /// Transmission date and time (DE 7) as the number MMDDhhmmss, UTC.
+    pub transmitted: u32,
+    /// System trace audit number (DE 11).
+    pub stan: u32,
+}
+
+/// Who could issue this card, as far as the number tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IssuerRoute {
+    /// The BIN belongs to one of our programmes and the check digit is right.
+    Ours,
+    /// One of our BINs, but the number cannot be one of our cards.
+    Malformed,
+    /// No programme has this BIN.
+    Unknown,
+}
+
+/// The facts of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Which conversation.
+    pub kind: MessageKind,
+    /// The MTI as it came, for people.
+    pub mti: u16,
+    /// Whether the originator marked it as a repeat.
+    pub repeat: bool,
+    /// What is wanted.
+    pub purpose: Purpose,
+    /// Index of the dialect whose response codes apply, in the rulebook's list.
+    pub dialect: u8,
+    /// Identity of the message.
+    pub trace: Trace,
+    /// Who could issue the card.
+    pub route: IssuerRoute,
+    /// Keyed hash of the card number.
+    pub card: CardToken,
+    /// Expiry the message states (DE 14).
+    pub expiry: Option<ExpiryMonth>,
+    /// Transaction amount (DE 4, DE 49).
+    pub amount: Amount,
+    /// Amount in billing currency when the network converted it (DE 6, DE 51).
+    pub billing: Option<Amount>,
+    /// What shall remain after a partial reversal (DE 95), in the currency of the amount.
+    pub replacement_minor: Option<i64>,
+    /// Merchant category (DE 18).
+    pub mcc: Option<Mcc>,
+    /// Terminal (DE 41).
+    pub terminal: TerminalId,
+    /// Card acceptor (DE 42).
+    pub acceptor: AcceptorId,
+    /// Card acceptor's name and place (DE 43).
+    pub acceptor_name: AcceptorName,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Retrieval reference number (DE 37).
+    pub rrn: ArrayString<12>,
+    /// Approval code quoted by a completion (DE 38).
+    pub quoted_approval: Option<ApprovalCode>,
+    /// Trace of the message that this one undoes or completes (DE 90).
+    pub original: Option<Trace>,
+    /// In an advice: whether the one who stood in for us approved (DE 39).
+    pub stand_in_approved: bool,
+    /// Who started it.
+    pub initiation: Initiation,
+    /// Whether the amount stands.
+    pub certainty: Certainty,
+    /// Kind of terminal.
+    pub device: Device,
+    /// Whether the card was there.
+    pub presence: Presence,
+    /// Whether a PIN block came along (its content never comes here).
+    pub pin_block_present: bool,
+    /// Where the special facts were read.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Facts {
+    /// The key under which the answer is stored.
+    pub fn key(&self) -> TraceKey {
+        TraceKey {
+            kind: self.kind,
+            trace: self.trace,
+            terminal: self.terminal,
+        }
+    }
+
+    /// The amount that concerns the cardholder: billing when the network converted it.
+    pub fn cardholder_amount(&self) -> Amount {
+        self.billing.unwrap_or(self.amount)
+    }
+
+    /// Asks whether the card is good, spends nothing (lifecycle B.2).
+    pub fn is_account_verification(&self) -> bool {
+        self.kind == MessageKind::Authorization
+            && self.purpose == Purpose::Purchase
+            && self.amount.minor == 0
+    }
+
+    /// The dialect row that said so, if one did.
+    pub fn evidence_of(&self, fact: FactName) -> Option<&str> {
+        self.evidence
+            .iter()
+            .find(|row| row.fact == fact)
+            .map(|row| row.source.as_str())
+    }
+}

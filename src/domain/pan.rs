@@ -1,0 +1,151 @@
+//! Card numbers: held as short as possible, shown masked, stored as a keyed token.
+
+use std::fmt;
+
+use arrayvec::ArrayString;
+use serde::{Deserialize, Serialize};
+
+/// A primary account number of 8 to 19 digits. No `Display`; `Debug` is masked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pan(ArrayString<19>);
+
+impl Pan {
+    /// The number in this text, or nothing unless it is 8 to 19 ASCII digits (ISO/IEC 7812-1).
+    pub fn parse(text: &str) -> Option<Pan> {
+        let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits_only || text.len() < 8 {
+            return None;
+        }
+        ArrayString::from(text).ok().map(Pan)
+    }
+
+    /// The clear digits, for the token computation and the BIN lookup only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// First six and last four digits, the rest starred (PCI DSS 3.4.1).
+    pub fn masked(&self) -> MaskedPan {
+        MaskedPan::of(self)
+    }
+
+    /// Whether the last digit is the right check digit (ISO/IEC 7812-1 annex B, Luhn).
+    pub fn has_valid_check_digit(&self) -> bool {
+        let sum: u32 = self
+            .0
+            .bytes()
+            .rev()
+            .zip([false, true].into_iter().cycle())
+            .map(|(byte, doubled)| {
+                let digit = u32::from(byte.saturating_sub(b'0'));
+                match (doubled, digit) {
+                    (false, digit) => digit,
+                    (true, digit @ 0..=4) => digit.saturating_mul(2),
+                    (true, digit) => digit.saturating_mul(2).saturating_sub(9),
+                }
+            })
+            .sum();
+        sum.is_multiple_of(10)
+    }
+}
+
+impl fmt::Debug for Pan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.masked().as_str())
+    }
+}
+
+/// A card number made safe to show: `476173******0119`.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskedPan(ArrayString<19>);
+
+impl MaskedPan {
+    fn of(pan: &Pan) -> MaskedPan {
+        let length = pan.0.len();
+        let shown_tail = length.saturating_sub(4);
+        // A number too short for six and four shows only its last four.
+        let shown_head = if length >= 13 { 6 } else { 0 };
+        let mut text = ArrayString::new();
+        for (index, digit) in pan.0.chars().enumerate() {
+            text.push(if index < shown_head || index >= shown_tail {
+                digit
+            } else {
+                '*'
+            });
+        }
+        MaskedPan(text)
+    }
+
+    /// The masked text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MaskedPan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MaskedPan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A card's name inside the switch: a keyed hash of its number (PCI DSS 3.5.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CardToken(pub [u8; 16]);
+
+impl fmt::Display for CardToken {
+    /// 32 lower-case hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for CardToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_only_the_first_six_and_the_last_four() {
+        let pan = Pan::parse("4761739001010119").unwrap();
+        assert_eq!(pan.masked().as_str(), "476173******0119");
+        assert_eq!(format!("{pan:?}"), "476173******0119");
+        assert_eq!(
+            Pan::parse("123456789012").unwrap().masked().as_str(),
+            "********9012"
+        );
+    }
+
+    #[test]
+    fn check_digits() {
+        for (digits, valid) in [
+            ("4761739001010119", true),
+            ("4761739001010118", false),
+            ("4761739001011019", false),
+            ("4000000000000002", true),
+        ] {
+            assert_eq!(
+                Pan::parse(digits).unwrap().has_valid_check_digit(),
+                valid,
+                "{digits}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_card_number() {
+        for text in ["", "1234567", "12345678901234567890", "47617390010101x9"] {
+            assert!(Pan::parse(text).is_none(), "{text}");
+        }
+    }
+}

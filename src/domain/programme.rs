@@ -1,0 +1,315 @@
+//! A card programme: everything an issuer decides about its cards, proven when it was read.
+//!
+//! Built only by [`super::programme_file::parse`]; the shipped files are in `spec/programme/`.
+
+use arrayvec::ArrayString;
+
+use super::account::{Kyc, PurseIndex};
+use super::decision::{Reason, ResponseCodes};
+use super::facts::{Certainty, Device, Facts, Initiation, Presence, Purpose};
+use super::merchant::{AcceptorId, HomeCountry, Mcc, TerminalId};
+use super::money::Currency;
+use super::pan::Pan;
+use super::time::Calendar;
+
+/// Name of a programme, such as `prepaid-jp`.
+pub type ProgrammeName = ArrayString<24>;
+
+/// One range of card numbers that belong to a programme (rules A4, B1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BinRange {
+    /// Leading digits.
+    pub prefix: String,
+    /// Digits of the whole number.
+    pub pan_length: usize,
+    /// Whether the last digit is a check digit.
+    pub check_digit: bool,
+}
+
+/// A purse that every account of the programme has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurseSpec {
+    /// Its name, such as `withdrawable`.
+    pub id: String,
+    /// Its currency.
+    pub currency: Currency,
+}
+
+/// How the programme takes loads (rules A12, A28, B4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadRule {
+    /// The purse it goes to; `None`: the purse of the load's currency.
+    pub purse: Option<PurseIndex>,
+    /// The amount must be a multiple of this, minor units; 1 for any.
+    pub multiple_of: i64,
+    /// Least amount, minor units.
+    pub minimum: i64,
+}
+
+/// When an authorized refund reaches the cardholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundAuthorization {
+    /// Only its completion credits.
+    Pending,
+    /// The authorization credits; its completion has no second effect.
+    Credit,
+}
+
+/// How the programme takes refunds (rules A13, B5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundRule {
+    /// The purse it goes to; `None`: the purse of the refund's currency.
+    pub purse: Option<PurseIndex>,
+    /// A purse that is refilled first, up to what it paid of the purchase, where that is known.
+    pub refill_first: Option<PurseIndex>,
+    /// Whether a refund must find its purchase, and stay within what that paid.
+    pub needs_original: bool,
+    /// What a refund authorization does.
+    pub authorization: RefundAuthorization,
+}
+
+/// How long a hold that nobody captures stays (rule A33).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldRule {
+    /// Days for a merchant at home.
+    pub domestic_days: u16,
+    /// Days for a merchant abroad.
+    pub foreign_days: u16,
+}
+
+/// What to do with evidence that nothing here can verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// Decline.
+    Refuse,
+    /// Decide without it.
+    Ignore,
+}
+
+/// What a limit counts (rule A16).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channel {
+    /// Purchases.
+    Purchase,
+    /// Loads.
+    Load,
+}
+
+/// The span a limit covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// One transaction.
+    Transaction,
+    /// A calendar day of the programme.
+    Day,
+    /// A calendar month of the programme.
+    Month,
+}
+
+/// One limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What it counts.
+    pub channel: Channel,
+    /// Over which span.
+    pub window: Window,
+    /// For whom; `None`: everybody.
+    pub kyc: Option<Kyc>,
+    /// In which currency amounts are counted.
+    pub currency: Currency,
+    /// Greatest amount, minor units.
+    pub amount_max: Option<i64>,
+    /// Greatest number of transactions.
+    pub count_max: Option<u32>,
+}
+
+/// The greatest balance an account may be loaded to (rule A17).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaximumBalance {
+    /// For whom; `None`: everybody.
+    pub kyc: Option<Kyc>,
+    /// Sum over the purses of this currency.
+    pub currency: Currency,
+    /// Minor units.
+    pub amount_max: i64,
+}
+
+/// A run of merchant category codes, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MccRange {
+    /// First.
+    pub first: Mcc,
+    /// Last.
+    pub last: Mcc,
+}
+
+/// A kind of message the programme refuses (rules A18 to A25, B2, B3): every condition that is
+/// stated must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its name in evidence, such as `fuel`.
+    pub id: String,
+    /// The rule of the programme that it states, such as `A19`.
+    pub rule: String,
+    /// Why the message is declined.
+    pub reason: Reason,
+    /// The merchant's category is one of these.
+    pub mcc: Vec<MccRange>,
+    /// What is wanted is one of these.
+    pub purpose: Vec<Purpose>,
+    /// Who started it.
+    pub initiation: Option<Initiation>,
+    /// Whether the amount stands.
+    pub certainty: Option<Certainty>,
+    /// Kind of terminal.
+    pub device: Option<Device>,
+    /// Whether the card was there.
+    pub presence: Option<Presence>,
+    /// Whether the merchant is at home.
+    pub domestic: Option<bool>,
+}
+
+impl Block {
+    /// Whether every stated condition holds for a message.
+    pub fn matches(&self, facts: &Facts, home: HomeCountry) -> bool {
+        let in_ranges = |mcc: Mcc| {
+            self.mcc
+                .iter()
+                .any(|range| range.first <= mcc && mcc <= range.last)
+        };
+        (self.mcc.is_empty() || facts.mcc.is_some_and(in_ranges))
+            && (self.purpose.is_empty() || self.purpose.contains(&facts.purpose))
+            && self
+                .initiation
+                .is_none_or(|wanted| wanted == facts.initiation)
+            && self
+                .certainty
+                .is_none_or(|wanted| wanted == facts.certainty)
+            && self.device.is_none_or(|wanted| wanted == facts.device)
+            && self.presence.is_none_or(|wanted| wanted == facts.presence)
+            && self
+                .domestic
+                .is_none_or(|wanted| wanted == facts.origin.is_domestic(home))
+    }
+
+    /// Whether the merchant's category alone brought the message here, so that listing the
+    /// merchant as allowed lifts the block (rule A26b).
+    pub fn is_by_category(&self) -> bool {
+        !self.mcc.is_empty()
+    }
+}
+
+/// Merchants and terminals named one by one (rule A26b).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MerchantLists {
+    /// Refused acceptors.
+    pub denied_acceptors: Vec<AcceptorId>,
+    /// Refused terminals.
+    pub denied_terminals: Vec<TerminalId>,
+    /// Acceptors at which a blocked category passes.
+    pub allowed_acceptors: Vec<AcceptorId>,
+    /// Terminals at which a blocked category passes.
+    pub allowed_terminals: Vec<TerminalId>,
+}
+
+/// One card programme.
+#[derive(Clone, Debug)]
+pub struct Programme {
+    /// Its name.
+    pub name: ProgrammeName,
+    /// Version of the file, recorded by whoever changes it.
+    pub version: u32,
+    /// One line for people.
+    pub title: String,
+    /// How it counts days and months.
+    pub calendar: Calendar,
+    /// Where its merchants are domestic.
+    pub home: HomeCountry,
+    /// Its card numbers.
+    pub bins: Vec<BinRange>,
+    /// Its purses; an account's purses stand in this order.
+    pub purses: Vec<PurseSpec>,
+    /// Which purses a purchase may use, first first (rule A11).
+    pub spend_order: Vec<PurseIndex>,
+    /// Loads; `None`: not loadable.
+    pub load: Option<LoadRule>,
+    /// Refunds.
+    pub refund: RefundRule,
+    /// Holds.
+    pub hold: HoldRule,
+    /// PIN blocks.
+    pub pin_block: Unverified,
+    /// What it refuses, first match decides within one reason.
+    pub blocks: Vec<Block>,
+    /// Merchants named one by one.
+    pub merchants: MerchantLists,
+    /// Limits.
+    pub limits: Vec<Limit>,
+    /// Greatest balances.
+    pub maximum_balances: Vec<MaximumBalance>,
+}
+
+impl Programme {
+    /// The first purse of a currency in the order of spending.
+    pub fn purse_of(&self, currency: Currency) -> Option<PurseIndex> {
+        self.spend_order
+            .iter()
+            .copied()
+            .find(|index| self.purse_currency(*index) == Some(currency))
+    }
+
+    /// Where a credit in a currency goes: the named purse if it has that currency.
+    pub fn credit_purse(
+        &self,
+        named: Option<PurseIndex>,
+        currency: Currency,
+    ) -> Option<PurseIndex> {
+        match named {
+            Some(index) => (self.purse_currency(index) == Some(currency)).then_some(index),
+            None => self.purse_of(currency),
+        }
+    }
+
+    /// The currency of a purse.
+    pub fn purse_currency(&self, index: PurseIndex) -> Option<Currency> {
+        self.purses
+            .get(index.position())
+            .map(|purse| purse.currency)
+    }
+
+    /// The purse with this name.
+    pub fn purse_named(&self, id: &str) -> Option<PurseIndex> {
+        let position = self.purses.iter().position(|purse| purse.id == id)?;
+        u8::try_from(position).ok().map(PurseIndex)
+    }
+}
+
+/// All programmes and response codes under which a switch decides.
+#[derive(Clone, Debug)]
+pub struct Rulebook {
+    /// Programmes; no two share a BIN.
+    pub programmes: Vec<Programme>,
+    /// Response codes per dialect, in the order in which facts number them.
+    pub codes: Vec<ResponseCodes>,
+}
+
+impl Rulebook {
+    /// The programme with this name.
+    pub fn programme(&self, name: &ProgrammeName) -> Option<&Programme> {
+        self.programmes
+            .iter()
+            .find(|programme| programme.name == *name)
+    }
+
+    /// The programme and range a card number falls into: the longest matching prefix.
+    pub fn range_of(&self, pan: &Pan) -> Option<(&Programme, &BinRange)> {
+        self.programmes
+            .iter()
+            .flat_map(|programme| programme.bins.iter().map(move |bin| (programme, bin)))
+            .filter(|(_, bin)| pan.expose().starts_with(bin.prefix.as_str()))
+            .max_by_key(|(_, bin)| bin.prefix.len())
+    }
+}

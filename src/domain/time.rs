@@ -1,0 +1,161 @@
+//! Instants, business dates and the programme's time zone. There is no `now()` here.
+
+use std::fmt;
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// An instant: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct UnixMs(pub i64);
+
+impl UnixMs {
+    /// This instant plus whole days of 24 hours; saturates at the end of time.
+    pub fn plus_days(self, days: u16) -> UnixMs {
+        UnixMs(
+            self.0
+                .saturating_add(i64::from(days).saturating_mul(DAY_MS)),
+        )
+    }
+
+    /// This instant less whole hours; saturates.
+    pub fn minus_hours(self, hours: u32) -> UnixMs {
+        UnixMs(
+            self.0
+                .saturating_sub(i64::from(hours).saturating_mul(3_600_000)),
+        )
+    }
+}
+
+impl fmt::Display for UnixMs {
+    /// RFC 3339 in UTC with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(at) => write!(f, "{at:.3}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// A day of the programme's own calendar: days since 1970-01-01 there.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct BusinessDate(pub i32);
+
+impl BusinessDate {
+    /// Year and month of this day, as `year * 12 + month - 1`: equal within one calendar month.
+    pub fn month_index(self) -> i32 {
+        let date = self.civil();
+        i32::from(date.year())
+            .saturating_mul(12)
+            .saturating_add(i32::from(date.month()))
+            .saturating_sub(1)
+    }
+
+    fn civil(self) -> civil::Date {
+        civil::date(1970, 1, 1)
+            .checked_add(jiff::Span::new().try_days(self.0).unwrap_or_default())
+            .unwrap_or(civil::Date::MAX)
+    }
+}
+
+impl fmt::Display for BusinessDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.civil(), f)
+    }
+}
+
+/// The calendar in which a programme counts days and months and reads expiry dates.
+#[derive(Clone, Debug)]
+pub struct Calendar {
+    zone: TimeZone,
+    name: String,
+}
+
+impl Calendar {
+    /// The calendar of an IANA time zone, from the tables compiled into the program.
+    ///
+    /// # Errors
+    /// A sentence that names the zone when it is not in the IANA tables.
+    pub fn in_zone(name: &str) -> Result<Calendar, String> {
+        let zone = TimeZone::get(name)
+            .map_err(|_| format!("time zone \"{name}\" is not in the IANA tables"))?;
+        Ok(Calendar {
+            zone,
+            name: name.to_owned(),
+        })
+    }
+
+    /// IANA name of the zone.
+    pub fn zone_name(&self) -> &str {
+        &self.name
+    }
+
+    /// The day of this calendar on which an instant falls.
+    pub fn date_of(&self, at: UnixMs) -> BusinessDate {
+        let Ok(instant) = Timestamp::from_millisecond(at.0) else {
+            return BusinessDate::default();
+        };
+        let offset_ms = i64::from(self.zone.to_offset(instant).seconds()).saturating_mul(1_000);
+        let local_ms = at.0.saturating_add(offset_ms);
+        BusinessDate(i32::try_from(local_ms.div_euclid(DAY_MS)).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(text: &str) -> UnixMs {
+        UnixMs(text.parse::<Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn a_business_day_starts_at_midnight_of_the_programme_not_of_utc() {
+        let tokyo = Calendar::in_zone("Asia/Tokyo").unwrap();
+        let cases = [
+            ("2027-01-31T14:59:59.999Z", "2027-01-31"),
+            ("2027-01-31T15:00:00Z", "2027-02-01"),
+            ("2028-02-28T15:00:00Z", "2028-02-29"),
+            ("2026-12-31T15:00:00Z", "2027-01-01"),
+        ];
+        for (instant, day) in cases {
+            assert_eq!(tokyo.date_of(ms(instant)).to_string(), day, "{instant}");
+        }
+    }
+
+    #[test]
+    fn days_follow_daylight_saving_time() {
+        let london = Calendar::in_zone("Europe/London").unwrap();
+        assert_eq!(
+            london.date_of(ms("2027-06-30T23:30:00Z")).to_string(),
+            "2027-07-01"
+        );
+        assert_eq!(
+            london.date_of(ms("2027-12-31T23:30:00Z")).to_string(),
+            "2027-12-31"
+        );
+    }
+
+    #[test]
+    fn months_of_one_year_differ_and_days_of_one_month_agree() {
+        let tokyo = Calendar::in_zone("Asia/Tokyo").unwrap();
+        let month = |text| tokyo.date_of(ms(text)).month_index();
+        assert_eq!(month("2027-03-01T00:00:00Z"), month("2027-03-31T14:00:00Z"));
+        assert_ne!(month("2027-03-31T14:00:00Z"), month("2027-03-31T15:00:00Z"));
+    }
+
+    #[test]
+    fn an_unknown_zone_is_refused_by_name() {
+        assert!(
+            Calendar::in_zone("Asia/Edo")
+                .unwrap_err()
+                .contains("Asia/Edo")
+        );
+    }
+}

@@ -1,0 +1,444 @@
+//! Every knob of the switch: its unit, its bounds and the reason for its standard value.
+//!
+//! Owns the typed configuration and the standard set. Does not own the reading of the file
+//! (`config_file.rs`) nor what a framing or a message specification is. The page for operators is
+//! `spec/config.toml`: a test parses it and demands exactly [`Config::standard`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::config_file;
+
+/// The whole configuration, read once at start and never changed while the switch runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Directory of the store and, unless told otherwise, of the logs.
+    pub data_dir: PathBuf,
+    /// Folder of programme files; `None` takes the files built into the binary.
+    pub programmes_dir: Option<PathBuf>,
+    /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
+    pub io_threads: usize,
+    /// Address of the operators' API: loopback only, because it has no authentication yet.
+    pub admin: SocketAddr,
+    /// Doors for acquirers and networks, each with its own framing and message specification.
+    pub listeners: Vec<Listener>,
+    /// Queue in front of the single writer and the size of its group commit.
+    pub sequencer: SequencerConfig,
+    /// The durable log of decisions.
+    pub journal: JournalConfig,
+    /// How long answers, holds and tombstones are kept.
+    pub retention: RetentionConfig,
+    /// The decision log.
+    pub log: LogConfig,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Name of the door in logs and metrics; unique.
+    pub name: String,
+    /// Address and port to listen on; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Framing preset: `be2`, `ascii4`, `bcd2` or `be4`, with `+tpdu` behind it when wanted.
+    pub framing: String,
+    /// Message specification: `iso87-ascii` or `iso87-binary`.
+    pub spec: String,
+    /// Translation between message and business: `iso87`.
+    pub dialect: String,
+    /// Whether a peer must sign on (0800, 001) before it may send financial messages.
+    pub sign_on_required: bool,
+    /// Connections open at once. See [`knob::CONNECTIONS_MAX`].
+    pub connections_max: usize,
+    /// Requests of one connection awaiting their answer. See [`knob::IN_FLIGHT_MAX`].
+    pub in_flight_max: usize,
+    /// Longest frame body accepted, bytes. See [`knob::FRAME_BYTES_MAX`].
+    pub frame_bytes_max: usize,
+    /// Time a started frame has to arrive whole. See [`knob::READ_TIMEOUT_MS`].
+    pub read_timeout_ms: u64,
+    /// Silence after which a connection is closed; 0 never. See [`knob::IDLE_TIMEOUT_MS`].
+    pub idle_timeout_ms: u64,
+    /// Time a peer has to take an answer. See [`knob::WRITE_TIMEOUT_MS`].
+    pub write_timeout_ms: u64,
+}
+
+/// Knobs of the single writer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequencerConfig {
+    /// Batches of commands waiting for the writer. See [`knob::QUEUE_BATCHES_MAX`].
+    pub queue_batches_max: usize,
+    /// Records in one group commit. See [`knob::BATCH_RECORDS_MAX`].
+    pub batch_records_max: usize,
+    /// Bytes in one group commit. See [`knob::BATCH_BYTES_MAX`].
+    pub batch_bytes_max: usize,
+}
+
+/// Knobs of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// Size at which a generation is sealed and the next begins. See [`knob::ROTATE_MIB`].
+    pub rotate_mib: u64,
+    /// Page cache of the store. See [`knob::CACHE_MIB`].
+    pub cache_mib: u64,
+    /// When the watermark that proves a lost tail is written.
+    pub watermark: WatermarkPolicy,
+}
+
+/// When the watermark file follows a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatermarkPolicy {
+    /// A few milliseconds after the commit, off the path of the answer.
+    Lazy,
+    /// Before the answer leaves: one more sync per commit, and no undetectable tail at all.
+    BeforeReply,
+}
+
+/// How long the state keeps what only repeats and reversals still need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Stored answers for repeats. See [`knob::ANSWERS_RETENTION_HOURS`].
+    pub answers_retention_hours: u64,
+    /// Closed holds, for late completions and reversals. See [`knob::HOLDS_RETENTION_DAYS`].
+    pub holds_retention_days: u64,
+    /// Reversals that came before their original. See [`knob::TOMBSTONE_RETENTION_HOURS`].
+    pub tombstone_retention_hours: u64,
+    /// Interval between sweeps of what is over. See [`knob::EXPIRE_EVERY_SECONDS`].
+    pub expire_every_seconds: u64,
+}
+
+/// Knobs of the decision log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Whether and where the log file is written.
+    pub file: LogFile,
+    /// Size at which the file is rotated. See [`knob::LOG_FILE_MIB_MAX`].
+    pub file_mib_max: u64,
+    /// Files kept, the active one included. See [`knob::LOG_FILES_MAX`].
+    pub files_max: u64,
+    /// What goes to standard output.
+    pub stdout: LogStdout,
+    /// Least severe level written; decisions are always written.
+    pub level: LogLevel,
+}
+
+/// Where the decision log file lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogFile {
+    /// No file.
+    Off,
+    /// `log` inside the data directory.
+    InDataDir,
+    /// This directory.
+    Directory(PathBuf),
+}
+
+/// What the decision log writes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStdout {
+    /// The same JSON lines as the file.
+    Json,
+    /// Nothing.
+    Off,
+}
+
+/// Severity threshold of the lines that are not decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Faults only.
+    Error,
+    /// And what an operator should look at.
+    Warn,
+    /// And start, stop, links up and down.
+    Info,
+    /// And details for an investigation.
+    Debug,
+}
+
+/// One numeric knob: its key in the file, its bounds and its standard value.
+#[derive(Debug, Clone, Copy)]
+pub struct Knob<T> {
+    /// Key in the configuration file; the unit is its last word.
+    pub key: &'static str,
+    /// Smallest value accepted.
+    pub min: T,
+    /// Largest value accepted.
+    pub max: T,
+    /// Value when the file does not say.
+    pub standard: T,
+}
+
+/// The numeric knobs, each with the reason for its standard value and bounds.
+pub mod knob {
+    use super::Knob;
+
+    const fn knob<T>(key: &'static str, min: T, standard: T, max: T) -> Knob<T> {
+        Knob {
+            key,
+            min,
+            max,
+            standard,
+        }
+    }
+
+    /// Threads. One per core: sockets and codec work are CPU-bound; more only switch contexts.
+    pub const IO_THREADS: Knob<usize> = knob("io_threads", 0, 0, 64);
+    /// Connections. 10,000 idle peers must fit, with room for operators' mistakes.
+    pub const CONNECTIONS_MAX: Knob<usize> = knob("connections_max", 1, 12_000, 100_000);
+    /// Requests. A network's own window is tens; 256 fills one group commit from one link.
+    pub const IN_FLIGHT_MAX: Knob<usize> = knob("in_flight_max", 1, 256, 65_536);
+    /// Bytes. Real messages are below 1 KiB; every element full is below 64 KiB, hence the cap.
+    pub const FRAME_BYTES_MAX: Knob<usize> = knob("frame_bytes_max", 64, 16_384, 65_536);
+    /// Milliseconds. A frame is one or two packets: seconds mean a dead or hostile peer.
+    pub const READ_TIMEOUT_MS: Knob<u64> = knob("read_timeout_ms", 100, 5_000, 60_000);
+    /// Milliseconds, 0 = never. Networks send an echo every few minutes; ten is two missed ones.
+    pub const IDLE_TIMEOUT_MS: Knob<u64> = knob("idle_timeout_ms", 0, 600_000, 86_400_000);
+    /// Milliseconds. A peer that does not read its answers may not hold buffers for long.
+    pub const WRITE_TIMEOUT_MS: Knob<u64> = knob("write_timeout_ms", 100, 5_000, 60_000);
+    /// Batches. Bounds memory in front of the writer; full means sockets are read no further.
+    pub const QUEUE_BATCHES_MAX: Knob<usize> = knob("queue_batches_max", 1, 1_024, 65_536);
+    /// Records. Beyond this the sync is already amortized and only latency grows.
+    pub const BATCH_RECORDS_MAX: Knob<usize> = knob("batch_records_max", 1, 1_024, 16_384);
+    /// Bytes. Four full journal frames: one sequential write that every disk takes at once.
+    pub const BATCH_BYTES_MAX: Knob<usize> = knob("batch_bytes_max", 4_096, 262_144, 4_194_304);
+    /// MiB. Bounds the store's memory and how much one damaged generation can hold hostage.
+    pub const ROTATE_MIB: Knob<u64> = knob("rotate_mib", 16, 64, 1_024);
+    /// MiB. The journal is written once and read at start: a larger cache buys nothing.
+    pub const CACHE_MIB: Knob<u64> = knob("cache_mib", 1, 32, 1_024);
+    /// Hours. Peers repeat within minutes; two days cover a weekend batch sent again.
+    pub const ANSWERS_RETENTION_HOURS: Knob<u64> = knob("answers_retention_hours", 1, 48, 720);
+    /// Days. Longer than the longest hold plus the time a late completion may take.
+    pub const HOLDS_RETENTION_DAYS: Knob<u64> = knob("holds_retention_days", 46, 120, 730);
+    /// Hours. An original later than its reversal arrives within the peer's retry window.
+    pub const TOMBSTONE_RETENTION_HOURS: Knob<u64> = knob("tombstone_retention_hours", 1, 48, 720);
+    /// Seconds. Holds end by day, so a minute is exact enough and the sweep stays small.
+    pub const EXPIRE_EVERY_SECONDS: Knob<u64> = knob("expire_every_seconds", 1, 60, 3_600);
+    /// MiB. About 70,000 decisions, small enough for any editor.
+    pub const LOG_FILE_MIB_MAX: Knob<u64> = knob("file_mib_max", 1, 64, 4_096);
+    /// Files. With the standard size 640 MiB in all, so a log cannot fill the store's disk.
+    pub const LOG_FILES_MAX: Knob<u64> = knob("files_max", 2, 10, 1_000);
+}
+
+/// Folder of the logs inside the data directory.
+pub const LOG_DIRECTORY: &str = "log";
+
+/// Framing presets a listener may name; `+tpdu` may follow each.
+pub(crate) const FRAMINGS: [&str; 4] = ["be2", "ascii4", "bcd2", "be4"];
+/// Message specifications a listener may name.
+pub(crate) const SPECS: [&str; 2] = ["iso87-ascii", "iso87-binary"];
+/// Dialects a listener may name.
+pub(crate) const DIALECTS: [&str; 1] = ["iso87"];
+
+/// What the command line says in place of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--data DIR`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen ADDR,FRAMING,SPEC`, repeatable; any given replaces every listener of the file.
+    pub listeners: Vec<Listener>,
+    /// `--admin ADDR`.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Config {
+    /// The documented set: what runs when nothing is configured.
+    pub fn standard() -> Config {
+        Config {
+            data_dir: PathBuf::from("./cardswitch-data"),
+            programmes_dir: None,
+            io_threads: knob::IO_THREADS.standard,
+            admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
+            listeners: vec![
+                Listener::standard(([127, 0, 0, 1], 8583).into(), "be2", "iso87-ascii"),
+                Listener::standard(([127, 0, 0, 1], 8584).into(), "be2", "iso87-binary"),
+            ],
+            sequencer: SequencerConfig {
+                queue_batches_max: knob::QUEUE_BATCHES_MAX.standard,
+                batch_records_max: knob::BATCH_RECORDS_MAX.standard,
+                batch_bytes_max: knob::BATCH_BYTES_MAX.standard,
+            },
+            journal: JournalConfig {
+                rotate_mib: knob::ROTATE_MIB.standard,
+                cache_mib: knob::CACHE_MIB.standard,
+                watermark: WatermarkPolicy::Lazy,
+            },
+            retention: RetentionConfig {
+                answers_retention_hours: knob::ANSWERS_RETENTION_HOURS.standard,
+                holds_retention_days: knob::HOLDS_RETENTION_DAYS.standard,
+                tombstone_retention_hours: knob::TOMBSTONE_RETENTION_HOURS.standard,
+                expire_every_seconds: knob::EXPIRE_EVERY_SECONDS.standard,
+            },
+            log: LogConfig {
+                file: LogFile::InDataDir,
+                file_mib_max: knob::LOG_FILE_MIB_MAX.standard,
+                files_max: knob::LOG_FILES_MAX.standard,
+                stdout: LogStdout::Off,
+                level: LogLevel::Info,
+            },
+        }
+    }
+
+    /// Reads `file` (or takes the standard set), then lets the command line override it.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, or holds mistakes: all of them at once.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+        let text = match file {
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                    path: path.to_path_buf(),
+                    source,
+                })?
+            }
+            None => String::new(),
+        };
+        Config::parse(&text, overrides)
+    }
+
+    /// Parses the text of a configuration file; what it leaves out is standard.
+    ///
+    /// # Errors
+    /// The text is not TOML or holds mistakes: all of them at once.
+    pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
+        config_file::parse(text, overrides).map(|(config, _absent)| config)
+    }
+
+    /// Threads to start: the configured number, or one per core.
+    pub fn io_threads_resolved(&self) -> usize {
+        match self.io_threads {
+            0 => std::thread::available_parallelism()
+                .map_or(1, NonZeroUsize::get)
+                .min(knob::IO_THREADS.max),
+            threads => threads,
+        }
+    }
+
+    /// Directory of the decision log, if it is written to a file.
+    pub fn log_directory(&self) -> Option<PathBuf> {
+        match &self.log.file {
+            LogFile::Off => None,
+            LogFile::InDataDir => Some(self.data_dir.join(LOG_DIRECTORY)),
+            LogFile::Directory(directory) => Some(directory.clone()),
+        }
+    }
+}
+
+impl Overrides {
+    /// A command line that overrides nothing.
+    pub fn none() -> Overrides {
+        Overrides {
+            data_dir: None,
+            listeners: Vec::new(),
+            admin: None,
+        }
+    }
+}
+
+impl Listener {
+    /// A listener with the standard limits, named after its specification and port.
+    pub fn standard(address: SocketAddr, framing: &str, spec: &str) -> Listener {
+        Listener {
+            name: format!("{spec}-{}", address.port()),
+            address,
+            framing: framing.to_string(),
+            spec: spec.to_string(),
+            dialect: "iso87".to_string(),
+            sign_on_required: false,
+            connections_max: knob::CONNECTIONS_MAX.standard,
+            in_flight_max: knob::IN_FLIGHT_MAX.standard,
+            frame_bytes_max: knob::FRAME_BYTES_MAX.standard,
+            read_timeout_ms: knob::READ_TIMEOUT_MS.standard,
+            idle_timeout_ms: knob::IDLE_TIMEOUT_MS.standard,
+            write_timeout_ms: knob::WRITE_TIMEOUT_MS.standard,
+        }
+    }
+
+    /// Silence after which a connection is closed, or `None` for never.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        (self.idle_timeout_ms > 0).then(|| Duration::from_millis(self.idle_timeout_ms))
+    }
+}
+
+impl FromStr for Listener {
+    type Err = ConfigMistake;
+
+    /// Parses `ADDR,FRAMING,SPEC`, the value of `--listen`.
+    fn from_str(text: &str) -> Result<Listener, ConfigMistake> {
+        let mistake = |expected: String, got: &str| ConfigMistake::new("--listen", expected, got);
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let &[address, framing, spec] = parts.as_slice() else {
+            return Err(mistake("ADDR,FRAMING,SPEC".to_string(), text));
+        };
+        let address = address
+            .parse()
+            .map_err(|_| mistake("an address such as 127.0.0.1:8583".to_string(), address))?;
+        if !framing_exists(framing) {
+            return Err(mistake(framings_expected(), framing));
+        }
+        if !SPECS.contains(&spec) {
+            return Err(mistake(format!("one of {}", SPECS.join(", ")), spec));
+        }
+        Ok(Listener::standard(address, framing, spec))
+    }
+}
+
+pub(crate) fn framing_exists(name: &str) -> bool {
+    FRAMINGS.contains(&name.strip_suffix("+tpdu").unwrap_or(name))
+}
+
+pub(crate) fn framings_expected() -> String {
+    format!(
+        "one of {}, with +tpdu behind it if wanted",
+        FRAMINGS.join(", ")
+    )
+}
+
+/// Why the configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("read the configuration file {}: {source}", path.display())]
+    Unreadable {
+        /// The file named by `--config`.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("parse the configuration as TOML: {0}")]
+    NotToml(String),
+    /// The file is TOML and these keys are wrong.
+    #[error("accept the configuration:{}", lines(.0))]
+    Mistakes(Vec<ConfigMistake>),
+}
+
+/// One wrong key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: expected {expected}, got {got}")]
+pub struct ConfigMistake {
+    /// Full path of the key, such as `listener[1].framing`.
+    pub key: String,
+    /// What would be accepted.
+    pub expected: String,
+    /// What is there.
+    pub got: String,
+}
+
+impl ConfigMistake {
+    pub(crate) fn new(key: &str, expected: impl Into<String>, got: impl fmt::Display) -> Self {
+        ConfigMistake {
+            key: key.to_string(),
+            expected: expected.into(),
+            got: got.to_string(),
+        }
+    }
+}
+
+fn lines(mistakes: &[ConfigMistake]) -> String {
+    mistakes
+        .iter()
+        .map(|mistake| format!("\n  {mistake}"))
+        .collect()
+}

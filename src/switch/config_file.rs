@@ -1,0 +1,605 @@
+//! Reads the configuration file: TOML to [`Config`], every mistake reported in one go.
+//!
+//! A key that nobody asked for is a mistake, so a misspelt knob never runs with its standard value.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::config::{
+    Config, ConfigError, ConfigMistake, DIALECTS, JournalConfig, Knob, Listener, LogConfig,
+    LogFile, LogLevel, LogStdout, Overrides, RetentionConfig, SPECS, SequencerConfig,
+    WatermarkPolicy, framing_exists, framings_expected, knob,
+};
+
+/// Longest piece of a wrong value that an error repeats, characters.
+const GOT_CHARACTERS_MAX: usize = 60;
+
+const WATERMARKS: &[(&str, WatermarkPolicy)] = &[
+    ("lazy", WatermarkPolicy::Lazy),
+    ("before-reply", WatermarkPolicy::BeforeReply),
+];
+const STDOUTS: &[(&str, LogStdout)] = &[("json", LogStdout::Json), ("off", LogStdout::Off)];
+const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+];
+
+/// Parses the file and applies the command line.
+///
+/// Also returns the keys the file left out: the test of the sample file demands that there are none.
+///
+/// # Errors
+/// Not TOML, or mistakes: all of them.
+pub(super) fn parse(
+    text: &str,
+    overrides: &Overrides,
+) -> Result<(Config, Vec<String>), ConfigError> {
+    let table: Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| ConfigError::NotToml(error.to_string()))?;
+    let mut notes = Notes {
+        mistakes: Vec::new(),
+        absent: Vec::new(),
+    };
+    let standard = Config::standard();
+    let mut top = Section::new(String::new(), table);
+
+    let mut config = Config {
+        data_dir: top.path("data_dir", standard.data_dir, &mut notes),
+        programmes_dir: top.path_optional("programmes_dir", &mut notes),
+        io_threads: top.number(&knob::IO_THREADS, &mut notes),
+        admin: top.address("admin", Some(standard.admin), &mut notes),
+        listeners: listeners(&mut top, standard.listeners, &mut notes),
+        sequencer: sequencer(top.section("sequencer", &mut notes), &mut notes),
+        journal: journal(
+            top.section("journal", &mut notes),
+            standard.journal,
+            &mut notes,
+        ),
+        retention: retention(top.section("retention", &mut notes), &mut notes),
+        log: log(top.section("log", &mut notes), standard.log, &mut notes),
+    };
+    top.finish(&mut notes);
+
+    if let Some(data_dir) = &overrides.data_dir {
+        config.data_dir.clone_from(data_dir);
+    }
+    if let Some(admin) = overrides.admin {
+        config.admin = admin;
+    }
+    if !overrides.listeners.is_empty() {
+        config.listeners.clone_from(&overrides.listeners);
+    }
+    check_whole(&config, &mut notes);
+
+    if notes.mistakes.is_empty() {
+        Ok((config, notes.absent))
+    } else {
+        Err(ConfigError::Mistakes(notes.mistakes))
+    }
+}
+
+/// What holds between knobs, wherever each came from.
+fn check_whole(config: &Config, notes: &mut Notes) {
+    if !config.admin.ip().is_loopback() {
+        let expected = "a loopback address such as 127.0.0.1:8580";
+        notes
+            .mistakes
+            .push(ConfigMistake::new("admin", expected, config.admin));
+    }
+    if config.data_dir.as_os_str().is_empty() {
+        notes
+            .mistakes
+            .push(ConfigMistake::new("data_dir", "a directory", "nothing"));
+    }
+    if config.listeners.is_empty() {
+        notes.mistakes.push(ConfigMistake::new(
+            "listener",
+            "at least one [[listener]]",
+            "none",
+        ));
+    }
+    let mut names = BTreeSet::new();
+    let mut addresses = BTreeSet::from([config.admin]);
+    for (index, listener) in config.listeners.iter().enumerate() {
+        if !names.insert(&listener.name) {
+            let key = format!("listener[{index}].name");
+            notes
+                .mistakes
+                .push(ConfigMistake::new(&key, "a unique name", &listener.name));
+        }
+        if listener.address.port() != 0 && !addresses.insert(listener.address) {
+            let key = format!("listener[{index}].address");
+            notes
+                .mistakes
+                .push(ConfigMistake::new(&key, "a free address", listener.address));
+        }
+    }
+}
+
+fn listeners(top: &mut Section, standard: Vec<Listener>, notes: &mut Notes) -> Vec<Listener> {
+    let rows = match top.take("listener", notes) {
+        None => return standard,
+        Some(Value::Array(rows)) => rows,
+        Some(other) => {
+            notes.mistake("listener", "[[listener]] sections", &other);
+            return standard;
+        }
+    };
+    let mut listeners = Vec::with_capacity(rows.len());
+    for (index, row) in rows.into_iter().enumerate() {
+        let key = format!("listener[{index}]");
+        match row {
+            Value::Table(table) => listeners.push(listener(Section::new(key, table), notes)),
+            other => notes.mistake(&key, "a [[listener]] section", &other),
+        }
+    }
+    listeners
+}
+
+fn listener(mut section: Section, notes: &mut Notes) -> Listener {
+    let address = section.address("address", None, notes);
+    let framing = section.text("framing", notes);
+    if framing.as_deref().is_some_and(|name| !framing_exists(name)) {
+        notes.mistakes.push(ConfigMistake::new(
+            &section.key_of("framing"),
+            framings_expected(),
+            framing.as_deref().unwrap_or_default(),
+        ));
+    }
+    let specs = SPECS.map(|name| (name, name));
+    let spec = section.word("spec", None, &specs, notes);
+    let standard = Listener::standard(
+        address,
+        framing.as_deref().unwrap_or_default(),
+        spec.unwrap_or_default(),
+    );
+    let dialects = DIALECTS.map(|name| (name, name));
+    let listener = Listener {
+        name: section.text("name", notes).unwrap_or(standard.name),
+        dialect: section
+            .word("dialect", DIALECTS.first().copied(), &dialects, notes)
+            .unwrap_or_default()
+            .to_string(),
+        sign_on_required: section.switch("sign_on_required", standard.sign_on_required, notes),
+        connections_max: section.number(&knob::CONNECTIONS_MAX, notes),
+        in_flight_max: section.number(&knob::IN_FLIGHT_MAX, notes),
+        frame_bytes_max: section.number(&knob::FRAME_BYTES_MAX, notes),
+        read_timeout_ms: section.number(&knob::READ_TIMEOUT_MS, notes),
+        idle_timeout_ms: section.number(&knob::IDLE_TIMEOUT_MS, notes),
+        write_timeout_ms: section.number(&knob::WRITE_TIMEOUT_MS, notes),
+        ..standard
+    };
+    section.finish(notes);
+    listener
+}
+
+fn sequencer(mut section: Section, notes: &mut Notes) -> SequencerConfig {
+    let sequencer = SequencerConfig {
+        queue_batches_max: section.number(&knob::QUEUE_BATCHES_MAX, notes),
+        batch_records_max: section.number(&knob::BATCH_RECORDS_MAX, notes),
+        batch_bytes_max: section.number(&knob::BATCH_BYTES_MAX, notes),
+    };
+    section.finish(notes);
+    sequencer
+}
+
+fn journal(mut section: Section, standard: JournalConfig, notes: &mut Notes) -> JournalConfig {
+    let journal = JournalConfig {
+        rotate_mib: section.number(&knob::ROTATE_MIB, notes),
+        cache_mib: section.number(&knob::CACHE_MIB, notes),
+        watermark: section
+            .word("watermark", Some(standard.watermark), WATERMARKS, notes)
+            .unwrap_or(standard.watermark),
+    };
+    section.finish(notes);
+    journal
+}
+
+fn retention(mut section: Section, notes: &mut Notes) -> RetentionConfig {
+    let retention = RetentionConfig {
+        answers_retention_hours: section.number(&knob::ANSWERS_RETENTION_HOURS, notes),
+        holds_retention_days: section.number(&knob::HOLDS_RETENTION_DAYS, notes),
+        tombstone_retention_hours: section.number(&knob::TOMBSTONE_RETENTION_HOURS, notes),
+        expire_every_seconds: section.number(&knob::EXPIRE_EVERY_SECONDS, notes),
+    };
+    section.finish(notes);
+    retention
+}
+
+fn log(mut section: Section, standard: LogConfig, notes: &mut Notes) -> LogConfig {
+    let file = match section.take("file", notes) {
+        None => standard.file,
+        Some(Value::Boolean(true)) => LogFile::InDataDir,
+        Some(Value::Boolean(false)) => LogFile::Off,
+        Some(Value::String(directory)) if !directory.is_empty() => {
+            LogFile::Directory(PathBuf::from(directory))
+        }
+        Some(other) => {
+            notes.mistake("log.file", "true, false or a directory", &other);
+            standard.file
+        }
+    };
+    let log = LogConfig {
+        file,
+        file_mib_max: section.number(&knob::LOG_FILE_MIB_MAX, notes),
+        files_max: section.number(&knob::LOG_FILES_MAX, notes),
+        stdout: section
+            .word("stdout", Some(standard.stdout), STDOUTS, notes)
+            .unwrap_or(standard.stdout),
+        level: section
+            .word("level", Some(standard.level), LEVELS, notes)
+            .unwrap_or(standard.level),
+    };
+    section.finish(notes);
+    log
+}
+
+/// What was noticed while reading.
+struct Notes {
+    mistakes: Vec<ConfigMistake>,
+    absent: Vec<String>,
+}
+
+impl Notes {
+    fn mistake(&mut self, key: &str, expected: impl Into<String>, got: &Value) {
+        let got: String = got.to_string().chars().take(GOT_CHARACTERS_MAX).collect();
+        self.mistakes.push(ConfigMistake::new(key, expected, got));
+    }
+}
+
+/// One table of the file; what is left in it at the end nobody asked for.
+struct Section {
+    key: String,
+    table: Table,
+}
+
+impl Section {
+    fn new(key: String, table: Table) -> Section {
+        Section { key, table }
+    }
+
+    fn key_of(&self, key: &str) -> String {
+        if self.key.is_empty() {
+            key.to_string()
+        } else {
+            format!("{}.{key}", self.key)
+        }
+    }
+
+    fn take(&mut self, key: &str, notes: &mut Notes) -> Option<Value> {
+        let value = self.table.remove(key);
+        if value.is_none() {
+            notes.absent.push(self.key_of(key));
+        }
+        value
+    }
+
+    fn section(&mut self, key: &str, notes: &mut Notes) -> Section {
+        let table = match self.take(key, notes) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(other) => {
+                notes.mistake(&self.key_of(key), format!("a [{key}] section"), &other);
+                Table::new()
+            }
+        };
+        Section::new(self.key_of(key), table)
+    }
+
+    fn number<T>(&mut self, knob: &Knob<T>, notes: &mut Notes) -> T
+    where
+        T: Copy + PartialOrd + Display + TryFrom<i64>,
+    {
+        let Some(value) = self.take(knob.key, notes) else {
+            return knob.standard;
+        };
+        let number = value
+            .as_integer()
+            .and_then(|integer| T::try_from(integer).ok());
+        match number {
+            Some(number) if knob.min <= number && number <= knob.max => number,
+            _ => {
+                let expected = format!("a whole number from {} to {}", knob.min, knob.max);
+                notes.mistake(&self.key_of(knob.key), expected, &value);
+                knob.standard
+            }
+        }
+    }
+
+    fn switch(&mut self, key: &str, standard: bool, notes: &mut Notes) -> bool {
+        match self.take(key, notes) {
+            None => standard,
+            Some(Value::Boolean(value)) => value,
+            Some(other) => {
+                notes.mistake(&self.key_of(key), "true or false", &other);
+                standard
+            }
+        }
+    }
+
+    fn text(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
+        match self.take(key, notes) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            Some(other) => {
+                notes.mistake(&self.key_of(key), "a text", &other);
+                None
+            }
+            None => {
+                let key = self.key_of(key);
+                notes
+                    .mistakes
+                    .push(ConfigMistake::new(&key, "a text", "nothing"));
+                None
+            }
+        }
+    }
+
+    /// One of a closed list of words; without a standard the key must be there.
+    fn word<T: Copy>(
+        &mut self,
+        key: &str,
+        standard: Option<T>,
+        words: &[(&str, T)],
+        notes: &mut Notes,
+    ) -> Option<T> {
+        let expected = || {
+            let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+            format!("one of {}", names.join(", "))
+        };
+        match (self.take(key, notes), standard) {
+            (Some(value), _) => {
+                let text = value.as_str();
+                let found = words.iter().find(|(name, _)| Some(*name) == text);
+                if found.is_none() {
+                    notes.mistake(&self.key_of(key), expected(), &value);
+                }
+                found.map(|(_, word)| *word)
+            }
+            (None, Some(standard)) => Some(standard),
+            (None, None) => {
+                let key = self.key_of(key);
+                notes
+                    .mistakes
+                    .push(ConfigMistake::new(&key, expected(), "nothing"));
+                None
+            }
+        }
+    }
+
+    /// An address; without a standard the key must be there.
+    fn address(
+        &mut self,
+        key: &str,
+        standard: Option<SocketAddr>,
+        notes: &mut Notes,
+    ) -> SocketAddr {
+        const EXPECTED: &str = "an address such as 127.0.0.1:8583";
+        const NOWHERE: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(
+            std::net::Ipv4Addr::LOCALHOST,
+            0,
+        ));
+        let value = match (self.take(key, notes), standard) {
+            (Some(value), _) => value,
+            (None, Some(standard)) => return standard,
+            (None, None) => {
+                let key = self.key_of(key);
+                notes
+                    .mistakes
+                    .push(ConfigMistake::new(&key, EXPECTED, "nothing"));
+                return NOWHERE;
+            }
+        };
+        match value.as_str().and_then(|text| text.parse().ok()) {
+            Some(address) => address,
+            None => {
+                notes.mistake(&self.key_of(key), EXPECTED, &value);
+                NOWHERE
+            }
+        }
+    }
+
+    fn path(&mut self, key: &str, standard: PathBuf, notes: &mut Notes) -> PathBuf {
+        if self.table.contains_key(key) {
+            self.text(key, notes).map_or(standard, PathBuf::from)
+        } else {
+            notes.absent.push(self.key_of(key));
+            standard
+        }
+    }
+
+    fn path_optional(&mut self, key: &str, notes: &mut Notes) -> Option<PathBuf> {
+        if !self.table.contains_key(key) {
+            return None;
+        }
+        self.text(key, notes).map(PathBuf::from)
+    }
+
+    fn finish(self, notes: &mut Notes) {
+        for (key, value) in &self.table {
+            notes.mistake(&self.key_of(key), "no such key", value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../spec/config.toml");
+
+    fn mistakes(text: &str) -> Vec<String> {
+        match Config::parse(text, &Overrides::none()) {
+            Err(ConfigError::Mistakes(mistakes)) => {
+                mistakes.iter().map(ToString::to_string).collect()
+            }
+            other => panic!("expected mistakes, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn sample_file_is_exactly_the_standard_set_and_names_every_key() {
+        let (config, absent) = parse(SAMPLE, &Overrides::none()).unwrap();
+        assert_eq!(config, Config::standard());
+        assert_eq!(absent, Vec::<String>::new());
+    }
+
+    #[test]
+    fn empty_file_is_the_standard_set() {
+        assert_eq!(
+            Config::parse("", &Overrides::none()).unwrap(),
+            Config::standard()
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once_with_key_expectation_and_value() {
+        let text = r#"
+            admin = "0.0.0.0:8580"
+            io_threads = 65
+            io_thread = 1
+            [[listener]]
+            name = "a"
+            address = "127.0.0.1:1"
+            framing = "be3"
+            spec = "iso87"
+            idle_timeout_ms = -1
+            [[listener]]
+            name = "a"
+            address = "127.0.0.1:1"
+            framing = "be2+tpdu"
+            spec = "iso87-ascii"
+            [journal]
+            watermark = "never"
+            [log]
+            file = 3
+        "#;
+        let expected = [
+            "io_threads: expected a whole number from 0 to 64, got 65",
+            "listener[0].framing: expected one of be2, ascii4, bcd2, be4, with +tpdu behind it \
+             if wanted, got be3",
+            "listener[0].spec: expected one of iso87-ascii, iso87-binary, got \"iso87\"",
+            "listener[0].idle_timeout_ms: expected a whole number from 0 to 86400000, got -1",
+            "journal.watermark: expected one of lazy, before-reply, got \"never\"",
+            "log.file: expected true, false or a directory, got 3",
+            "io_thread: expected no such key, got 1",
+            "admin: expected a loopback address such as 127.0.0.1:8580, got 0.0.0.0:8580",
+            "listener[1].name: expected a unique name, got a",
+            "listener[1].address: expected a free address, got 127.0.0.1:1",
+        ];
+        assert_eq!(mistakes(text), expected);
+    }
+
+    #[test]
+    fn listener_without_its_address_is_refused() {
+        let text = "[[listener]]\nname = \"a\"\nframing = \"be2\"\nspec = \"iso87-ascii\"";
+        assert_eq!(
+            mistakes(text),
+            ["listener[0].address: expected an address such as 127.0.0.1:8583, got nothing"]
+        );
+    }
+
+    #[test]
+    fn a_switch_without_a_door_is_refused() {
+        assert_eq!(
+            mistakes("listener = []"),
+            ["listener: expected at least one [[listener]], got none"]
+        );
+    }
+
+    #[test]
+    fn every_bound_accepts_its_edges_and_refuses_one_beyond() {
+        fn check(section: &str, key: &str, min: i64, max: i64) {
+            let accepts = |value: i64| {
+                let text = format!("{section}\n{key} = {value}");
+                Config::parse(&text, &Overrides::none()).is_ok()
+            };
+            assert!(accepts(min) && accepts(max), "{key} refuses its own bounds");
+            assert!(
+                !accepts(min - 1) && !accepts(max + 1),
+                "{key} accepts beyond its bounds"
+            );
+        }
+        let door = "[[listener]]\nname='a'\naddress='127.0.0.1:1'\nframing='be2'\n\
+                    spec='iso87-ascii'";
+        for (section, knob) in [
+            ("", &knob::IO_THREADS),
+            (door, &knob::CONNECTIONS_MAX),
+            (door, &knob::IN_FLIGHT_MAX),
+            (door, &knob::FRAME_BYTES_MAX),
+            ("[sequencer]", &knob::QUEUE_BATCHES_MAX),
+            ("[sequencer]", &knob::BATCH_RECORDS_MAX),
+            ("[sequencer]", &knob::BATCH_BYTES_MAX),
+        ] {
+            check(
+                section,
+                knob.key,
+                knob.min.try_into().unwrap(),
+                knob.max.try_into().unwrap(),
+            );
+        }
+        for (section, knob) in [
+            (door, &knob::READ_TIMEOUT_MS),
+            (door, &knob::IDLE_TIMEOUT_MS),
+            (door, &knob::WRITE_TIMEOUT_MS),
+            ("[journal]", &knob::ROTATE_MIB),
+            ("[journal]", &knob::CACHE_MIB),
+            ("[retention]", &knob::ANSWERS_RETENTION_HOURS),
+            ("[retention]", &knob::HOLDS_RETENTION_DAYS),
+            ("[retention]", &knob::TOMBSTONE_RETENTION_HOURS),
+            ("[retention]", &knob::EXPIRE_EVERY_SECONDS),
+            ("[log]", &knob::LOG_FILE_MIB_MAX),
+            ("[log]", &knob::LOG_FILES_MAX),
+        ] {
+            check(
+                section,
+                knob.key,
+                knob.min.try_into().unwrap(),
+                knob.max.try_into().unwrap(),
+            );
+        }
+    }
+
+    #[test]
+    fn command_line_wins_over_the_file() {
+        let overrides = Overrides {
+            data_dir: Some(PathBuf::from("/srv/cards")),
+            listeners: vec!["127.0.0.1:0,ascii4+tpdu,iso87-binary".parse().unwrap()],
+            admin: Some("[::1]:9000".parse().unwrap()),
+        };
+        let config = Config::parse(SAMPLE, &overrides).unwrap();
+        assert_eq!(config.data_dir, PathBuf::from("/srv/cards"));
+        assert_eq!(
+            config.log_directory(),
+            Some(PathBuf::from("/srv/cards/log"))
+        );
+        assert_eq!(config.listeners, overrides.listeners);
+        assert_eq!(config.admin, "[::1]:9000".parse().unwrap());
+    }
+
+    #[test]
+    fn listen_flag_says_what_it_expected() {
+        for (text, complaint) in [
+            (
+                "127.0.0.1:1",
+                "--listen: expected ADDR,FRAMING,SPEC, got 127.0.0.1:1",
+            ),
+            (
+                "localhost,be2,iso87-ascii",
+                "--listen: expected an address such as 127.0.0.1:8583, got localhost",
+            ),
+            (
+                "127.0.0.1:1,be2,iso93",
+                "--listen: expected one of iso87-ascii, iso87-binary, got iso93",
+            ),
+        ] {
+            assert_eq!(text.parse::<Listener>().unwrap_err().to_string(), complaint);
+        }
+    }
+}
