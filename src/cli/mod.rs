@@ -11,6 +11,7 @@ pub mod import;
 
 pub mod replay;
 
+pub mod acquirer;
 pub mod tail;
 mod tail_follow;
 mod tail_render;

@@ -26,6 +26,15 @@ pub struct Frame {
     pub body: Bytes,
 }
 
+/// Where a frame lies in a buffer that begins with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameBounds {
+    /// First byte of the body.
+    pub body_start: usize,
+    /// Bytes of the whole frame, length field included; the body ends here.
+    pub whole: usize,
+}
+
 /// Where a frame that is being written in place began.
 #[derive(Debug)]
 #[must_use = "a frame that is begun must be finished"]
@@ -88,6 +97,27 @@ impl FrameCodec {
             out.truncate(mark.start);
         }
         result
+    }
+
+    /// Where the frame at the start of `src` lies, once all of it is there.
+    ///
+    /// For a reader that keeps its own buffer; the decoder uses the same. A keep-alive has an empty
+    /// body and is the caller's to skip.
+    ///
+    /// # Errors
+    /// The length cannot be a length of this framing.
+    pub fn bounds(&self, src: &[u8]) -> Result<Option<FrameBounds>, FrameError> {
+        let Some(counted) = self.read_length(src)? else {
+            return Ok(None);
+        };
+        let size = self.length.size;
+        let whole = size + counted;
+        let body_start = if counted == 0 {
+            whole
+        } else {
+            size + self.header.size()
+        };
+        Ok((src.len() >= whole).then_some(FrameBounds { body_start, whole }))
     }
 
     /// The error of a stream that stopped with only `received` bytes of a frame.

@@ -10,5 +10,5 @@ mod frame;
 mod error;
 
 pub use error::{FrameError, FramingError, LengthHint};
-pub use frame::{Frame, FrameCodec, FrameMark, KEEP_ALIVES_IN_A_ROW_MAX};
+pub use frame::{Frame, FrameBounds, FrameCodec, FrameMark, KEEP_ALIVES_IN_A_ROW_MAX};
 pub use framing::{Framing, Header, LengthEncoding, LengthField, TPDU_SIZE};

@@ -210,6 +210,31 @@ fn a_stream_that_ends_inside_a_frame_says_how_much_is_missing() {
 }
 
 #[test]
+fn the_bounds_of_a_frame_are_those_the_decoder_cuts() {
+    type Bounds = Option<(usize, usize)>;
+    let rows: [(&str, &[u8], Bounds); 6] = [
+        ("be2", b"\x00\x040800", Some((2, 6))),
+        ("be2", b"\x00\x040800rest", Some((2, 6))),
+        ("be2", b"\x00\x04080", None),
+        ("be2", b"\x00\x00rest", Some((2, 2))),
+        (
+            "be2+tpdu",
+            b"\x00\x09\x60\x00\x00\x00\x000800",
+            Some((7, 11)),
+        ),
+        ("ascii4", b"000", None),
+    ];
+    for (name, wire, expected) in rows {
+        let bounds = codec(name).bounds(wire).unwrap();
+        assert_eq!(
+            bounds.map(|bounds| (bounds.body_start, bounds.whole)),
+            expected,
+            "{wire:?}"
+        );
+    }
+}
+
+#[test]
 fn memory_follows_what_arrived_not_what_the_length_claims() {
     let mut codec = FrameCodec::new(&framing("be4"), 1 << 30);
     let mut src = BytesMut::from(&[0x3F, 0xFF, 0xFF, 0xFF, b'0'][..]);

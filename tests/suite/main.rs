@@ -5,6 +5,7 @@
     reason = "a test says why it failed or skipped"
 )]
 
+mod acquirer;
 mod codec_properties;
 mod decode_refusals;
 mod encode_refusals;

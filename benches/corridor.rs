@@ -1,0 +1,155 @@
+//! The corridor end to end, against what the machine itself can do: one run, side by side.
+//!
+//! Three servers are up at once, each its own process: `echo` answers with a fixed reply, `durable`
+//! appends 300 bytes per message and syncs once per batch before it answers, `cardswitch` is the
+//! switch on its sled store. One client (the load engine of `cardswitch acquirer load`) measures
+//! them in turn, shape by shape, in rotating order; ratios are paired within a repetition.
+//!
+//! ```text
+//! cargo bench --bench corridor                      the whole table, about two minutes
+//! cargo bench --bench corridor -- --test            a smoke of about a second
+//! cargo bench --bench corridor -- --repetitions 9 --only echo,durable --shapes 1x1,64x32
+//! cargo bench --bench corridor -- --config FILE     the switch's configuration, else a generated
+//!                                                   one: the shipped programme, limits out of reach
+//! ```
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cardswitch::cli::acquirer::load::{self, LoadCard, LoadPlan, Mix, Pace};
+use cardswitch::iso8583::MessageSpec;
+use cardswitch::transport::Framing;
+use clap::Parser;
+
+use peers::{Peer, PeerKind};
+use table::{Measured, Sample, Shape};
+
+#[path = "corridor/echo.rs"]
+mod echo;
+#[path = "corridor/peers.rs"]
+mod peers;
+#[path = "corridor/table.rs"]
+mod table;
+
+const FRAMING: &str = "be2";
+const SPEC: &str = "iso87-binary";
+
+/// The corridor bench
+#[derive(Debug, Parser)]
+struct Options {
+    /// Cargo says so when it runs a bench
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// One short look at one shape
+    #[arg(long)]
+    test: bool,
+    /// Be one of the bench's own servers: echo or durable
+    #[arg(long, value_name = "KIND")]
+    server: Option<PeerKind>,
+    /// How often each server is measured on each shape
+    #[arg(long, default_value_t = 5)]
+    repetitions: usize,
+    /// Measured time of each, in milliseconds
+    #[arg(long, default_value_t = 700)]
+    measure_ms: u64,
+    /// Servers to measure
+    #[arg(long, value_delimiter = ',', default_value = "echo,durable,cardswitch")]
+    only: Vec<PeerKind>,
+    /// Connections and window of each shape
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1x1,1x32,8x1,8x32,64x1,64x32"
+    )]
+    shapes: Vec<Shape>,
+    /// Configuration of the switch
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Cards the load is spread over
+    #[arg(long, default_value_t = 10_000)]
+    cards: u64,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut options = Options::parse();
+    let framing = Framing::preset(FRAMING)?;
+    let spec = MessageSpec::builtin(SPEC).ok_or("the spec is not built in")?;
+    if let Some(kind) = options.server {
+        return echo::serve(kind, spec, &framing, options.test);
+    }
+    if options.test {
+        options.repetitions = 1;
+        options.measure_ms = 100;
+        options.shapes = vec![Shape {
+            connections: 8,
+            window: 32,
+        }];
+    }
+    let cards = peers::generate_cards(options.cards);
+    let mut peers = Vec::new();
+    let mut failed = Vec::new();
+    for kind in &options.only {
+        match Peer::start(*kind, &cards, options.config.as_deref(), options.test) {
+            Ok(peer) => peers.push(peer),
+            Err(error) => failed.push(format!("{}: {error}", kind.name())),
+        }
+    }
+    let measured = measure(&options, &peers, cards.into(), &framing, spec)?;
+    print!("{}", table::settings(&options));
+    print!("{measured}");
+    let path = table::write_json(&measured, &options)?;
+    println!("written to {}", path.display());
+    failed.extend(measured.complaints());
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join("; ").into())
+    }
+}
+
+/// Every repetition goes over all shapes, every shape over all servers, first another one each time.
+fn measure(
+    options: &Options,
+    peers: &[Peer],
+    cards: Arc<[LoadCard]>,
+    framing: &Framing,
+    spec: &'static MessageSpec,
+) -> Result<Measured, Box<dyn Error>> {
+    let mut measured = Measured::default();
+    for repetition in 0..options.repetitions {
+        for shape in &options.shapes {
+            for turn in 0..peers.len() {
+                let Some(peer) = peers.get((turn + repetition) % peers.len()) else {
+                    continue;
+                };
+                let plan = LoadPlan {
+                    address: peer.address.clone(),
+                    framing: framing.clone(),
+                    spec,
+                    connections: shape.connections,
+                    pace: Pace::Window(shape.window),
+                    warmup: Duration::from_millis(options.measure_ms / 4),
+                    duration: Duration::from_millis(options.measure_ms),
+                    reply_timeout: Duration::from_secs(5),
+                    mix: Mix::purchases(),
+                    cards: Arc::clone(&cards),
+                    amount_minor: 1,
+                    sign_on: false,
+                };
+                let before = peer.cpu_ns();
+                let report = load::run(&plan, &mut |_| {})?;
+                let server_ns = peer.cpu_ns().saturating_sub(before);
+                measured.add(
+                    *shape,
+                    peer.kind,
+                    repetition,
+                    Sample::of(&report, server_ns),
+                );
+            }
+        }
+    }
+    Ok(measured)
+}

@@ -1,0 +1,270 @@
+//! The servers under measurement, each a child process that ends with the bench.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
+
+use cardswitch::cli::acquirer::load::LoadCard;
+
+use super::{FRAMING, SPEC};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PeerKind {
+    Echo,
+    Durable,
+    Cardswitch,
+}
+
+impl PeerKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Echo, Self::Durable, Self::Cardswitch];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Durable => "durable",
+            Self::Cardswitch => "cardswitch",
+        }
+    }
+}
+
+impl FromStr for PeerKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| "expected echo, durable or cardswitch".to_owned())
+    }
+}
+
+/// A running server.
+pub(crate) struct Peer {
+    pub(crate) kind: PeerKind,
+    pub(crate) address: String,
+    child: Child,
+    /// Folder of the switch's store, removed with it.
+    folder: Option<PathBuf>,
+}
+
+impl Peer {
+    /// Starts a server and waits until it takes connections.
+    pub(crate) fn start(
+        kind: PeerKind,
+        cards: &[LoadCard],
+        config: Option<&Path>,
+        is_smoke: bool,
+    ) -> Result<Self, Box<dyn Error>> {
+        match kind {
+            PeerKind::Echo | PeerKind::Durable => Self::start_echo(kind, is_smoke),
+            PeerKind::Cardswitch => Self::start_switch(cards, config),
+        }
+    }
+
+    fn start_echo(kind: PeerKind, is_smoke: bool) -> Result<Self, Box<dyn Error>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--server", kind.name()]);
+        if is_smoke {
+            command.arg("--test");
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut address = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut address)?;
+        }
+        let peer = Self {
+            kind,
+            address: address.trim().to_owned(),
+            child,
+            folder: None,
+        };
+        if peer.address.is_empty() {
+            Err("did not start".into())
+        } else {
+            Ok(peer)
+        }
+    }
+
+    fn start_switch(cards: &[LoadCard], config: Option<&Path>) -> Result<Self, Box<dyn Error>> {
+        let folder = work_dir()?.join(format!("cardswitch-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let import = folder.join("cards.toml");
+        fs::write(&import, import_file(cards))?;
+        let config = match config {
+            Some(config) => config.to_owned(),
+            None => write_config(&folder)?,
+        };
+        let data = folder.join("data");
+        let command = |name: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_cardswitch"));
+            command
+                .arg(name)
+                .arg("--config")
+                .arg(&config)
+                .arg("--data")
+                .arg(&data);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            command
+        };
+        let status = command("import").arg(&import).status()?;
+        if !status.success() {
+            return Err(format!("the import of the cards ended with {status}").into());
+        }
+        let address = free_address()?;
+        let child = command("serve")
+            .args(["--listen", &format!("{address},{FRAMING},{SPEC}")])
+            .args(["--admin", &free_address()?])
+            .spawn()?;
+        let kind = PeerKind::Cardswitch;
+        let mut peer = Self {
+            kind,
+            address,
+            child,
+            folder: Some(folder),
+        };
+        peer.wait_until_listening()?;
+        Ok(peer)
+    }
+
+    fn wait_until_listening(&mut self) -> Result<(), Box<dyn Error>> {
+        for _ in 0..START_TRIES {
+            if TcpStream::connect(&self.address).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("ended with {status} before it listened").into());
+            }
+            thread::sleep(START_PAUSE);
+        }
+        Err("did not listen in time".into())
+    }
+
+    /// Processor time of all its threads, in nanoseconds; 0 where the system does not tell.
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let Ok(entries) = fs::read_dir(tasks) else {
+            return 0;
+        };
+        let time = |path: PathBuf| -> Option<u64> {
+            let text = fs::read_to_string(path.join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse().ok()
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| time(entry.path()))
+            .sum()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // An ended child cannot be ended again; there is nothing to do about either failure.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(folder) = &self.folder {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// A switch that replays a store may take this long to listen: 30 seconds.
+const START_TRIES: u32 = 600;
+const START_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where the bench keeps its files: on the disk of the target folder, never in memory.
+pub(crate) fn work_dir() -> io::Result<PathBuf> {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("corridor");
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+fn free_address() -> io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// Test cards of the shipped programme, numbered upwards, each with its check digit.
+pub(crate) fn generate_cards(count: u64) -> Vec<LoadCard> {
+    (0..count)
+        .map(|number| {
+            let body = format!("{BIN}{number:09}");
+            LoadCard {
+                pan: format!("{body}{}", check_digit(&body)),
+                expiry: EXPIRY.to_owned(),
+            }
+        })
+        .collect()
+}
+
+const BIN: &str = "476173";
+const EXPIRY: &str = "4912";
+
+/// The Luhn digit that completes a number.
+fn check_digit(body: &str) -> u32 {
+    let digits = body.chars().rev().filter_map(|digit| digit.to_digit(10));
+    let sum: u32 = digits
+        .enumerate()
+        .map(|(index, digit)| match (index % 2, digit * 2) {
+            (0, doubled) if doubled > 9 => doubled - 9,
+            (0, doubled) => doubled,
+            _ => digit,
+        })
+        .sum();
+    (10 - sum % 10) % 10
+}
+
+fn import_file(cards: &[LoadCard]) -> String {
+    let mut text = String::new();
+    for LoadCard { pan, expiry } in cards {
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "[[card]]\npan = \"{pan}\"\nexpiry = \"{expiry}\"\nprogramme = \"prepaid-jp\"\n\
+             kyc = \"verified\"\npurses = {{ withdrawable = 2500000, non-withdrawable = 0 }}\n\n"
+        );
+    }
+    text
+}
+
+/// The shipped programme with the same limits, counted but out of reach, and a quiet log.
+fn write_config(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let mut programme: toml::Table =
+        include_str!("../../spec/programme/prepaid-jp.toml").parse()?;
+    if let Some(limits) = programme
+        .get_mut("limit")
+        .and_then(toml::Value::as_array_mut)
+    {
+        for limit in limits.iter_mut().filter_map(toml::Value::as_table_mut) {
+            for (key, out_of_reach) in [("amount_max", AMOUNT_MAX), ("count_max", COUNT_MAX)] {
+                if let Some(value) = limit.get_mut(key) {
+                    *value = toml::Value::Integer(out_of_reach);
+                }
+            }
+        }
+    }
+    let programmes = folder.join("programme");
+    fs::create_dir_all(&programmes)?;
+    fs::write(
+        programmes.join("prepaid-jp.toml"),
+        toml::to_string(&programme)?,
+    )?;
+    let config = folder.join("config.toml");
+    let mut table = toml::Table::new();
+    table.insert(
+        "programmes_dir".to_owned(),
+        programmes.display().to_string().into(),
+    );
+    fs::write(&config, toml::to_string(&table)?)?;
+    Ok(config)
+}
+
+const AMOUNT_MAX: i64 = 900_000_000_000;
+const COUNT_MAX: i64 = 4_000_000_000;

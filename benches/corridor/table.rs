@@ -1,0 +1,244 @@
+//! What was measured: medians, paired ratios, the printed table and the JSON file.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use cardswitch::cli::acquirer::load::LoadReport;
+use serde_json::{Value as Json, json};
+
+use super::peers::PeerKind;
+use super::{FRAMING, Options, SPEC};
+
+/// Connections and messages in flight on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shape {
+    pub(crate) connections: u32,
+    pub(crate) window: u32,
+}
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('x');
+        let shape = parts.and_then(|(connections, window)| {
+            Some(Self {
+                connections: connections.parse().ok()?,
+                window: window.parse().ok()?,
+            })
+        });
+        shape.ok_or_else(|| "expected CONNECTIONSxWINDOW, such as 64x32".to_owned())
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.connections, self.window)
+    }
+}
+
+/// One server on one shape, once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    per_second: u64,
+    p50_ns: u64,
+    p99_ns: u64,
+    server_ns_per_message: u64,
+    client_ns_per_message: u64,
+    /// Replies with another code than 00, and messages without a reply.
+    not_approved: u64,
+}
+
+impl Sample {
+    pub(crate) fn of(report: &LoadReport, server_ns: u64) -> Self {
+        let declined: u64 = report
+            .codes
+            .iter()
+            .filter(|(_, code, _)| code != b"00")
+            .map(|(_, _, n)| n)
+            .sum();
+        // The server's time covers the warm-up as well; so does this count of replies.
+        let warm = report.replies_ever.max(1);
+        Self {
+            per_second: report.per_second(),
+            p50_ns: report.latency_ns.value_at_quantile(0.50),
+            p99_ns: report.latency_ns.value_at_quantile(0.99),
+            server_ns_per_message: server_ns / warm,
+            client_ns_per_message: report.client_ns_per_reply().unwrap_or_default(),
+            not_approved: declined + report.timeouts + report.unmatched + report.unreadable,
+        }
+    }
+}
+
+/// Every sample, by shape, server and repetition.
+#[derive(Debug, Default)]
+pub(crate) struct Measured(BTreeMap<(Shape, PeerKind), BTreeMap<usize, Sample>>);
+
+impl Measured {
+    pub(crate) fn add(&mut self, shape: Shape, kind: PeerKind, repetition: usize, sample: Sample) {
+        self.0
+            .entry((shape, kind))
+            .or_default()
+            .insert(repetition, sample);
+    }
+
+    fn median(&self, shape: Shape, kind: PeerKind, of: fn(&Sample) -> u64) -> Option<u64> {
+        let samples = self.0.get(&(shape, kind))?;
+        middle(samples.values().map(of).collect())
+    }
+
+    /// Median over the repetitions of this server's figure by the durable echo's, in thousandths.
+    fn paired(&self, shape: Shape, kind: PeerKind, of: fn(&Sample) -> u64) -> Option<u64> {
+        let ours = self.0.get(&(shape, kind))?;
+        let durable = self.0.get(&(shape, PeerKind::Durable))?;
+        let ratios = ours.iter().filter_map(|(repetition, sample)| {
+            let base = of(durable.get(repetition)?);
+            of(sample).checked_mul(1_000)?.checked_div(base)
+        });
+        middle(ratios.collect())
+    }
+
+    /// What would make the figures worthless.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for ((shape, kind), samples) in &self.0 {
+            let count: u64 = samples.values().map(|sample| sample.not_approved).sum();
+            if count > 0 {
+                complaints.push(format!("{} {shape}: {count} not approved", kind.name()));
+            }
+        }
+        complaints
+    }
+
+    fn to_json(&self) -> Json {
+        let rows = self.0.iter().map(|((shape, kind), samples)| {
+            let median = |of| self.median(*shape, *kind, of);
+            json!({
+                "shape": shape.to_string(),
+                "server": kind.name(),
+                "per_second": median(|sample| sample.per_second),
+                "p50_ns": median(|sample| sample.p50_ns),
+                "p99_ns": median(|sample| sample.p99_ns),
+                "server_cpu_ns_per_message": median(|sample| sample.server_ns_per_message),
+                "client_cpu_ns_per_message": median(|sample| sample.client_ns_per_message),
+                "rate_to_durable_thousandths":
+                    self.paired(*shape, *kind, |sample| sample.per_second),
+                "p50_to_durable_thousandths": self.paired(*shape, *kind, |sample| sample.p50_ns),
+                "per_second_of_each_repetition":
+                    samples.values().map(|sample| sample.per_second).collect::<Vec<_>>(),
+            })
+        });
+        Json::Array(rows.collect())
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>9} {:>9}",
+            "shape",
+            "server",
+            "msg/s",
+            "p50 us",
+            "p99 us",
+            "srv ns/m",
+            "cli ns/m",
+            "rate/dur",
+            "p50/dur"
+        )?;
+        for (shape, kind) in self.0.keys() {
+            let median = |of| self.median(*shape, *kind, of).unwrap_or_default();
+            let ratio = |of| {
+                self.paired(*shape, *kind, of)
+                    .map_or("-".to_owned(), thousandths)
+            };
+            writeln!(
+                f,
+                "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>9} {:>9}",
+                shape.to_string(),
+                kind.name(),
+                median(|sample| sample.per_second),
+                median(|sample| sample.p50_ns) / 1_000,
+                median(|sample| sample.p99_ns) / 1_000,
+                median(|sample| sample.server_ns_per_message),
+                median(|sample| sample.client_ns_per_message),
+                ratio(|sample| sample.per_second),
+                ratio(|sample| sample.p50_ns),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The machine and how it was measured.
+pub(crate) fn settings(options: &Options) -> String {
+    format!(
+        "machine: {}, {} cores, kernel {}\n\
+         closed loop, {} repetitions of {} ms (warm-up {} ms), medians, interleaved; {} cards\n\
+         framing {FRAMING}, spec {SPEC}, purchases; ratios are paired with the durable echo\n",
+        cpu_model(),
+        cores(),
+        kernel(),
+        options.repetitions,
+        options.measure_ms,
+        options.measure_ms / 4,
+        options.cards,
+    )
+}
+
+/// Writes `corridor.json` into the target folder.
+pub(crate) fn write_json(
+    measured: &Measured,
+    options: &Options,
+) -> Result<PathBuf, Box<dyn Error>> {
+    let mut path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    path.pop();
+    path.push("corridor.json");
+    let json = json!({
+        "machine": { "cpu": cpu_model(), "cores": cores(), "kernel": kernel() },
+        "settings": {
+            "framing": FRAMING, "spec": SPEC, "repetitions": options.repetitions,
+            "measure_ms": options.measure_ms, "cards": options.cards, "loop": "closed",
+        },
+        "medians": measured.to_json(),
+    });
+    fs::write(&path, serde_json::to_string_pretty(&json)?)?;
+    Ok(path)
+}
+
+fn middle(mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
+}
+
+fn thousandths(value: u64) -> String {
+    format!("{}.{:03}", value / 1_000, value % 1_000)
+}
+
+fn cpu_model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    line.map_or("unknown processor".to_owned(), |(_, model)| {
+        model.trim().to_owned()
+    })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+fn kernel() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if text.is_empty() {
+        "unknown".to_owned()
+    } else {
+        text.trim().to_owned()
+    }
+}

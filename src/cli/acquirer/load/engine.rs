@@ -1,0 +1,669 @@
+//! The loop: reads replies, fills windows or follows the schedule, writes requests.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::iso8583::MessageSpec;
+use crate::transport::{FrameCodec, Framing};
+
+use super::cards::LoadCard;
+use super::connection::{
+    Answered, Connection, InFlight, Outgoing, ReadEnd, Received, STAN_MAX, Window,
+};
+use super::layout::{Layouts, ReplyHead};
+use super::mix::{Kind, Mix};
+use super::report::LoadReport;
+use super::template::{Stamp, TemplateError, Templates};
+use crate::cli::acquirer::clock;
+use crate::cli::acquirer::link::{self, LinkError, LinkPlan, REPLY_BYTES_MAX};
+
+/// How the load is paced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// So many messages in flight on each connection, always.
+    Window(u32),
+    /// So many messages per second over all connections, whatever the answers do.
+    PerSecond(u64),
+}
+
+/// A load to run.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// Host and port.
+    pub address: String,
+    /// Framing of the link.
+    pub framing: Framing,
+    /// Spec of the messages.
+    pub spec: &'static MessageSpec,
+    /// How many connections.
+    pub connections: u32,
+    /// How it is paced.
+    pub pace: Pace,
+    /// Not measured.
+    pub warmup: Duration,
+    /// Measured.
+    pub duration: Duration,
+    /// When a message counts as unanswered.
+    pub reply_timeout: Duration,
+    /// Kinds of message.
+    pub mix: Mix,
+    /// Cards, used at random.
+    pub cards: Arc<[LoadCard]>,
+    /// Smallest amount in minor units; each purchase is up to 99 more.
+    pub amount_minor: u64,
+    /// Send 0800 sign-on on every connection first.
+    pub sign_on: bool,
+}
+
+/// How far a load is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Time since the first message, warm-up included.
+    pub elapsed: Duration,
+    /// Replies per second since the last progress.
+    pub per_second: u64,
+    /// Messages in flight.
+    pub in_flight: usize,
+}
+
+/// Why a load did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// More slots than trace numbers.
+    #[error("run {got} messages in flight: at most {max} (connections times window)")]
+    TooManyInFlight {
+        /// Connections times window.
+        got: u64,
+        /// Largest product.
+        max: u32,
+    },
+    /// A plan that sends nothing.
+    #[error("run a load without {0}")]
+    Empty(&'static str),
+    /// A connection could not be opened or signed on.
+    #[error("open connection {number}: {reason}")]
+    Open {
+        /// From 1.
+        number: u32,
+        /// What failed.
+        reason: String,
+    },
+    /// The messages could not be built.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The readiness loop failed.
+    #[error("wait for the sockets: {0}")]
+    Poll(#[from] io::Error),
+}
+
+/// Slots of all connections at most: every trace number comes around at least four times.
+const SLOTS_MAX: u32 = STAN_MAX / 4;
+
+/// Slots of one connection in an open loop; a switch that is further behind delays the schedule.
+const OPEN_WINDOW_MAX: u32 = 4_096;
+
+const EVENTS_AT_ONCE: usize = 1_024;
+const TICK_NS: u64 = 100_000_000;
+/// Below this distance from the next scheduled message the loop spins instead of sleeping.
+const SPIN_NS: u64 = 2_000_000;
+const RANDOM_SEED: u64 = 8_583;
+
+/// Runs a load to its end; `progress` is called ten times a second.
+///
+/// # Errors
+/// The plan cannot run or a connection cannot be opened. What happens later is in the report.
+pub fn run(plan: &LoadPlan, progress: &mut dyn FnMut(&Progress)) -> Result<LoadReport, LoadError> {
+    let mut engine = Engine::open(plan)?;
+    engine.run(progress)?;
+    Ok(engine.report())
+}
+
+struct Engine<'a> {
+    plan: &'a LoadPlan,
+    templates: Templates,
+    codec: FrameCodec,
+    layouts: Layouts,
+    connections: Vec<Connection>,
+    poll: Poll,
+    start: Instant,
+    /// The measured part, in nanoseconds since the start.
+    measured: std::ops::Range<u64>,
+    /// The next message of the schedule, for an open loop.
+    scheduled: u64,
+    random: u64,
+    next_rrn: u64,
+    transmission: u64,
+    in_flight: usize,
+    cpu: [Option<Duration>; 2],
+    counts: LoadReport,
+}
+
+impl<'a> Engine<'a> {
+    fn open(plan: &'a LoadPlan) -> Result<Self, LoadError> {
+        let window = window_of(plan)?;
+        let templates = Templates::build(plan.spec, &plan.framing, &plan.cards, plan.amount_minor)?;
+        let poll = Poll::new()?;
+        let stride = window * plan.connections;
+        let mut connections = Vec::new();
+        for index in 0..plan.connections {
+            let open = |error: &dyn std::fmt::Display| LoadError::Open {
+                number: index + 1,
+                reason: error.to_string(),
+            };
+            let stream = open_stream(plan).map_err(|error| open(&error))?;
+            stream.set_nonblocking(true).map_err(|error| open(&error))?;
+            let mut stream = mio::net::TcpStream::from_std(stream);
+            let token = Token(connections.len());
+            poll.registry().register(
+                &mut stream,
+                token,
+                Interest::READABLE | Interest::WRITABLE,
+            )?;
+            let mut terminal = *b"L0000000";
+            terminal.copy_from_slice(format!("L{:07}", index % 10_000_000).as_bytes());
+            let buffer = (window.min(128) * 512).max(4_096);
+            connections.push(Connection {
+                stream,
+                alive: true,
+                terminal,
+                window: Window::new(window, window * index, stride),
+                received: Received::new(usize::try_from(buffer).unwrap_or(4_096)),
+                out: Outgoing::default(),
+                owed: 0,
+                next_scheduled: u64::from(index),
+            });
+        }
+        let warmup = nanos(plan.warmup);
+        let measured = warmup..warmup + nanos(plan.duration);
+        // Reference numbers begin at the second of the start: a second run repeats nothing.
+        let second = u64::try_from(clock::utc().timestamp().as_second()).unwrap_or_default();
+        Ok(Self {
+            plan,
+            templates,
+            codec: FrameCodec::new(&plan.framing, REPLY_BYTES_MAX),
+            layouts: Layouts::default(),
+            connections,
+            poll,
+            start: clock::instant(),
+            measured,
+            scheduled: 0,
+            random: RANDOM_SEED,
+            next_rrn: second % 10_000 * 100_000_000,
+            transmission: 0,
+            in_flight: 0,
+            cpu: [None; 2],
+            counts: empty_report(plan)?,
+        })
+    }
+
+    fn run(&mut self, progress: &mut dyn FnMut(&Progress)) -> Result<(), LoadError> {
+        let mut events = Events::with_capacity(EVENTS_AT_ONCE);
+        let drained = self.measured.end + nanos(self.plan.reply_timeout);
+        let mut next_tick = 0_u64;
+        let mut replies_at_tick = 0;
+        let mut now = self.now();
+        self.update_time();
+        self.start_sending(now);
+        loop {
+            if now >= next_tick {
+                self.tick(now);
+                let replies = self.counts.replies_ever - replies_at_tick;
+                replies_at_tick = self.counts.replies_ever;
+                let elapsed = Duration::from_nanos(now);
+                let per_second = replies * (1_000_000_000 / TICK_NS);
+                progress(&Progress {
+                    elapsed,
+                    per_second,
+                    in_flight: self.in_flight,
+                });
+                next_tick = now + TICK_NS;
+            }
+            self.mark_cpu(now);
+            let is_over = now >= self.measured.end && (self.in_flight == 0 || now >= drained);
+            if is_over || self.connections.iter().all(|connection| !connection.alive) {
+                break;
+            }
+            self.follow_schedule(now);
+            let timeout = self.poll_timeout(next_tick);
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+            now = self.now();
+            for event in &events {
+                now = self.serve(event);
+            }
+        }
+        self.finish();
+        Ok(())
+    }
+
+    fn now(&self) -> u64 {
+        nanos(clock::instant().duration_since(self.start))
+    }
+
+    fn start_sending(&mut self, now: u64) {
+        if let Pace::Window(_) = self.plan.pace {
+            for index in 0..self.connections.len() {
+                self.with_connection(index, |engine, connection| {
+                    engine.fill(connection, now);
+                    connection.out.flush_to(&mut connection.stream)
+                });
+            }
+        }
+    }
+
+    /// Ten times a second: the time in the messages, and what waited too long.
+    fn tick(&mut self, now: u64) {
+        self.update_time();
+        let before = now.saturating_sub(nanos(self.plan.reply_timeout));
+        let measured = self.measured.clone();
+        for connection in &mut self.connections {
+            let was = connection.window.in_flight();
+            let counts = |sent: &InFlight| measured.contains(&sent.from_ns);
+            self.counts.timeouts += connection.window.expire(before, counts);
+            self.in_flight -= was - connection.window.in_flight();
+        }
+        for index in 0..self.connections.len() {
+            self.with_connection(index, |engine, connection| {
+                engine.fill(connection, now);
+                connection.out.flush_to(&mut connection.stream)
+            });
+        }
+    }
+
+    fn update_time(&mut self) {
+        self.transmission = clock::mmddhhmmss(&clock::utc())
+            .parse()
+            .unwrap_or(101_000_000);
+    }
+
+    fn mark_cpu(&mut self, now: u64) {
+        let [begin, end] = &mut self.cpu;
+        if begin.is_none() && now >= self.measured.start {
+            *begin = thread_cpu();
+        }
+        if end.is_none() && now >= self.measured.end {
+            *end = thread_cpu();
+        }
+    }
+
+    fn poll_timeout(&self, next_tick: u64) -> Duration {
+        let now = self.now();
+        let mut until = next_tick;
+        if now < self.measured.end {
+            until = until.min(self.measured.end);
+            if let Pace::PerSecond(rate) = self.plan.pace {
+                until = until.min(due_ns(self.scheduled, rate));
+                if until < now + SPIN_NS {
+                    return Duration::ZERO;
+                }
+                until -= SPIN_NS / 2;
+            }
+        }
+        Duration::from_nanos(until.saturating_sub(now))
+    }
+
+    /// Open loop: gives every connection what is due by now, and sends it.
+    fn follow_schedule(&mut self, now: u64) {
+        let Pace::PerSecond(rate) = self.plan.pace else {
+            return;
+        };
+        let count = u64::from(self.plan.connections);
+        let end = self.measured.end;
+        let mut touched = 0_u64;
+        while due_ns(self.scheduled, rate) <= now && due_ns(self.scheduled, rate) < end {
+            let index = usize::try_from(self.scheduled % count).unwrap_or_default();
+            if let Some(connection) = self.connections.get_mut(index) {
+                connection.owed += 1;
+            }
+            self.scheduled += 1;
+            touched = (touched + 1).min(count);
+        }
+        for back in 1..=touched {
+            let index = usize::try_from((self.scheduled - back) % count).unwrap_or_default();
+            self.with_connection(index, |engine, connection| {
+                engine.fill(connection, now);
+                connection.out.flush_to(&mut connection.stream)
+            });
+        }
+    }
+
+    /// Serves one ready socket and returns the time it was read at.
+    fn serve(&mut self, event: &Event) -> u64 {
+        let mut now = 0;
+        self.with_connection(event.token().0, |engine, connection| {
+            if event.is_readable() {
+                loop {
+                    let end = connection.received.read_from(&mut connection.stream)?;
+                    now = engine.now();
+                    engine.take_replies(connection, now)?;
+                    match end {
+                        ReadEnd::Drained => break,
+                        ReadEnd::Full => {}
+                        ReadEnd::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    }
+                }
+            } else {
+                now = engine.now();
+            }
+            engine.fill(connection, now);
+            connection.out.flush_to(&mut connection.stream)
+        });
+        if now == 0 { self.now() } else { now }
+    }
+
+    /// Works on one connection; one that fails is closed and what it had in flight is lost.
+    fn with_connection(
+        &mut self,
+        index: usize,
+        work: impl FnOnce(&mut Self, &mut Connection) -> io::Result<()>,
+    ) {
+        // Taken out, so that the work may use the rest of the engine.
+        let mut connections = std::mem::take(&mut self.connections);
+        if let Some(connection) = connections.get_mut(index).filter(|found| found.alive)
+            && work(self, connection).is_err()
+        {
+            connection.alive = false;
+            let measured = self.measured.clone();
+            self.in_flight -= connection.window.in_flight();
+            let counts = |sent: &InFlight| measured.contains(&sent.from_ns);
+            self.counts.timeouts += connection.window.expire(u64::MAX, counts);
+            self.counts.connections_lost += 1;
+        }
+        self.connections = connections;
+    }
+
+    fn take_replies(&mut self, connection: &mut Connection, now: u64) -> io::Result<()> {
+        loop {
+            let bytes = connection.received.bytes();
+            let bounds = self.codec.bounds(bytes).map_err(io::Error::other)?;
+            let Some(bounds) = bounds else { return Ok(()) };
+            if let Some(body) = bytes
+                .get(bounds.body_start..bounds.whole)
+                .filter(|body| !body.is_empty())
+            {
+                let found = self.match_reply(&connection.window, body);
+                match found {
+                    Some((slot, sent, code)) => {
+                        self.count_reply(&mut connection.window, slot, &sent, code, now);
+                    }
+                    None => self.counts.replies_ever += 1,
+                }
+            }
+            connection.received.consume(bounds.whole);
+        }
+    }
+
+    /// The request a reply belongs to: at the positions of a known layout, else by decoding.
+    fn match_reply(&mut self, window: &Window, body: &[u8]) -> Option<(u32, InFlight, [u8; 2])> {
+        let lookup = |head: ReplyHead| {
+            window
+                .find(head.stan, head.rrn)
+                .map(|(slot, sent)| (slot, sent, head.code))
+        };
+        if let Some(found) = self.layouts.read_known(body).and_then(lookup) {
+            return Some(found);
+        }
+        let Some(head) = self.layouts.learn(self.plan.spec, body) else {
+            self.counts.unreadable += 1;
+            return None;
+        };
+        let found = lookup(head);
+        if found.is_none() {
+            self.counts.unmatched += 1;
+        }
+        found
+    }
+
+    fn count_reply(
+        &mut self,
+        window: &mut Window,
+        slot: u32,
+        sent: &InFlight,
+        code: [u8; 2],
+        now: u64,
+    ) {
+        window.release(slot);
+        self.in_flight -= 1;
+        self.counts.replies_ever += 1;
+        if let Some(slot) = window.slot(slot) {
+            match sent.kind {
+                Kind::Purchase => {
+                    slot.purchase = Some(Answered {
+                        stamp: sent.stamp,
+                        code,
+                        reversed: false,
+                    });
+                }
+                Kind::Repeat => {
+                    let is_same = slot.purchase.is_some_and(|answered| answered.code == code);
+                    self.counts.repeats_answered_otherwise += u64::from(!is_same);
+                }
+                Kind::Reversal | Kind::Balance => {}
+            }
+        }
+        if self.measured.contains(&sent.from_ns) {
+            self.counts
+                .latency_ns
+                .saturating_record(now.saturating_sub(sent.from_ns));
+        }
+        if !self.measured.contains(&now) {
+            return;
+        }
+        self.counts.replies += 1;
+        let codes = &mut self.counts.codes;
+        let known = codes
+            .iter_mut()
+            .find(|(kind, known, _)| *kind == sent.kind && *known == code);
+        match known {
+            Some((_, _, count)) => *count += 1,
+            None => codes.push((sent.kind, code, 1)),
+        }
+    }
+
+    /// Sends as much as the window or the schedule allows.
+    fn fill(&mut self, connection: &mut Connection, now: u64) {
+        match self.plan.pace {
+            Pace::Window(_) => {
+                if now >= self.measured.end {
+                    return;
+                }
+                while connection.window.has_room() {
+                    self.send(connection, now);
+                }
+            }
+            Pace::PerSecond(rate) => {
+                while connection.owed > 0 && connection.window.has_room() {
+                    connection.owed -= 1;
+                    let due = due_ns(connection.next_scheduled, rate);
+                    connection.next_scheduled += u64::from(self.plan.connections);
+                    self.send(connection, due);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, connection: &mut Connection, from_ns: u64) {
+        let Some(index) = connection.window.take() else {
+            return;
+        };
+        let random = self.next_random();
+        let answered = connection.window.slot(index).and_then(|slot| slot.purchase);
+        let wanted = self.plan.mix.kind_of(random >> 32);
+        let kind = match (wanted, answered) {
+            (Kind::Repeat, None) => Kind::Purchase,
+            // Only what was approved and still stands can be reversed.
+            (Kind::Reversal, answered)
+                if answered.is_none_or(|one| one.reversed || one.code != *b"00") =>
+            {
+                Kind::Purchase
+            }
+            (kind, _) => kind,
+        };
+        let original = answered.map(|answered| answered.stamp).unwrap_or_default();
+        let stamp = if kind == Kind::Repeat {
+            original
+        } else {
+            self.next_rrn = (self.next_rrn + 1) % 1_000_000_000_000;
+            let cards = u64::try_from(self.templates.cards()).unwrap_or(1).max(1);
+            let card = match kind {
+                Kind::Reversal => original.card,
+                Kind::Purchase | Kind::Repeat | Kind::Balance => {
+                    usize::try_from((random & 0xFFFF_FFFF) % cards).unwrap_or_default()
+                }
+            };
+            let stan = connection.window.next_stan(index);
+            Stamp {
+                stan,
+                rrn: self.next_rrn,
+                transmission: self.transmission,
+                card,
+            }
+        };
+        let rrn = if kind == Kind::Reversal {
+            original.rrn
+        } else {
+            stamp.rrn
+        };
+        let out = &mut connection.out.buffer;
+        self.templates
+            .append(out, kind, &stamp, &original, &connection.terminal);
+        if let Some(slot) = connection.window.slot(index) {
+            slot.in_flight = Some(InFlight {
+                kind,
+                stamp,
+                rrn,
+                from_ns,
+            });
+            if kind == Kind::Reversal
+                && let Some(purchase) = &mut slot.purchase
+            {
+                purchase.reversed = true;
+            }
+        }
+        self.in_flight += 1;
+        self.counts.sent += u64::from(self.measured.contains(&from_ns));
+    }
+
+    /// A xorshift generator: the same cards and kinds in every run.
+    fn next_random(&mut self) -> u64 {
+        let mut x = self.random;
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random = x;
+        x
+    }
+
+    /// What is still in flight when nobody waits any more is unanswered.
+    fn finish(&mut self) {
+        let measured = self.measured.clone();
+        for connection in &mut self.connections {
+            let counts = |sent: &InFlight| measured.contains(&sent.from_ns);
+            self.counts.timeouts += connection.window.expire(u64::MAX, counts);
+            self.counts.not_sent += connection.owed;
+        }
+    }
+
+    fn report(mut self) -> LoadReport {
+        if let [Some(begin), Some(end)] = self.cpu {
+            self.counts.client_cpu = Some(end.saturating_sub(begin));
+        }
+        self.counts.codes.sort_unstable();
+        self.counts
+    }
+}
+
+fn window_of(plan: &LoadPlan) -> Result<u32, LoadError> {
+    if plan.connections == 0 {
+        return Err(LoadError::Empty("connections"));
+    }
+    if plan.cards.is_empty() {
+        return Err(LoadError::Empty("cards"));
+    }
+    match plan.pace {
+        Pace::Window(0) => Err(LoadError::Empty("a window")),
+        Pace::PerSecond(0) => Err(LoadError::Empty("a rate")),
+        Pace::Window(window) => {
+            let got = u64::from(window) * u64::from(plan.connections);
+            if got > u64::from(SLOTS_MAX) {
+                return Err(LoadError::TooManyInFlight {
+                    got,
+                    max: SLOTS_MAX,
+                });
+            }
+            Ok(window)
+        }
+        Pace::PerSecond(_) => {
+            let window = (SLOTS_MAX / plan.connections).min(OPEN_WINDOW_MAX);
+            if window == 0 {
+                let got = u64::from(plan.connections);
+                return Err(LoadError::TooManyInFlight {
+                    got,
+                    max: SLOTS_MAX,
+                });
+            }
+            Ok(window)
+        }
+    }
+}
+
+fn open_stream(plan: &LoadPlan) -> Result<std::net::TcpStream, LinkError> {
+    let link_plan = LinkPlan {
+        address: plan.address.clone(),
+        framing: plan.framing.clone(),
+        spec: plan.spec,
+        reply_timeout: plan.reply_timeout,
+    };
+    link::open_stream(&link_plan, plan.sign_on)
+}
+
+fn empty_report(plan: &LoadPlan) -> Result<LoadReport, LoadError> {
+    // Three digits from a nanosecond to an hour.
+    let latency_ns =
+        Histogram::new_with_bounds(1, 3_600_000_000_000, 3).map_err(io::Error::other)?;
+    Ok(LoadReport {
+        duration: plan.duration,
+        sent: 0,
+        replies: 0,
+        replies_ever: 0,
+        latency_ns,
+        codes: Vec::new(),
+        timeouts: 0,
+        unmatched: 0,
+        unreadable: 0,
+        repeats_answered_otherwise: 0,
+        not_sent: 0,
+        connections_lost: 0,
+        client_cpu: None,
+    })
+}
+
+/// When the message at this position of the schedule is due.
+fn due_ns(position: u64, per_second: u64) -> u64 {
+    let due = u128::from(position) * 1_000_000_000 / u128::from(per_second);
+    u64::try_from(due).unwrap_or(u64::MAX)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Processor time of this thread, where the system tells.
+fn thread_cpu() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+        .map(Duration::from_nanos)
+}

@@ -1,0 +1,272 @@
+//! Plays a scenario: sends each step, waits for its reply, checks what is expected.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::thread;
+
+use bytes::Bytes;
+use jiff::Zoned;
+
+use crate::iso8583::{Mask, Message, MessageSpec};
+
+use super::alias;
+use super::balance;
+use super::clock;
+use super::compose::{self, Sent};
+use super::link::{Link, LinkError, LinkPlan};
+use super::report::{self, Check, Reader, StepReport, Tally};
+use super::scenario::Scenario;
+use super::step::{Expectation, ReplyPlace, Send, Step, Want};
+use super::value::Moment;
+use super::words;
+
+/// Plays the whole scenario and says how it went; a failed step does not stop the next.
+///
+/// # Errors
+/// The output cannot be written.
+pub(super) fn play(
+    scenario: &Scenario,
+    plan: &LinkPlan,
+    admin: &str,
+    reader: Reader,
+    out: &mut dyn Write,
+) -> io::Result<Tally> {
+    report::write_title(out, reader, &scenario.title)?;
+    let mut player = Player::new(plan, admin);
+    let mut tally = Tally::default();
+    for step in &scenario.steps {
+        let report = player.step(step);
+        tally.add(&report.checks);
+        report::write_step(out, reader, &report)?;
+    }
+    report::write_tally(out, reader, tally)?;
+    Ok(tally)
+}
+
+struct Player<'a> {
+    plan: &'a LinkPlan,
+    admin: &'a str,
+    link: Option<Link>,
+    next_stan: u32,
+    next_rrn: u64,
+    sent: Vec<Option<Sent>>,
+    saved: BTreeMap<String, String>,
+}
+
+const STAN_MAX: u32 = 999_999;
+const RRN_MAX: u64 = 999_999_999_999;
+
+impl<'a> Player<'a> {
+    fn new(plan: &'a LinkPlan, admin: &'a str) -> Self {
+        // Numbers begin at the time of day, so that a second run repeats nothing of the first.
+        let second = u64::try_from(clock::utc().timestamp().as_second()).unwrap_or_default();
+        let stan = u32::try_from(second * 10 % u64::from(STAN_MAX)).unwrap_or_default();
+        Self {
+            plan,
+            admin,
+            link: None,
+            next_stan: stan + 1,
+            next_rrn: second * 100 % RRN_MAX,
+            sent: Vec::new(),
+            saved: BTreeMap::new(),
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> StepReport {
+        if step.reconnect {
+            self.link = None;
+        }
+        thread::sleep(step.delay);
+        let now = clock::utc();
+        let mut report = StepReport {
+            name: step.name.clone(),
+            at: now.strftime("%H:%M:%S").to_string(),
+            ..StepReport::default()
+        };
+        let exchanged = match &step.send {
+            Some(send) => self.send(step, send, &now, &mut report),
+            None => {
+                if step.reconnect
+                    && let Err(error) = self.connected()
+                {
+                    report.checks.push(Check::fail(error.to_string()));
+                }
+                None
+            }
+        };
+        self.sent.push(exchanged);
+        if let Some(expected) = &step.balance {
+            report.checks.extend(balance::check(self.admin, expected));
+        }
+        report
+    }
+
+    /// Builds, sends, checks and saves; `None` when nothing could be sent.
+    fn send(
+        &mut self,
+        step: &Step,
+        send: &Send,
+        now: &Zoned,
+        report: &mut StepReport,
+    ) -> Option<Sent> {
+        let (stan, rrn) = (self.next_stan, self.next_rrn);
+        self.next_stan = self.next_stan % STAN_MAX + 1;
+        self.next_rrn = (self.next_rrn + 1) % RRN_MAX;
+        let moment = Moment {
+            stan,
+            rrn,
+            now,
+            saved: &self.saved,
+        };
+        let bytes = match compose::compose(self.plan.spec, send, &moment, &self.sent) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                report
+                    .checks
+                    .push(Check::fail(format!("not sent: {error}")));
+                return None;
+            }
+        };
+        let sent = self.exchange(&bytes, report)?;
+        let Some(reply) = &sent.reply else {
+            return Some(sent);
+        };
+        let moment = Moment {
+            stan,
+            rrn,
+            now,
+            saved: &self.saved,
+        };
+        report
+            .checks
+            .extend(check_reply(reply, &step.expect, &moment, self.plan.spec));
+        for (name, element) in &step.save {
+            match compose::element_text(reply, *element) {
+                Some(text) => {
+                    self.saved.insert(name.clone(), text.trim_end().to_owned());
+                }
+                None => report.checks.push(Check::fail(format!(
+                    "save {name}: the reply has no {}",
+                    alias::element_name(*element)
+                ))),
+            }
+        }
+        Some(sent)
+    }
+
+    /// Sends a built message; a missing reply is a failed check of its own.
+    fn exchange(&mut self, bytes: &Bytes, report: &mut StepReport) -> Option<Sent> {
+        let Some(request) = compose::read_back(self.plan.spec, bytes) else {
+            report.checks.push(Check::fail(
+                "not sent: the message does not decode".to_owned(),
+            ));
+            return None;
+        };
+        report.request = Some(words::request(&request));
+        let stan = request.number(11).unwrap_or_default();
+        let began = clock::instant();
+        let outcome = self.connected().and_then(|link| link.exchange(bytes, stan));
+        let reply = match outcome {
+            Ok(reply) => {
+                report.latency_us = Some(clock::instant().duration_since(began).as_micros());
+                report.reply = Some(words::reply(&reply));
+                if Some(reply.mti()) != request.mti().response() {
+                    report.checks.push(Check::fail(format!(
+                        "{} does not answer {}",
+                        reply.mti(),
+                        request.mti()
+                    )));
+                }
+                Some(reply)
+            }
+            Err(error) => {
+                report.checks.push(Check::fail(error.to_string()));
+                self.link = None;
+                None
+            }
+        };
+        Some(Sent { request, reply })
+    }
+
+    fn connected(&mut self) -> Result<&mut Link, LinkError> {
+        match &mut self.link {
+            Some(link) => Ok(link),
+            none => Ok(none.insert(Link::open(self.plan)?)),
+        }
+    }
+}
+
+fn check_reply(
+    reply: &Message,
+    expectations: &[Expectation],
+    moment: &Moment<'_>,
+    spec: &MessageSpec,
+) -> Vec<Check> {
+    expectations
+        .iter()
+        .map(|expectation| check_one(reply, expectation, moment, spec))
+        .collect()
+}
+
+fn check_one(
+    reply: &Message,
+    expectation: &Expectation,
+    moment: &Moment<'_>,
+    spec: &MessageSpec,
+) -> Check {
+    let (name, got) = match expectation.place {
+        ReplyPlace::Mti => ("mti".to_owned(), Some(reply.mti().to_string())),
+        ReplyPlace::Element(de) => (alias::element_name(de), compose::element_text(reply, de)),
+    };
+    let shown = |text: &str| shown(text, expectation.place, spec);
+    match (&expectation.want, got) {
+        (Want::Present, Some(_)) => Check::pass(format!("{name} is present")),
+        (Want::Present, None) => Check::fail(format!("{name}: expected present, got nothing")),
+        (Want::Absent, None) => Check::pass(format!("{name} is absent")),
+        (Want::Absent, Some(got)) => {
+            Check::fail(format!("{name}: expected absent, got {}", shown(&got)))
+        }
+        (Want::Equal(value), got) => match (value.expand(moment), got) {
+            (None, _) => Check::fail(format!("{name}: the value to compare with was not saved")),
+            (Some(want), None) => {
+                Check::fail(format!("{name}: expected {}, got nothing", shown(&want)))
+            }
+            (Some(want), Some(got)) if is_same(&want, &got, expectation.place, spec) => {
+                Check::pass(format!("{name} = {}", shown(&want)))
+            }
+            (Some(want), Some(got)) => Check::fail(format!(
+                "{name}: expected {}, got {}",
+                shown(&want),
+                shown(&got)
+            )),
+        },
+    }
+}
+
+/// Padding is the wire's business: numbers compare without leading zeros, text without spaces.
+fn is_same(want: &str, got: &str, place: ReplyPlace, spec: &MessageSpec) -> bool {
+    let ReplyPlace::Element(de) = place else {
+        return want == got;
+    };
+    let Some(element) = spec.element(de) else {
+        return false;
+    };
+    if compose::class_of(element) == "n" && !element.is_variable() {
+        return want.trim_start_matches('0') == got.trim_start_matches('0');
+    }
+    want.trim_end() == got.trim_end()
+}
+
+fn shown(text: &str, place: ReplyPlace, spec: &MessageSpec) -> String {
+    let mask = match place {
+        ReplyPlace::Mti => Mask::Shown,
+        ReplyPlace::Element(de) => spec
+            .element(de)
+            .map_or(Mask::Wipe, |element| element.mask()),
+    };
+    match mask {
+        Mask::Shown => text.trim_end().to_owned(),
+        Mask::Pan => words::masked(text),
+        Mask::Wipe => format!("{} characters", text.chars().count()),
+    }
+}
