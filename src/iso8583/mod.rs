@@ -1,1 +1,62 @@
 //! L0: bytes to message and back, from spec files.
+//!
+//! A [`MessageSpec`] is read from one TOML file and compiled to a flat table; [`decode`] walks a
+//! frame once along that table and yields a [`Message`] that borrows from the frame;
+//! [`MessageWriter`] streams a message into a buffer; [`describe`] prints a message, masked.
+//!
+//! Owns: wire forms, lengths, content classes. Does not own: what an element means to a card.
+//! Invariants: no input panics; an error never holds content; an untouched message keeps its bytes.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::float_arithmetic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod mti;
+
+mod bitmap;
+
+mod class;
+
+mod encoding;
+
+mod length;
+
+mod element;
+
+mod format;
+
+mod spec;
+
+mod spec_file;
+
+mod message;
+
+mod decode;
+
+mod encode;
+
+mod describe;
+
+mod error;
+
+pub use decode::decode;
+pub use describe::describe;
+pub use element::{ElementSpec, Mask};
+pub use encode::MessageWriter;
+pub use error::{
+    ByteKind, ContentClass, DecodeError, DecodeFailure, EncodeError, EncodeRefusal, Place, Refusal,
+};
+pub use message::{Digits, Message};
+pub use mti::{InvalidMti, Mti};
+pub use spec::{MessageSpec, SpecError, SpecErrors};
+
+/// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.
+pub const FRAME_BYTES_MAX: usize = 65_535;
+
+/// The highest data element number of a message with two bitmaps.
+pub const ELEMENT_MAX: u8 = 128;

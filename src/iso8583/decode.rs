@@ -1,0 +1,258 @@
+//! One pass over a frame: message type, bitmaps, then every element the bitmaps announce.
+//!
+//! Structure (lengths, bitmaps, the end of the frame) and content (classes) fail differently: after
+//! a structural error nothing behind it can be found, so the walk stops; after a content error the
+//! boundaries are still known, so the walk goes on and only the bad element is left out.
+
+use bytes::Bytes;
+use nom::IResult;
+use nom::bytes::complete::take;
+
+use super::bitmap::{Bitmap, BitmapForm};
+use super::element::ElementProgram;
+use super::error::{DecodeError, DecodeFailure, Place, Refusal};
+use super::message::{Message, Slot, Slots};
+use super::mti::{InvalidMti, Mti};
+use super::spec::{Layout, MtiForm};
+use super::{FRAME_BYTES_MAX, MessageSpec};
+
+/// Reads a frame that holds exactly one message.
+///
+/// # Errors
+///
+/// [`DecodeFailure`] with the first error and everything that could be read.
+#[expect(
+    clippy::result_large_err,
+    reason = "the partial message is as large as the good one, and boxing it would allocate"
+)]
+pub fn decode(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure> {
+    if frame.len() > FRAME_BYTES_MAX {
+        let refusal = Refusal::FrameLength {
+            max: FRAME_BYTES_MAX,
+            got: frame.len(),
+        };
+        let error = DecodeError {
+            place: Place::Frame,
+            offset: 0,
+            refusal,
+        };
+        return Err(DecodeFailure {
+            error,
+            partial: None,
+        });
+    }
+    let layout = spec.layout();
+    let (rest, mti) = match message_type(layout, &frame) {
+        Ok(read) => read,
+        Err(stopped) => {
+            let error = stop_at(Place::Mti, frame.len(), stopped);
+            return Err(DecodeFailure {
+                error,
+                partial: None,
+            });
+        }
+    };
+    let mut walk = Walk {
+        frame_size: frame.len(),
+        ..Walk::default()
+    };
+    walk.run(layout, rest);
+    let error = walk.error;
+    let message = Message::new(spec.fingerprint(), frame, mti, walk.present, walk.slots);
+    match error {
+        None => Ok(message),
+        Some(error) => Err(DecodeFailure {
+            error,
+            partial: Some(message),
+        }),
+    }
+}
+
+/// What one pass has found so far.
+#[derive(Default)]
+struct Walk {
+    frame_size: usize,
+    present: Bitmap,
+    slots: Slots,
+    error: Option<DecodeError>,
+}
+
+impl Walk {
+    fn run(&mut self, layout: &Layout, input: &[u8]) {
+        let (rest, first) = match bitmap_word(layout.bitmap, input) {
+            Ok(read) => read,
+            Err(stopped) => return self.stop(Place::Bitmap, stopped),
+        };
+        if !Bitmap::second_follows(first) {
+            return self.elements(layout, Bitmap::new(first, 0), rest);
+        }
+        match bitmap_word(layout.bitmap, rest) {
+            Ok((rest, second)) => self.elements(layout, Bitmap::new(first, second), rest),
+            Err(stopped) => self.stop(Place::SecondBitmap, stopped),
+        }
+    }
+
+    fn elements(&mut self, layout: &Layout, announced: Bitmap, input: &[u8]) {
+        let mut left_out = Bitmap::default();
+        let mut rest = input;
+        for number in announced.elements() {
+            match self.element(layout.program(number), number, rest) {
+                Ok((after, true)) => rest = after,
+                Ok((after, false)) => {
+                    left_out.insert(number);
+                    rest = after;
+                }
+                Err(stopped) => {
+                    self.present = announced.below(number).without(left_out);
+                    self.stop(Place::Element(number), stopped);
+                    return;
+                }
+            }
+        }
+        self.present = announced.without(left_out);
+        if !rest.is_empty() {
+            let refusal = Refusal::Trailing { got: rest.len() };
+            self.fail(Place::Frame, self.offset(rest), refusal);
+        }
+    }
+
+    /// Takes one element; answers whether its content is good.
+    #[inline]
+    fn element<'a>(
+        &mut self,
+        program: Option<&ElementProgram>,
+        number: u8,
+        input: &'a [u8],
+    ) -> IResult<&'a [u8], bool, Stop> {
+        let Some(program) = program else {
+            return Err(nom::Err::Failure(Stop {
+                left: input.len(),
+                refusal: Refusal::Undefined,
+            }));
+        };
+        let (rest, length) = program.length.read(program.length_max, input)?;
+        let value_start = self.offset(rest);
+        let size = program.coding.wire_size(usize::from(length));
+        let (rest, value) = piece(size)(rest)?;
+        if !program.coding.holds(value, usize::from(length)) {
+            let (index, refusal) = program.coding.explain(value, usize::from(length));
+            self.fail(
+                Place::Element(number),
+                value_start.saturating_add(index),
+                refusal,
+            );
+            return Ok((rest, false));
+        }
+        self.slots.push(Slot::new(value_start, length, program));
+        Ok((rest, true))
+    }
+
+    fn offset(&self, rest: &[u8]) -> usize {
+        self.frame_size.saturating_sub(rest.len())
+    }
+
+    fn stop(&mut self, place: Place, stopped: nom::Err<Stop>) {
+        let error = stop_at(place, self.frame_size, stopped);
+        self.error.get_or_insert(error);
+    }
+
+    /// Keeps the first error.
+    #[cold]
+    fn fail(&mut self, place: Place, offset: usize, refusal: Refusal) {
+        self.error.get_or_insert(DecodeError {
+            place,
+            offset,
+            refusal,
+        });
+    }
+}
+
+fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, Stop> {
+    let (rest, digits) = match layout.mti {
+        MtiForm::Ascii => {
+            let (rest, characters) = piece(4)(input)?;
+            (
+                rest,
+                characters
+                    .first_chunk::<4>()
+                    .map(|four| four.map(|c| c.wrapping_sub(b'0'))),
+            )
+        }
+        MtiForm::Bcd => {
+            let (rest, packed) = piece(2)(input)?;
+            let digits = packed
+                .first_chunk::<2>()
+                .map(|[high, low]| [high >> 4, high & 0x0f, low >> 4, low & 0x0f]);
+            (rest, digits)
+        }
+    };
+    // A value above nine, which no digit has, is refused with the other out-of-range digits.
+    let mti = digits.map_or(Err(InvalidMti::NotFourDigits), Mti::from_digits);
+    let refusal = match mti {
+        Ok(mti) if mti.version() == layout.version => return Ok((rest, mti)),
+        Ok(mti) => Refusal::Version {
+            expected: layout.version,
+            got: mti.version(),
+        },
+        Err(invalid) => Refusal::Mti(invalid),
+    };
+    Err(nom::Err::Failure(Stop {
+        left: input.len(),
+        refusal,
+    }))
+}
+
+fn bitmap_word(form: BitmapForm, input: &[u8]) -> IResult<&[u8], u64, Stop> {
+    let (rest, wire) = piece(form.size())(input)?;
+    match form.read(wire) {
+        Some(word) => Ok((rest, word)),
+        None => Err(nom::Err::Failure(Stop {
+            left: input.len(),
+            refusal: Refusal::BitmapHex,
+        })),
+    }
+}
+
+fn stop_at(place: Place, frame_size: usize, stopped: nom::Err<Stop>) -> DecodeError {
+    let (left, refusal) = match stopped {
+        nom::Err::Error(stop) | nom::Err::Failure(stop) => (stop.left, stop.refusal),
+        // The complete parsers never ask for more; if one did, the frame would be too short.
+        nom::Err::Incomplete(_) => (
+            0,
+            Refusal::Truncated {
+                expected: 1,
+                got: 0,
+            },
+        ),
+    };
+    DecodeError {
+        place,
+        offset: frame_size.saturating_sub(left),
+        refusal,
+    }
+}
+
+/// Why a parser cannot go on, and how many bytes were left when it began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stop {
+    pub(super) left: usize,
+    pub(super) refusal: Refusal,
+}
+
+/// A parser that takes exactly so many bytes.
+#[inline]
+pub(super) fn piece<'a>(size: usize) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &'a [u8], Stop> {
+    move |input: &'a [u8]| match take::<usize, &'a [u8], ()>(size)(input) {
+        Ok(taken) => Ok(taken),
+        Err(_) => {
+            let refusal = Refusal::Truncated {
+                expected: size,
+                got: input.len(),
+            };
+            Err(nom::Err::Failure(Stop {
+                left: input.len(),
+                refusal,
+            }))
+        }
+    }
+}

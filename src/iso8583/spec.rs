@@ -1,0 +1,167 @@
+//! Specifications: a TOML file of data elements, checked as a whole and compiled to a flat table.
+//!
+//! Every mistake of a file is reported in one go, with its line; a specification that exists has
+//! none.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use super::bitmap::BitmapForm;
+use super::element::{ElementProgram, ElementSpec};
+use super::spec_file;
+
+/// The wire form of one dialect: every element it knows, by number.
+#[derive(Debug, Clone)]
+pub struct MessageSpec {
+    name: String,
+    layout: Layout,
+    elements: Vec<ElementSpec>,
+    fingerprint: u64,
+}
+
+/// A specification as the decoder and the writer run it.
+#[derive(Debug, Clone, Hash)]
+pub(super) struct Layout {
+    pub(super) version: u8,
+    pub(super) mti: MtiForm,
+    pub(super) bitmap: BitmapForm,
+    /// Indexed by element number; 0 and 1 are never used.
+    programs: [Option<ElementProgram>; 129],
+}
+
+/// How the message type is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum MtiForm {
+    /// Four characters.
+    Ascii,
+    /// Four digits in two bytes.
+    Bcd,
+}
+
+/// Every mistake of a specification file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecErrors(Vec<SpecError>);
+
+/// One mistake of a specification file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {mistake}")]
+pub struct SpecError {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// What is wrong, and where in the file's own words.
+    pub mistake: String,
+}
+
+impl MessageSpec {
+    /// Reads and checks a specification file.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake of the file, in the order of its lines.
+    pub fn parse(text: &str) -> Result<Self, SpecErrors> {
+        spec_file::read(text).map_err(SpecErrors)
+    }
+
+    /// A specification that comes with the program: `iso87-ascii` or `iso87-binary`.
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<&'static Self> {
+        BUILTIN.iter().find(|spec| spec.name == name)
+    }
+
+    /// The name that the file gives.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The element with this number.
+    #[must_use]
+    pub fn element(&self, number: u8) -> Option<&ElementSpec> {
+        let found = self
+            .elements
+            .binary_search_by_key(&number, |element| element.number);
+        self.elements.get(found.ok()?)
+    }
+
+    /// Every element, ascending.
+    #[must_use]
+    pub fn elements(&self) -> &[ElementSpec] {
+        &self.elements
+    }
+
+    /// A specification of these elements, which the caller has checked, ascending.
+    pub(super) fn compile(
+        name: String,
+        (version, mti, bitmap): (u8, MtiForm, BitmapForm),
+        elements: Vec<ElementSpec>,
+    ) -> Self {
+        let mut programs = [None; 129];
+        for element in &elements {
+            if let Some(place) = programs.get_mut(usize::from(element.number)) {
+                *place = Some(element.program);
+            }
+        }
+        let layout = Layout {
+            version,
+            mti,
+            bitmap,
+            programs,
+        };
+        let mut hasher = DefaultHasher::new();
+        layout.hash(&mut hasher);
+        Self {
+            name,
+            layout,
+            elements,
+            fingerprint: hasher.finish(),
+        }
+    }
+
+    pub(super) const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Equal for specifications with the same wire form, whatever their names and masks.
+    pub(super) const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
+
+impl Layout {
+    #[inline]
+    pub(super) fn program(&self, element: u8) -> Option<&ElementProgram> {
+        self.programs.get(usize::from(element))?.as_ref()
+    }
+}
+
+impl SpecErrors {
+    /// The mistakes, in the order of their lines.
+    #[must_use]
+    pub fn list(&self) -> &[SpecError] {
+        &self.0
+    }
+}
+
+impl std::error::Error for SpecErrors {}
+
+impl fmt::Display for SpecErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A test proves that both files have no mistake, so that none is missing here.
+static BUILTIN: LazyLock<Vec<MessageSpec>> = LazyLock::new(|| {
+    [
+        include_str!("../../spec/iso8583/iso87-ascii.toml"),
+        include_str!("../../spec/iso8583/iso87-binary.toml"),
+    ]
+    .into_iter()
+    .filter_map(|text| MessageSpec::parse(text).ok())
+    .collect()
+});

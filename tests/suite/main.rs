@@ -1,0 +1,11 @@
+//! One fast test binary: what the product promises, as data where it can be.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says why it failed or skipped"
+)]
+
+mod codec_properties;
+mod decode_refusals;
+mod encode_refusals;
+mod golden_messages;
