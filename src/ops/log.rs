@@ -1,8 +1,8 @@
 //! The decision log: one JSON line per decision, written without ever making a decision wait.
 //!
 //! Owns the fields of a line, the only way to emit one, and the subscriber that writes them. Does
-//! not own how lines are rendered for people (`cli/tail.rs`). Invariant: the card is a [`MaskedPan`],
-//! so a clear number does not compile; one that hides in another field is masked and counted.
+//! not own how lines are rendered for people (`cli/tail.rs`). Invariant: the card is a
+//! [`MaskedPan`], so a clear number does not compile; one hiding elsewhere is masked and counted.
 
 use std::borrow::Cow;
 use std::io;

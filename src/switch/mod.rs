@@ -2,3 +2,5 @@
 
 pub mod config;
 mod config_file;
+#[cfg(test)]
+mod config_tests;

@@ -6,6 +6,10 @@
 )]
 
 mod codec_properties;
+mod decision_log;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
+mod tidy;
+mod tidy_planted;
+mod tidy_source;
