@@ -46,7 +46,11 @@ pub struct Purse {
 impl Purse {
     /// An empty purse.
     pub const fn empty(currency: Currency) -> Purse {
-        Purse { currency, balance: 0, held: 0 }
+        Purse {
+            currency,
+            balance: 0,
+            held: 0,
+        }
     }
 
     /// What may still be spent, minor units: balance less held.
@@ -71,7 +75,9 @@ impl Split {
 
     /// Sum of the parts, minor units.
     pub fn total(&self) -> i64 {
-        self.0.iter().fold(0_i64, |sum, part| sum.saturating_add(part.1))
+        self.0
+            .iter()
+            .fold(0_i64, |sum, part| sum.saturating_add(part.1))
     }
 
     /// Whether nothing is in it.

@@ -44,8 +44,11 @@ impl ExpiryMonth {
         if !(1..=12).contains(&month) || year > 99 {
             return None;
         }
-        let month_index =
-            year.checked_add(2000)?.checked_mul(12)?.checked_add(month)?.checked_sub(1)?;
+        let month_index = year
+            .checked_add(2000)?
+            .checked_mul(12)?
+            .checked_add(month)?
+            .checked_sub(1)?;
         Some(ExpiryMonth { month_index })
     }
 
@@ -88,9 +91,7 @@ mod tests {
     fn a_card_is_valid_through_the_last_instant_of_its_month_in_tokyo() {
         let tokyo = Calendar::in_zone("Asia/Tokyo").unwrap();
         let expiry = ExpiryMonth::from_yymm(2802).unwrap();
-        let at = |text: &str| {
-            UnixMs(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
-        };
+        let at = |text: &str| UnixMs(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
         assert!(!expiry.is_over_on(tokyo.date_of(at("2028-02-29T14:59:59.999Z"))));
         assert!(expiry.is_over_on(tokyo.date_of(at("2028-02-29T15:00:00Z"))));
     }

@@ -13,8 +13,10 @@ use super::pan::MaskedPan;
 
 /// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
 /// several hold, the first of this list is the answer.
+///
+/// The journal stores a reason by its name, so the order may change with the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "&'static str", try_from = "&str")]
 pub enum Reason {
     /// Approved, accepted or posted.
     Approved,
@@ -167,7 +169,24 @@ impl Reason {
     }
 
     fn position(self) -> usize {
-        Reason::ALL.iter().position(|reason| *reason == self).unwrap_or_default()
+        Reason::ALL
+            .iter()
+            .position(|reason| *reason == self)
+            .unwrap_or_default()
+    }
+}
+
+impl From<Reason> for &'static str {
+    fn from(reason: Reason) -> &'static str {
+        reason.name()
+    }
+}
+
+impl TryFrom<&str> for Reason {
+    type Error = String;
+
+    fn try_from(name: &str) -> Result<Reason, String> {
+        Reason::from_name(name).ok_or_else(|| format!("no reason is named {name:?}"))
     }
 }
 
@@ -203,7 +222,11 @@ impl ResponseCodes {
                 None => missing.push(reason.name()),
             }
         }
-        if missing.is_empty() { Ok(ResponseCodes(codes)) } else { Err(missing) }
+        if missing.is_empty() {
+            Ok(ResponseCodes(codes))
+        } else {
+            Err(missing)
+        }
     }
 
     /// The code for a reason.

@@ -219,7 +219,11 @@ pub struct Facts {
 impl Facts {
     /// The key under which the answer is stored.
     pub fn key(&self) -> TraceKey {
-        TraceKey { kind: self.kind, trace: self.trace, terminal: self.terminal }
+        TraceKey {
+            kind: self.kind,
+            trace: self.trace,
+            terminal: self.terminal,
+        }
     }
 
     /// The amount that concerns the cardholder: billing when the network converted it.
@@ -236,6 +240,9 @@ impl Facts {
 
     /// The dialect row that said so, if one did.
     pub fn evidence_of(&self, fact: FactName) -> Option<&str> {
-        self.evidence.iter().find(|row| row.fact == fact).map(|row| row.source.as_str())
+        self.evidence
+            .iter()
+            .find(|row| row.fact == fact)
+            .map(|row| row.source.as_str())
     }
 }

@@ -51,8 +51,11 @@ pub struct HomeCountry {
 impl Origin {
     /// Whether nothing in the message says that the merchant is abroad.
     pub fn is_domestic(&self, home: HomeCountry) -> bool {
-        self.acquirer_country.is_none_or(|country| country == home.numeric)
-            && self.merchant_country.is_none_or(|country| country == home.letters)
+        self.acquirer_country
+            .is_none_or(|country| country == home.numeric)
+            && self
+                .merchant_country
+                .is_none_or(|country| country == home.letters)
     }
 }
 
@@ -62,8 +65,14 @@ mod tests {
 
     #[test]
     fn one_foreign_sign_makes_a_merchant_foreign() {
-        let home = HomeCountry { numeric: 392, letters: *b"JP" };
-        let origin = |acquirer_country, merchant_country| Origin { acquirer_country, merchant_country };
+        let home = HomeCountry {
+            numeric: 392,
+            letters: *b"JP",
+        };
+        let origin = |acquirer_country, merchant_country| Origin {
+            acquirer_country,
+            merchant_country,
+        };
         for (origin, domestic) in [
             (origin(None, None), true),
             (origin(Some(392), Some(*b"JP")), true),

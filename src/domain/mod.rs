@@ -8,7 +8,10 @@
     clippy::indexing_slicing,
     clippy::float_arithmetic
 )]
-#![cfg_attr(test, allow(clippy::indexing_slicing, reason = "a test that is wrong may panic"))]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, reason = "a test that is wrong may panic")
+)]
 
 pub mod money;
 

@@ -79,7 +79,10 @@ impl Currency {
 
     /// The known currency with these three letters, or nothing.
     pub fn from_alpha(letters: &str) -> Option<Currency> {
-        CURRENCIES.iter().find(|row| row.1 == letters).map(|row| Currency(row.0))
+        CURRENCIES
+            .iter()
+            .find(|row| row.1 == letters)
+            .map(|row| Currency(row.0))
     }
 
     /// ISO 4217 numeric code.

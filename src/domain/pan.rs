@@ -67,7 +67,11 @@ impl MaskedPan {
         let shown_head = if length >= 13 { 6 } else { 0 };
         let mut text = ArrayString::new();
         for (index, digit) in pan.0.chars().enumerate() {
-            text.push(if index < shown_head || index >= shown_tail { digit } else { '*' });
+            text.push(if index < shown_head || index >= shown_tail {
+                digit
+            } else {
+                '*'
+            });
         }
         MaskedPan(text)
     }
@@ -116,7 +120,10 @@ mod tests {
         let pan = Pan::parse("4761739001010119").unwrap();
         assert_eq!(pan.masked().as_str(), "476173******0119");
         assert_eq!(format!("{pan:?}"), "476173******0119");
-        assert_eq!(Pan::parse("123456789012").unwrap().masked().as_str(), "********9012");
+        assert_eq!(
+            Pan::parse("123456789012").unwrap().masked().as_str(),
+            "********9012"
+        );
     }
 
     #[test]
@@ -127,7 +134,11 @@ mod tests {
             ("4761739001011019", false),
             ("4000000000000002", true),
         ] {
-            assert_eq!(Pan::parse(digits).unwrap().has_valid_check_digit(), valid, "{digits}");
+            assert_eq!(
+                Pan::parse(digits).unwrap().has_valid_check_digit(),
+                valid,
+                "{digits}"
+            );
         }
     }
 

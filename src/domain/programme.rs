@@ -87,7 +87,9 @@ pub enum Unverified {
 }
 
 /// What a limit counts (rule A16).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
     /// Purchases.
@@ -173,14 +175,24 @@ pub struct Block {
 impl Block {
     /// Whether every stated condition holds for a message.
     pub fn matches(&self, facts: &Facts, home: HomeCountry) -> bool {
-        let in_ranges = |mcc: Mcc| self.mcc.iter().any(|range| range.first <= mcc && mcc <= range.last);
+        let in_ranges = |mcc: Mcc| {
+            self.mcc
+                .iter()
+                .any(|range| range.first <= mcc && mcc <= range.last)
+        };
         (self.mcc.is_empty() || facts.mcc.is_some_and(in_ranges))
             && (self.purpose.is_empty() || self.purpose.contains(&facts.purpose))
-            && self.initiation.is_none_or(|wanted| wanted == facts.initiation)
-            && self.certainty.is_none_or(|wanted| wanted == facts.certainty)
+            && self
+                .initiation
+                .is_none_or(|wanted| wanted == facts.initiation)
+            && self
+                .certainty
+                .is_none_or(|wanted| wanted == facts.certainty)
             && self.device.is_none_or(|wanted| wanted == facts.device)
             && self.presence.is_none_or(|wanted| wanted == facts.presence)
-            && self.domestic.is_none_or(|wanted| wanted == facts.origin.is_domestic(home))
+            && self
+                .domestic
+                .is_none_or(|wanted| wanted == facts.origin.is_domestic(home))
     }
 
     /// Whether the merchant's category alone brought the message here, so that listing the
@@ -243,11 +255,18 @@ pub struct Programme {
 impl Programme {
     /// The first purse of a currency in the order of spending.
     pub fn purse_of(&self, currency: Currency) -> Option<PurseIndex> {
-        self.spend_order.iter().copied().find(|index| self.purse_currency(*index) == Some(currency))
+        self.spend_order
+            .iter()
+            .copied()
+            .find(|index| self.purse_currency(*index) == Some(currency))
     }
 
     /// Where a credit in a currency goes: the named purse if it has that currency.
-    pub fn credit_purse(&self, named: Option<PurseIndex>, currency: Currency) -> Option<PurseIndex> {
+    pub fn credit_purse(
+        &self,
+        named: Option<PurseIndex>,
+        currency: Currency,
+    ) -> Option<PurseIndex> {
         match named {
             Some(index) => (self.purse_currency(index) == Some(currency)).then_some(index),
             None => self.purse_of(currency),
@@ -256,7 +275,9 @@ impl Programme {
 
     /// The currency of a purse.
     pub fn purse_currency(&self, index: PurseIndex) -> Option<Currency> {
-        self.purses.get(index.position()).map(|purse| purse.currency)
+        self.purses
+            .get(index.position())
+            .map(|purse| purse.currency)
     }
 
     /// The purse with this name.
@@ -278,7 +299,9 @@ pub struct Rulebook {
 impl Rulebook {
     /// The programme with this name.
     pub fn programme(&self, name: &ProgrammeName) -> Option<&Programme> {
-        self.programmes.iter().find(|programme| programme.name == *name)
+        self.programmes
+            .iter()
+            .find(|programme| programme.name == *name)
     }
 
     /// The programme and range a card number falls into: the longest matching prefix.

@@ -179,11 +179,16 @@ pub fn parse(file: &str, text: &str) -> Result<Programme, ProgrammeErrors> {
         file: file.to_owned(),
         mistakes: vec![error.to_string().trim_end().replace('\n', " ")],
     })?;
-    let mut reader = Reader { mistakes: Vec::new() };
+    let mut reader = Reader {
+        mistakes: Vec::new(),
+    };
     let programme = reader.programme(raw);
     match (programme, reader.mistakes.is_empty()) {
         (Some(programme), true) => Ok(programme),
-        _ => Err(ProgrammeErrors { file: file.to_owned(), mistakes: reader.mistakes }),
+        _ => Err(ProgrammeErrors {
+            file: file.to_owned(),
+            mistakes: reader.mistakes,
+        }),
     }
 }
 
@@ -208,7 +213,9 @@ impl Reader {
     fn programme(&mut self, raw: File) -> Option<Programme> {
         let purses = self.purses(&raw.purse);
         let spend_order = self.spend_order(&raw.spend_order, &purses);
-        let name = ProgrammeName::from(&raw.name).ok().filter(|name| !name.is_empty());
+        let name = ProgrammeName::from(&raw.name)
+            .ok()
+            .filter(|name| !name.is_empty());
         let name = self.need(name, || {
             format!("name: expected 1 to 24 characters, got {}", raw.name.len())
         });
@@ -221,15 +228,28 @@ impl Reader {
         };
         let letters: Option<[u8; 2]> = raw.home.letters.as_bytes().try_into().ok();
         let letters = self.need(letters, || {
-            format!("home.letters: expected 2 letters, got {:?}", raw.home.letters)
+            format!(
+                "home.letters: expected 2 letters, got {:?}",
+                raw.home.letters
+            )
         });
         let bins = self.bins(raw.bin);
         let load = raw.load.map(|row| self.load(row, &purses));
         let refund = self.refund(raw.refund, &purses);
         let hold = self.hold(&raw.hold);
-        let blocks = raw.block.into_iter().enumerate().map(|(n, row)| self.block(n, row)).collect();
+        let blocks = raw
+            .block
+            .into_iter()
+            .enumerate()
+            .map(|(n, row)| self.block(n, row))
+            .collect();
         let merchants = self.merchants(&raw.merchants);
-        let limits = raw.limit.iter().enumerate().filter_map(|(n, row)| self.limit(n, row)).collect();
+        let limits = raw
+            .limit
+            .iter()
+            .enumerate()
+            .filter_map(|(n, row)| self.limit(n, row))
+            .collect();
         let maximum_balances = raw
             .maximum_balance
             .iter()
@@ -238,7 +258,11 @@ impl Reader {
                 let key = format!("maximum_balance[{n}]");
                 let currency = self.currency(&key, &row.currency)?;
                 self.amount(&key, row.amount_max);
-                Some(MaximumBalance { kyc: row.kyc, currency, amount_max: row.amount_max })
+                Some(MaximumBalance {
+                    kyc: row.kyc,
+                    currency,
+                    amount_max: row.amount_max,
+                })
             })
             .collect();
         Some(Programme {
@@ -246,7 +270,10 @@ impl Reader {
             version: raw.version,
             title: raw.title,
             calendar: calendar?,
-            home: HomeCountry { numeric: raw.home.numeric, letters: letters? },
+            home: HomeCountry {
+                numeric: raw.home.numeric,
+                letters: letters?,
+            },
             bins,
             purses,
             spend_order,
@@ -272,13 +299,18 @@ impl Reader {
 
     fn amount(&mut self, key: &str, minor: i64) {
         if !(1..=AMOUNT_MAX).contains(&minor) {
-            self.mistake(format!("{key}: expected 1 to {AMOUNT_MAX} minor units, got {minor}"));
+            self.mistake(format!(
+                "{key}: expected 1 to {AMOUNT_MAX} minor units, got {minor}"
+            ));
         }
     }
 
     fn purses(&mut self, rows: &[PurseRow]) -> Vec<PurseSpec> {
         if rows.is_empty() || rows.len() > PURSES_MAX {
-            self.mistake(format!("purse: expected 1 to {PURSES_MAX} rows, got {}", rows.len()));
+            self.mistake(format!(
+                "purse: expected 1 to {PURSES_MAX} rows, got {}",
+                rows.len()
+            ));
         }
         let mut purses: Vec<PurseSpec> = Vec::new();
         for (n, row) in rows.iter().enumerate() {
@@ -288,14 +320,19 @@ impl Reader {
             }
             // An unknown currency is already a mistake; the row keeps later positions right.
             let currency = self.currency(&key, &row.currency).unwrap_or(Currency::JPY);
-            purses.push(PurseSpec { id: row.id.clone(), currency });
+            purses.push(PurseSpec {
+                id: row.id.clone(),
+                currency,
+            });
         }
         purses
     }
 
     fn purse(&mut self, key: &str, id: &str, purses: &[PurseSpec]) -> Option<PurseIndex> {
         let position = purses.iter().position(|purse| purse.id == id);
-        let index = position.and_then(|position| u8::try_from(position).ok()).map(PurseIndex);
+        let index = position
+            .and_then(|position| u8::try_from(position).ok())
+            .map(PurseIndex);
         self.need(index, || {
             let known: Vec<&str> = purses.iter().map(|purse| purse.id.as_str()).collect();
             format!("{key}: expected one of {}, got {id:?}", known.join(", "))
@@ -346,13 +383,21 @@ impl Reader {
     fn load(&mut self, row: LoadRow, purses: &[PurseSpec]) -> LoadRule {
         self.amount("load.multiple_of", row.multiple_of);
         self.amount("load.minimum", row.minimum);
-        let purse = row.purse.and_then(|id| self.purse("load.purse", &id, purses));
-        LoadRule { purse, multiple_of: row.multiple_of.max(1), minimum: row.minimum }
+        let purse = row
+            .purse
+            .and_then(|id| self.purse("load.purse", &id, purses));
+        LoadRule {
+            purse,
+            multiple_of: row.multiple_of.max(1),
+            minimum: row.minimum,
+        }
     }
 
     fn refund(&mut self, row: RefundRow, purses: &[PurseSpec]) -> RefundRule {
         RefundRule {
-            purse: row.purse.and_then(|id| self.purse("refund.purse", &id, purses)),
+            purse: row
+                .purse
+                .and_then(|id| self.purse("refund.purse", &id, purses)),
             refill_first: row
                 .refill_first
                 .and_then(|id| self.purse("refund.refill_first", &id, purses)),
@@ -365,13 +410,20 @@ impl Reader {
     }
 
     fn hold(&mut self, row: &HoldRow) -> HoldRule {
-        for (key, days) in [("domestic_days", row.domestic_days), ("foreign_days", row.foreign_days)]
-        {
+        for (key, days) in [
+            ("domestic_days", row.domestic_days),
+            ("foreign_days", row.foreign_days),
+        ] {
             if !(1..=HOLD_DAYS_MAX).contains(&days) {
-                self.mistake(format!("hold.{key}: expected 1 to {HOLD_DAYS_MAX}, got {days}"));
+                self.mistake(format!(
+                    "hold.{key}: expected 1 to {HOLD_DAYS_MAX}, got {days}"
+                ));
             }
         }
-        HoldRule { domestic_days: row.domestic_days, foreign_days: row.foreign_days }
+        HoldRule {
+            domestic_days: row.domestic_days,
+            foreign_days: row.foreign_days,
+        }
     }
 
     fn block(&mut self, n: usize, row: BlockRow) -> Block {
@@ -383,8 +435,11 @@ impl Reader {
                 row.reason
             ));
         }
-        let mcc: Vec<MccRange> =
-            row.mcc.iter().filter_map(|text| self.mcc_range(&key, text)).collect();
+        let mcc: Vec<MccRange> = row
+            .mcc
+            .iter()
+            .filter_map(|text| self.mcc_range(&key, text))
+            .collect();
         let states_nothing = row.mcc.is_empty()
             && row.purpose.is_empty()
             && row.initiation.is_none()
@@ -392,7 +447,9 @@ impl Reader {
             && row.device.is_none()
             && row.presence.is_none();
         if states_nothing {
-            self.mistake(format!("{key}: states no condition, so it would refuse everything"));
+            self.mistake(format!(
+                "{key}: states no condition, so it would refuse everything"
+            ));
         }
         Block {
             id: row.id,
@@ -414,7 +471,10 @@ impl Reader {
             digits.then(|| part.parse().ok().map(Mcc)).flatten()
         };
         let range = match text.split_once('-') {
-            None => four_digits(text).map(|mcc| MccRange { first: mcc, last: mcc }),
+            None => four_digits(text).map(|mcc| MccRange {
+                first: mcc,
+                last: mcc,
+            }),
             Some((first, last)) => four_digits(first)
                 .zip(four_digits(last))
                 .filter(|(first, last)| first <= last)
@@ -442,8 +502,12 @@ impl Reader {
         texts
             .iter()
             .filter_map(|text| {
-                let name = arrayvec::ArrayString::from(text).ok().filter(|name| !name.is_empty());
-                self.need(name, || format!("{key}: expected 1 to {N} characters, got {text:?}"))
+                let name = arrayvec::ArrayString::from(text)
+                    .ok()
+                    .filter(|name| !name.is_empty());
+                self.need(name, || {
+                    format!("{key}: expected 1 to {N} characters, got {text:?}")
+                })
             })
             .collect()
     }
@@ -451,7 +515,9 @@ impl Reader {
     fn limit(&mut self, n: usize, row: &LimitRow) -> Option<Limit> {
         let key = format!("limit[{n}]");
         if row.amount_max.is_none() && row.count_max.is_none() {
-            self.mistake(format!("{key}: expected amount_max or count_max, got neither"));
+            self.mistake(format!(
+                "{key}: expected amount_max or count_max, got neither"
+            ));
         }
         if let Some(minor) = row.amount_max {
             self.amount(&format!("{key}.amount_max"), minor);
@@ -480,8 +546,14 @@ mod tests {
     use super::*;
 
     const SHIPPED: [(&str, &str); 3] = [
-        ("prepaid-jp", include_str!("../../spec/programme/prepaid-jp.toml")),
-        ("gift-code", include_str!("../../spec/programme/gift-code.toml")),
+        (
+            "prepaid-jp",
+            include_str!("../../spec/programme/prepaid-jp.toml"),
+        ),
+        (
+            "gift-code",
+            include_str!("../../spec/programme/gift-code.toml"),
+        ),
         ("travel", include_str!("../../spec/programme/travel.toml")),
     ];
 
@@ -500,10 +572,19 @@ mod tests {
             .replace("\"5541\"", "\"554\"")
             .replace("time_zone = \"Asia/Tokyo\"", "time_zone = \"Asia/Edo\"")
             .replace("domestic_days = 45", "domestic_days = 0")
-            .replace("spend_order = [\"non-withdrawable\"", "spend_order = [\"pocket\"");
+            .replace(
+                "spend_order = [\"non-withdrawable\"",
+                "spend_order = [\"pocket\"",
+            );
         let error = parse("wrong.toml", &text).unwrap_err();
         let all = error.to_string();
-        for part in ["wrong.toml", "\"554\"", "Asia/Edo", "hold.domestic_days", "\"pocket\""] {
+        for part in [
+            "wrong.toml",
+            "\"554\"",
+            "Asia/Edo",
+            "hold.domestic_days",
+            "\"pocket\"",
+        ] {
             assert!(all.contains(part), "{part} is not in: {all}");
         }
         assert_eq!(error.mistakes.len(), 4, "{all}");
@@ -512,7 +593,12 @@ mod tests {
     #[test]
     fn unknown_keys_are_refused_with_their_place() {
         let text = format!("{}\n[[limit]]\nchanel = \"purchase\"\n", SHIPPED[0].1);
-        assert!(parse("x", &text).unwrap_err().to_string().contains("chanel"));
+        assert!(
+            parse("x", &text)
+                .unwrap_err()
+                .to_string()
+                .contains("chanel")
+        );
     }
 
     #[test]
@@ -521,6 +607,11 @@ mod tests {
             "{}\n[[block]]\nid = \"all\"\nrule = \"A0\"\nreason = \"merchant-category\"\n",
             SHIPPED[0].1
         );
-        assert!(parse("x", &text).unwrap_err().to_string().contains("states no condition"));
+        assert!(
+            parse("x", &text)
+                .unwrap_err()
+                .to_string()
+                .contains("states no condition")
+        );
     }
 }

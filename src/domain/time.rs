@@ -16,12 +16,18 @@ pub struct UnixMs(pub i64);
 impl UnixMs {
     /// This instant plus whole days of 24 hours; saturates at the end of time.
     pub fn plus_days(self, days: u16) -> UnixMs {
-        UnixMs(self.0.saturating_add(i64::from(days).saturating_mul(DAY_MS)))
+        UnixMs(
+            self.0
+                .saturating_add(i64::from(days).saturating_mul(DAY_MS)),
+        )
     }
 
     /// This instant less whole hours; saturates.
     pub fn minus_hours(self, hours: u32) -> UnixMs {
-        UnixMs(self.0.saturating_sub(i64::from(hours).saturating_mul(3_600_000)))
+        UnixMs(
+            self.0
+                .saturating_sub(i64::from(hours).saturating_mul(3_600_000)),
+        )
     }
 }
 
@@ -79,7 +85,10 @@ impl Calendar {
     pub fn in_zone(name: &str) -> Result<Calendar, String> {
         let zone = TimeZone::get(name)
             .map_err(|_| format!("time zone \"{name}\" is not in the IANA tables"))?;
-        Ok(Calendar { zone, name: name.to_owned() })
+        Ok(Calendar {
+            zone,
+            name: name.to_owned(),
+        })
     }
 
     /// IANA name of the zone.
@@ -89,7 +98,9 @@ impl Calendar {
 
     /// The day of this calendar on which an instant falls.
     pub fn date_of(&self, at: UnixMs) -> BusinessDate {
-        let Ok(instant) = Timestamp::from_millisecond(at.0) else { return BusinessDate::default() };
+        let Ok(instant) = Timestamp::from_millisecond(at.0) else {
+            return BusinessDate::default();
+        };
         let offset_ms = i64::from(self.zone.to_offset(instant).seconds()).saturating_mul(1_000);
         let local_ms = at.0.saturating_add(offset_ms);
         BusinessDate(i32::try_from(local_ms.div_euclid(DAY_MS)).unwrap_or_default())
@@ -121,8 +132,14 @@ mod tests {
     #[test]
     fn days_follow_daylight_saving_time() {
         let london = Calendar::in_zone("Europe/London").unwrap();
-        assert_eq!(london.date_of(ms("2027-06-30T23:30:00Z")).to_string(), "2027-07-01");
-        assert_eq!(london.date_of(ms("2027-12-31T23:30:00Z")).to_string(), "2027-12-31");
+        assert_eq!(
+            london.date_of(ms("2027-06-30T23:30:00Z")).to_string(),
+            "2027-07-01"
+        );
+        assert_eq!(
+            london.date_of(ms("2027-12-31T23:30:00Z")).to_string(),
+            "2027-12-31"
+        );
     }
 
     #[test]
@@ -135,6 +152,10 @@ mod tests {
 
     #[test]
     fn an_unknown_zone_is_refused_by_name() {
-        assert!(Calendar::in_zone("Asia/Edo").unwrap_err().contains("Asia/Edo"));
+        assert!(
+            Calendar::in_zone("Asia/Edo")
+                .unwrap_err()
+                .contains("Asia/Edo")
+        );
     }
 }

@@ -1,1 +1,58 @@
-//! L1: the pure decision machine.
+//! The decision machine: `decide(&State, Command) -> Outcome`, `State::apply(Event)`.
+//!
+//! Contract: no clock, no I/O, no randomness, no hash-order iteration. Time arrives inside the
+//! command, card numbers arrive as tokens. `decide` only reads; `State::apply` is the only thing
+//! that changes state, live and in replay alike, so a journal replays to the same digest under
+//! whatever rules are in force today.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::float_arithmetic
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, reason = "a test that is wrong may panic")
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests compute expectations")
+)]
+
+pub mod command;
+
+pub mod event;
+
+pub mod record;
+
+pub mod entry;
+
+pub mod usage;
+
+pub mod ledger;
+
+pub mod state;
+
+mod apply;
+
+pub mod decide;
+
+pub mod case;
+
+pub mod rules;
+
+mod authorize;
+
+mod complete;
+
+mod reverse;
+
+mod open;
+
+mod housekeep;
+
+mod funds;
+
+mod matching;
+
+pub mod digest;

@@ -1,1 +1,78 @@
-//! L2: one durable ordered log of records.
+//! L2: one durable, ordered, hash-chained log of records.
+//!
+//! Owns: the byte form of a frame, what *durable* means, and the proof at every start that nothing
+//! acknowledged is missing. Does not own: what a record says (the engine's business), when to
+//! stop a process (the caller's).
+//!
+//! Invariants:
+//! - sequences are dense from 1; a record is never rewritten, moved or deleted;
+//! - a record is acknowledged only after `append` returned `Ok`, and then it is on the device;
+//! - after the first error a journal never writes again: its caller stops the process and the next
+//!   start decides from what is on disk;
+//! - recovery removes nothing it cannot prove was never acknowledged. It refuses instead.
+//!
+//! Layout of a store directory:
+//!
+//! ```text
+//! <dir>/LOCK              held while a process has the store open; says its process number
+//! <dir>/watermark         8 slots of 512 bytes: the newest position known to be durable
+//! <dir>/j/<generation>/   one sled store of frames, 16 hexadecimal digits
+//!     READY               its creation was completed
+//!     SEALED              nothing may follow the position in it; the next generation goes on
+//! <dir>/c/                reserved for checkpoints (format 1 has none: generation 0 must exist)
+//! ```
+
+mod batch;
+mod error;
+mod frame;
+mod options;
+
+mod memory;
+mod sled;
+
+mod recovery;
+
+mod generation;
+mod lock;
+mod seal;
+mod watermark;
+
+mod bytes;
+mod contain;
+mod durable;
+mod group;
+
+pub use self::batch::Batch;
+pub use self::error::{Damage, JournalError};
+pub use self::frame::{
+    ChainHash, FRAME_BYTES_MAX, Frame, FrameError, FrameHeader, FrameWriter, RECORD_BYTES_MAX,
+    decode_frame,
+};
+pub use self::memory::{MemoryJournal, MemoryStore};
+pub use self::options::{SledOptions, WatermarkPolicy};
+pub use self::recovery::{Cut, Recovery};
+pub use self::sled::SledJournal;
+
+/// One durable, ordered log with a single writer.
+pub trait Journal: Send {
+    /// Makes every record of `batch` durable; when this returns `Ok` they may be acknowledged.
+    ///
+    /// An empty batch does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Any error is final: nothing of the batch was acknowledged, the journal returns the same
+    /// error to every later append, and the caller stops the process.
+    fn append(&mut self, batch: &Batch) -> Result<(), JournalError>;
+
+    /// The sequence of the last durable record; 0 when there is none.
+    fn last_sequence(&self) -> u64;
+
+    /// The chain hash of the last durable frame; zeros when there is none.
+    fn chain(&self) -> ChainHash;
+}
+
+/// Receives every record of a journal in order while it opens: sequence and bytes.
+///
+/// A message returned as an error stops the opening with [`JournalError::Replay`].
+pub type Replay<'a> = dyn FnMut(u64, &[u8]) -> Result<(), String> + 'a;

@@ -1,0 +1,546 @@
+//! The only mutation in the crate: one event onto the state.
+//!
+//! An event that does not fit the state is a bug of ours or damage of the store, so it is an error
+//! that stops the process: better no answer than a wrong one.
+
+use smallvec::SmallVec;
+
+use crate::domain::account::{Account, AccountId, Purse, PurseIndex, Split};
+use crate::domain::card::{Card, CardId};
+use crate::domain::money::Currency;
+use crate::domain::programme::{Channel, ProgrammeName};
+use crate::domain::time::UnixMs;
+
+use super::entry::{Entry, EntryId, EntryState};
+use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
+use super::ledger::{LedgerAccount, Posting, sum};
+use super::state::{AccountRecord, EXCEPTIONS_MAX, ExceptionRow, MatchKey, State, StoredAnswer};
+use super::usage::Usage;
+
+/// An event that does not fit the state.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("record {sequence}: {what}")]
+pub struct InvariantBroken {
+    /// The record.
+    pub sequence: u64,
+    /// What does not fit: expected and got, no card data.
+    pub what: String,
+}
+
+type Fit = Result<(), String>;
+
+impl State {
+    /// Applies the event of record `sequence`, which happened at `at`.
+    ///
+    /// # Errors
+    /// [`InvariantBroken`]; the state is then half-changed and must not be used any more.
+    pub fn apply(
+        &mut self,
+        sequence: u64,
+        at: UnixMs,
+        event: &Event,
+    ) -> Result<(), InvariantBroken> {
+        let broken = |what| InvariantBroken { sequence, what };
+        if Some(sequence) != self.sequence.checked_add(1) {
+            return Err(broken(format!(
+                "expected record {} next",
+                self.sequence.saturating_add(1)
+            )));
+        }
+        if at < self.at {
+            return Err(broken(format!("time goes back from {} to {at}", self.at)));
+        }
+        self.sequence = sequence;
+        self.at = at;
+        match event {
+            Event::Decided(decided) => self.apply_decided(decided),
+            Event::AccountOpened(opened) => self.apply_account_opened(opened),
+            Event::Housekept(housekept) => self.apply_housekept(housekept),
+        }
+        .map_err(broken)
+    }
+
+    fn apply_decided(&mut self, decided: &Decided) -> Fit {
+        for effect in &decided.effects {
+            self.apply_effect(decided, effect)?;
+        }
+        if decided.stored {
+            let facts = &decided.facts;
+            let key = facts.key();
+            let answer = StoredAnswer {
+                card: facts.card,
+                minor: facts.amount.minor,
+                currency: facts.amount.currency,
+                purpose: facts.purpose,
+                reason: decided.reason,
+                code: decided.code,
+                approval: decided.approval,
+                balances: decided.balances.clone().map(Box::new),
+                card_id: decided.card,
+                sequence: self.sequence,
+            };
+            if self.answers.insert(key, answer).is_some() {
+                return Err("a stored answer would be overwritten".to_owned());
+            }
+            self.answers_by_age.push_back((self.at, key));
+        }
+        Ok(())
+    }
+
+    fn apply_effect(&mut self, decided: &Decided, effect: &Effect) -> Fit {
+        match effect {
+            Effect::EntryOpened {
+                currency,
+                authorized,
+                held,
+                expires_at,
+                date,
+                refund_of,
+            } => {
+                let card = decided.card.ok_or("an entry without a card")?;
+                let facts = &decided.facts;
+                let account = self
+                    .card(card)
+                    .ok_or("an entry of an unknown card")?
+                    .account;
+                let entry = Entry {
+                    id: EntryId(self.sequence),
+                    account,
+                    card,
+                    purpose: facts.purpose,
+                    currency: *currency,
+                    state: EntryState::Pending,
+                    authorized: *authorized,
+                    held: Split::default(),
+                    posted: Split::default(),
+                    refunded: 0,
+                    refund_of: *refund_of,
+                    counted: 0,
+                    date: *date,
+                    opened_at: self.at,
+                    expires_at: *expires_at,
+                    rested_at: UnixMs::default(),
+                    mcc: facts.mcc,
+                    trace: facts.trace,
+                    terminal: facts.terminal,
+                    acceptor: facts.acceptor,
+                    rrn: facts.rrn,
+                    approval: decided.approval.or(facts.quoted_approval),
+                };
+                self.open_entry(entry)?;
+                self.raise_hold(EntryId(self.sequence), held)
+            }
+            Effect::HoldRaised { entry, split } => self.raise_hold(*entry, split),
+            Effect::HoldLowered { entry, split } => self.lower_hold(*entry, split),
+            Effect::Posted {
+                entry,
+                currency,
+                postings,
+            } => {
+                self.post(*currency, postings)?;
+                self.note_posted(*entry, postings)
+            }
+            Effect::Offset {
+                account: _,
+                currency,
+                postings,
+            } => self.post(*currency, postings),
+            Effect::EntryMoved { entry, state } => self.move_entry(*entry, *state),
+            Effect::Counted {
+                entry,
+                channel,
+                currency,
+                date,
+                minor,
+                count,
+            } => {
+                let usage = Usage::new(*channel, *currency, *date);
+                self.count_usage(*entry, usage, *minor, *count)
+            }
+            Effect::TombstoneSet { trace } => {
+                let key = (decided.facts.card, *trace);
+                if self.tombstones.insert(key, self.at).is_none() {
+                    self.tombstones_by_age.push_back((self.at, key));
+                }
+                Ok(())
+            }
+            Effect::ExceptionRaised { kind, entry, minor } => {
+                if self.exceptions.len() >= EXCEPTIONS_MAX {
+                    self.exceptions.pop_front();
+                }
+                self.exceptions_total = self.exceptions_total.saturating_add(1);
+                self.exceptions.push_back(ExceptionRow {
+                    sequence: self.sequence,
+                    at: self.at,
+                    kind: *kind,
+                    entry: *entry,
+                    card: decided.card,
+                    minor: *minor,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts an amount and a number of transactions of an entry in the window that `fresh` names.
+    fn count_usage(&mut self, id: EntryId, fresh: Usage, minor: i64, count: i32) -> Fit {
+        let entry = self
+            .entries
+            .get_mut(&id)
+            .ok_or("usage of an unknown entry")?;
+        entry.counted = entry.counted.saturating_add(minor).max(0);
+        let account = entry.account;
+        let record = self
+            .account_mut(account)
+            .ok_or("usage of an unknown account")?;
+        let same =
+            |usage: &&mut Usage| usage.channel == fresh.channel && usage.currency == fresh.currency;
+        match record.usage.iter_mut().find(same) {
+            Some(usage) => usage.count(fresh.date, minor, count),
+            None => {
+                let mut usage = fresh;
+                usage.count(fresh.date, minor, count);
+                record.usage.push(usage);
+            }
+        }
+        Ok(())
+    }
+
+    fn open_entry(&mut self, entry: Entry) -> Fit {
+        let id = entry.id;
+        if let Some(expires_at) = entry.expires_at {
+            let life_ms = expires_at.0.saturating_sub(entry.opened_at.0);
+            self.expiries
+                .entry(life_ms)
+                .or_default()
+                .push_back((expires_at, id));
+        }
+        for key in match_keys(&entry) {
+            self.entries_by.entry(key).or_default().push(id);
+        }
+        let record = self
+            .account_mut(entry.account)
+            .ok_or("an entry of an unknown account")?;
+        record.entries.push(id);
+        match self.entries.insert(id, entry) {
+            None => Ok(()),
+            Some(_) => Err("an entry is opened twice".to_owned()),
+        }
+    }
+
+    fn raise_hold(&mut self, id: EntryId, split: &Split) -> Fit {
+        let entry = self
+            .entries
+            .get_mut(&id)
+            .ok_or("a hold of an unknown entry")?;
+        for (purse, minor) in &split.0 {
+            entry.held.add(*purse, *minor);
+        }
+        let (account, currency) = (entry.account, entry.currency);
+        for (purse, minor) in &split.0 {
+            let purse = self.purse_mut(account, *purse, currency)?;
+            purse.held = purse
+                .held
+                .checked_add(*minor)
+                .ok_or("held amount overflows")?;
+        }
+        Ok(())
+    }
+
+    fn lower_hold(&mut self, id: EntryId, split: &Split) -> Fit {
+        let entry = self
+            .entries
+            .get_mut(&id)
+            .ok_or("a hold of an unknown entry")?;
+        take_exactly(&mut entry.held, split)?;
+        let (account, currency) = (entry.account, entry.currency);
+        for (purse, minor) in &split.0 {
+            let purse = self.purse_mut(account, *purse, currency)?;
+            purse.held = purse
+                .held
+                .checked_sub(*minor)
+                .filter(|held| *held >= 0)
+                .ok_or("a purse would hold less than nothing")?;
+        }
+        Ok(())
+    }
+
+    fn post(&mut self, currency: Currency, postings: &[Posting]) -> Fit {
+        if sum(postings) != 0 {
+            return Err(format!("postings sum to {}, expected 0", sum(postings)));
+        }
+        for posting in postings {
+            match posting.account {
+                LedgerAccount::Purse(account, index) => {
+                    let purse = self.purse_mut(account, index, currency)?;
+                    purse.balance = purse
+                        .balance
+                        .checked_add(posting.minor)
+                        .ok_or("a balance overflows")?;
+                }
+                other => self
+                    .ledger
+                    .add(other, currency, posting.minor)
+                    .ok_or("a ledger total overflows")?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the entry's own account of what was posted for it.
+    fn note_posted(&mut self, id: EntryId, postings: &[Posting]) -> Fit {
+        let entry = self
+            .entries
+            .get_mut(&id)
+            .ok_or("a posting for an unknown entry")?;
+        let before = entry.posted.total();
+        for posting in postings {
+            let LedgerAccount::Purse(_, purse) = posting.account else {
+                continue;
+            };
+            let debited = posting.minor.checked_neg().ok_or("a posting overflows")?;
+            let forward = if entry.is_debit() {
+                debited
+            } else {
+                posting.minor
+            };
+            if forward >= 0 {
+                entry.posted.add(purse, forward);
+            } else {
+                let back = forward.checked_neg().ok_or("a posting overflows")?;
+                take_exactly(&mut entry.posted, &Split::whole(purse, back))?;
+            }
+        }
+        let change = entry.posted.total().saturating_sub(before);
+        if let Some(original) = entry.refund_of
+            && let Some(purchase) = self.entries.get_mut(&original)
+        {
+            purchase.refunded = purchase.refunded.saturating_add(change).max(0);
+        }
+        Ok(())
+    }
+
+    fn move_entry(&mut self, id: EntryId, state: EntryState) -> Fit {
+        let at = self.at;
+        let entry = self.entries.get_mut(&id).ok_or("an unknown entry moves")?;
+        entry.state = state;
+        if state != EntryState::Pending {
+            entry.rested_at = at;
+            self.resting.push_back((at, id));
+        }
+        Ok(())
+    }
+
+    fn purse_mut(
+        &mut self,
+        account: AccountId,
+        index: PurseIndex,
+        currency: Currency,
+    ) -> Result<&mut Purse, String> {
+        let record = self
+            .account_mut(account)
+            .ok_or("a purse of an unknown account")?;
+        let purse = record
+            .account
+            .purses
+            .get_mut(index.position())
+            .ok_or("a purse that is not there")?;
+        if purse.currency == currency {
+            Ok(purse)
+        } else {
+            Err(format!("{currency} in a purse of {}", purse.currency))
+        }
+    }
+
+    fn apply_account_opened(&mut self, opened: &AccountOpened) -> Fit {
+        let expected = AccountId(u32::try_from(self.accounts.len()).unwrap_or(u32::MAX));
+        if opened.account.0.checked_sub(1) != Some(expected.0) {
+            return Err(format!(
+                "account {} opened after {}",
+                opened.account.0, expected.0
+            ));
+        }
+        let cards = u32::try_from(self.cards.len()).unwrap_or(u32::MAX);
+        if opened.card.card.0.checked_sub(1) != Some(cards) {
+            return Err(format!("card {} issued after {cards}", opened.card.card.0));
+        }
+        let programme = self.programme_index(opened.programme)?;
+        self.accounts.push(AccountRecord {
+            account: Account {
+                id: opened.account,
+                programme,
+                kyc: opened.kyc,
+                purses: opened
+                    .purses
+                    .iter()
+                    .map(|currency| Purse::empty(*currency))
+                    .collect(),
+            },
+            cards: SmallVec::from_iter([opened.card.card]),
+            usage: SmallVec::new(),
+            entries: Vec::new(),
+        });
+        for (purse, minor) in &opened.opening {
+            let currency = *opened
+                .purses
+                .get(purse.position())
+                .ok_or("a purse that is not there")?;
+            let postings = [
+                Posting {
+                    account: LedgerAccount::Purse(opened.account, *purse),
+                    minor: *minor,
+                },
+                Posting {
+                    account: LedgerAccount::Issuance(programme),
+                    minor: minor.checked_neg().ok_or("an opening balance overflows")?,
+                },
+            ];
+            self.post(currency, &postings)?;
+        }
+        let card = Card {
+            id: opened.card.card,
+            account: opened.account,
+            token: opened.card.token,
+            masked: opened.card.masked,
+            expiry: opened.card.expiry,
+            status: opened.card.status,
+        };
+        if self.cards_by_token.insert(card.token, card.id).is_some() {
+            return Err("a card is issued twice".to_owned());
+        }
+        self.cards.push(card);
+        Ok(())
+    }
+
+    fn programme_index(&mut self, name: ProgrammeName) -> Result<u8, String> {
+        let known = self
+            .programmes
+            .iter()
+            .position(|programme| *programme == name);
+        let position = known.unwrap_or_else(|| {
+            self.programmes.push(name);
+            self.programmes.len().saturating_sub(1)
+        });
+        u8::try_from(position).map_err(|_| "more than 256 programmes".to_owned())
+    }
+
+    fn apply_housekept(&mut self, housekept: &Housekept) -> Fit {
+        for id in &housekept.expired {
+            let held = self
+                .entries
+                .get(id)
+                .ok_or("an unknown entry expires")?
+                .held
+                .clone();
+            self.lower_hold(*id, &held)?;
+            let entry = self.entries.get(id).ok_or("an unknown entry expires")?;
+            let untouched = entry.posted.is_empty();
+            if entry.is_debit() {
+                let usage = Usage::new(Channel::Purchase, entry.currency, entry.date);
+                let minor = held.total().min(entry.counted).saturating_neg();
+                self.count_usage(*id, usage, minor, if untouched { -1 } else { 0 })?;
+            }
+            let rest = if untouched {
+                EntryState::Released
+            } else {
+                EntryState::Captured
+            };
+            self.move_entry(*id, rest)?;
+        }
+        self.drop_due_expiries();
+        while let Some((at, key)) = self.answers_by_age.front()
+            && *at < housekept.answers_before
+        {
+            self.answers.remove(key);
+            self.answers_by_age.pop_front();
+        }
+        while let Some((at, key)) = self.tombstones_by_age.front()
+            && *at < housekept.tombstones_before
+        {
+            self.tombstones.remove(key);
+            self.tombstones_by_age.pop_front();
+        }
+        while let Some((at, id)) = self.resting.front().copied()
+            && at < housekept.entries_before
+        {
+            self.resting.pop_front();
+            self.forget_entry(id, at);
+        }
+        Ok(())
+    }
+
+    /// Drops queue heads whose entry is at rest, by itself or released just now.
+    fn drop_due_expiries(&mut self) {
+        let entries = &self.entries;
+        for queue in self.expiries.values_mut() {
+            while let Some((_, id)) = queue.front()
+                && entries
+                    .get(id)
+                    .is_none_or(|entry| entry.state != EntryState::Pending)
+            {
+                queue.pop_front();
+            }
+        }
+        self.expiries.retain(|_, queue| !queue.is_empty());
+    }
+
+    /// Forgets an entry at rest, unless it has moved again since.
+    fn forget_entry(&mut self, id: EntryId, rested_at: UnixMs) {
+        if self
+            .entries
+            .get(&id)
+            .is_none_or(|entry| entry.rested_at != rested_at)
+        {
+            return;
+        }
+        let Some(entry) = self.entries.remove(&id) else {
+            return;
+        };
+        for key in match_keys(&entry) {
+            if let Some(ids) = self.entries_by.get_mut(&key) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.entries_by.remove(&key);
+                }
+            }
+        }
+        if let Some(record) = self.account_mut(entry.account) {
+            record.entries.retain(|other| *other != id);
+        }
+    }
+}
+
+/// Takes every part of `split` out of `from`, which must have it.
+fn take_exactly(from: &mut Split, split: &Split) -> Fit {
+    for (purse, minor) in &split.0 {
+        let part = from
+            .0
+            .iter_mut()
+            .find(|part| part.0 == *purse)
+            .ok_or("a part that is not there")?;
+        part.1 = part
+            .1
+            .checked_sub(*minor)
+            .filter(|left| *left >= 0)
+            .ok_or("a part too small")?;
+    }
+    from.0.retain(|part| part.1 > 0);
+    Ok(())
+}
+
+/// The keys under which later messages find an entry.
+fn match_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<> {
+    let card: CardId = entry.card;
+    let reference =
+        (!entry.rrn.is_empty()).then_some(MatchKey::Reference(card, entry.rrn, entry.terminal));
+    let approval = entry
+        .approval
+        .map(|approval| MatchKey::Approval(card, approval, entry.acceptor));
+    [
+        Some(MatchKey::Trace(card, entry.trace)),
+        reference,
+        approval,
+    ]
+    .into_iter()
+    .flatten()
+}

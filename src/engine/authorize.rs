@@ -1,0 +1,306 @@
+//! 0100 and 0200: judge by the rules; on approval open a hold or post. 0120: record what somebody
+//! decided in our place.
+
+use crate::domain::account::Split;
+use crate::domain::decision::Reason;
+use crate::domain::facts::Purpose;
+use crate::domain::programme::{Channel, RefundAuthorization};
+use crate::domain::time::UnixMs;
+
+use super::case::{Case, Intent, Refusal, posts_at_once};
+use super::decide::{Verdict, approval_code};
+use super::entry::{EntryId, EntryState};
+use super::event::{Effect, Effects, ExceptionKind};
+use super::funds;
+use super::ledger::{LedgerAccount, Postings, credit_purses, debit_purses};
+use super::matching::{Found, Ladder, find};
+use super::rules;
+
+/// Judges an authorization or financial request.
+pub(super) fn judge(case: &Case<'_>) -> Verdict {
+    if case.state.has_tombstone(case.facts.card, case.facts.trace) {
+        let evidence = "its reversal came first".to_owned();
+        return Verdict::refused(Refusal::because(Reason::LateOriginal, evidence));
+    }
+    if let Some(refusal) = rules::first_refusal(case) {
+        return Verdict::refused(refusal);
+    }
+    let effects = match case.intent {
+        Intent::Verify | Intent::Enquire => Some(Effects::new()),
+        Intent::Spend => spend(case),
+        Intent::Refund => refund(case),
+        Intent::Load => load(case),
+    };
+    let Some(effects) = effects else {
+        // The rules have found a purse with enough in it, so this is a bug of ours: no answer that
+        // moves money may come from it.
+        return Verdict::refused(Refusal::plain(Reason::SystemFault));
+    };
+    Verdict {
+        reason: Reason::Approved,
+        evidence: None,
+        approval: Some(approval_code(case.sequence)),
+        show_balances: case.intent == Intent::Enquire,
+        effects,
+    }
+}
+
+fn spend(case: &Case<'_>) -> Option<Effects> {
+    let split = funds::spend(
+        case.programme,
+        case.account(),
+        case.amount.currency,
+        case.amount.minor,
+    );
+    if split.total() != case.amount.minor {
+        return None;
+    }
+    // From here it must succeed.
+    let mut effects = if posts_at_once(case.facts.kind) {
+        posted_purchase(case, &split)
+    } else {
+        let opened = entry_opened(case, case.amount.minor, split, Some(hold_expiry(case)));
+        Effects::from_iter([opened])
+    };
+    effects.push(counted(case, case.amount.minor));
+    Some(effects)
+}
+
+/// An entry that is posted as it opens, with its double entry against the network.
+pub(super) fn posted_purchase(case: &Case<'_>, split: &Split) -> Effects {
+    let to = LedgerAccount::Settlement(case.account().programme);
+    let postings = debit_purses(case.account().id, split, to);
+    opened_and_posted(case, postings)
+}
+
+fn refund(case: &Case<'_>) -> Option<Effects> {
+    let pending = !posts_at_once(case.facts.kind)
+        && case.programme.refund.authorization == RefundAuthorization::Pending;
+    if pending {
+        let expiry = hold_expiry(case);
+        let opened = entry_opened(case, case.amount.minor, Split::default(), Some(expiry));
+        return Some(Effects::from_iter([opened]));
+    }
+    let split = refund_split(case)?;
+    Some(posted_credit(
+        case,
+        &split,
+        LedgerAccount::Settlement(case.account().programme),
+    ))
+}
+
+fn load(case: &Case<'_>) -> Option<Effects> {
+    let split = load_split(case)?;
+    let from = LedgerAccount::LoadFunds(case.account().programme);
+    let mut effects = posted_credit(case, &split, from);
+    effects.push(counted(case, case.amount.minor));
+    Some(effects)
+}
+
+/// How a refund goes to the purses (rule A13); `None` without a purse of its currency.
+pub(super) fn refund_split(case: &Case<'_>) -> Option<Split> {
+    let rule = &case.programme.refund;
+    let purse = case
+        .programme
+        .credit_purse(rule.purse, case.amount.currency)?;
+    let refill = rule
+        .refill_first
+        .zip(case.refund_of)
+        .map(|(first, purchase)| {
+            let paid = purchase
+                .posted
+                .0
+                .iter()
+                .find(|part| part.0 == first)
+                .map_or(0, |part| part.1);
+            (first, paid.saturating_sub(purchase.refunded))
+        });
+    Some(funds::give_back(purse, refill, case.amount.minor))
+}
+
+/// How a load goes to the purses (rule A12); `None` without a purse of its currency.
+pub(super) fn load_split(case: &Case<'_>) -> Option<Split> {
+    let named = case.programme.load.as_ref().and_then(|load| load.purse);
+    let purse = case.programme.credit_purse(named, case.amount.currency)?;
+    Some(Split::whole(purse, case.amount.minor))
+}
+
+/// An entry that credits as it opens, and what then offsets purses below zero (rule A34).
+pub(super) fn posted_credit(case: &Case<'_>, split: &Split, from: LedgerAccount) -> Effects {
+    let postings = credit_purses(case.account().id, split, from);
+    let mut effects = opened_and_posted(case, postings);
+    effects.extend(offset(case, split));
+    effects
+}
+
+fn opened_and_posted(case: &Case<'_>, postings: Postings) -> Effects {
+    let entry = EntryId(case.sequence);
+    let currency = case.amount.currency;
+    Effects::from_iter([
+        entry_opened(case, case.amount.minor, Split::default(), None),
+        Effect::Posted {
+            entry,
+            currency,
+            postings,
+        },
+        Effect::EntryMoved {
+            entry,
+            state: EntryState::Captured,
+        },
+    ])
+}
+
+/// After a credit: what moves on to purses of the same currency that are below zero.
+pub(super) fn offset(case: &Case<'_>, credited: &Split) -> Option<Effect> {
+    let purses = &case.account().purses;
+    let mut postings = Postings::new();
+    for (from, minor) in &credited.0 {
+        let source = purses.get(from.position())?;
+        let mut left = source.available().saturating_add(*minor).min(*minor).max(0);
+        for (purse, index) in purses.iter().zip(0_u8..) {
+            let index = crate::domain::account::PurseIndex(index);
+            let debt = purse.balance.saturating_neg();
+            if index == *from || purse.currency != case.amount.currency || debt <= 0 || left == 0 {
+                continue;
+            }
+            let part = debt.min(left);
+            left = left.saturating_sub(part);
+            let account = LedgerAccount::Purse(case.account().id, index);
+            postings.extend(debit_purses(
+                case.account().id,
+                &Split::whole(*from, part),
+                account,
+            ));
+        }
+    }
+    let (account, currency) = (case.account().id, case.amount.currency);
+    (!postings.is_empty()).then_some(Effect::Offset {
+        account,
+        currency,
+        postings,
+    })
+}
+
+/// Opens the entry that the record will be numbered after.
+pub(super) fn entry_opened(
+    case: &Case<'_>,
+    authorized: i64,
+    held: Split,
+    expires_at: Option<UnixMs>,
+) -> Effect {
+    Effect::EntryOpened {
+        currency: case.amount.currency,
+        authorized,
+        held,
+        expires_at,
+        date: case.date,
+        refund_of: case.refund_of.map(|entry| entry.id),
+    }
+}
+
+fn hold_expiry(case: &Case<'_>) -> UnixMs {
+    let domestic = case.facts.origin.is_domestic(case.programme.home);
+    let rule = case.programme.hold;
+    case.at.plus_days(if domestic {
+        rule.domestic_days
+    } else {
+        rule.foreign_days
+    })
+}
+
+fn counted(case: &Case<'_>, minor: i64) -> Effect {
+    Effect::Counted {
+        entry: EntryId(case.sequence),
+        // Only spending and loading come here, and both have a channel.
+        channel: case.channel().unwrap_or(Channel::Purchase),
+        currency: case.amount.currency,
+        date: case.date,
+        minor,
+        count: 1,
+    }
+}
+
+/// 0120: somebody stood in for us. An approval is held without a veto; a decline books nothing.
+pub(super) fn record_advice(case: &Case<'_>) -> Verdict {
+    if !case.facts.stand_in_approved {
+        return Verdict::accepted(Effects::new()).seeing("advice of a decline".to_owned());
+    }
+    if case.intent != Intent::Spend || case.amount.minor <= 0 {
+        return Verdict::accepted(Effects::new()).seeing("nothing to hold".to_owned());
+    }
+    let found = find(
+        case.state,
+        case.card.id,
+        case.facts,
+        Ladder::Strong,
+        |entry| {
+            entry.state == EntryState::Pending
+                && entry.purpose == Purpose::Purchase
+                && entry.currency == case.amount.currency
+        },
+    );
+    match found {
+        Found::One(entry, rung) => {
+            let evidence = format!(
+                "replaces the hold of record {} by {}",
+                entry.id.0,
+                rung.name()
+            );
+            Verdict::accepted(replace_hold(case, entry)).seeing(evidence)
+        }
+        Found::Several => {
+            let exception = exception(ExceptionKind::AmbiguousMatch, None, case.amount.minor);
+            Verdict::accepted(Effects::from_iter([exception]))
+        }
+        Found::Nothing => Verdict::accepted(forced_hold(case)),
+    }
+}
+
+fn forced_hold(case: &Case<'_>) -> Effects {
+    let (currency, minor) = (case.amount.currency, case.amount.minor);
+    match funds::spend_regardless(case.programme, case.account(), currency, minor) {
+        Some(split) => Effects::from_iter([
+            entry_opened(case, minor, split, Some(hold_expiry(case))),
+            counted(case, minor),
+        ]),
+        None => Effects::from_iter([exception(ExceptionKind::CurrencyWithoutPurse, None, minor)]),
+    }
+}
+
+fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
+    let held = entry.held.total();
+    let change = case.amount.minor.saturating_sub(held);
+    let mut effects = Effects::new();
+    if change > 0 {
+        let more =
+            funds::spend_regardless(case.programme, case.account(), case.amount.currency, change);
+        if let Some(split) = more {
+            effects.push(Effect::HoldRaised {
+                entry: entry.id,
+                split,
+            });
+        }
+    } else if change < 0 {
+        let split = entry.held.clone().take_back(change.saturating_neg());
+        effects.push(Effect::HoldLowered {
+            entry: entry.id,
+            split,
+        });
+    }
+    if change != 0 {
+        effects.push(Effect::Counted {
+            entry: entry.id,
+            channel: Channel::Purchase,
+            currency: entry.currency,
+            date: entry.date,
+            minor: change,
+            count: 0,
+        });
+    }
+    effects
+}
+
+/// An exception of this message.
+pub(super) fn exception(kind: ExceptionKind, entry: Option<EntryId>, minor: i64) -> Effect {
+    Effect::ExceptionRaised { kind, entry, minor }
+}

@@ -1,0 +1,116 @@
+//! One message at its card, account and programme: what the rules look at.
+
+use crate::domain::account::Account;
+use crate::domain::card::Card;
+use crate::domain::decision::Reason;
+use crate::domain::facts::{Facts, MessageKind, Purpose};
+use crate::domain::money::Amount;
+use crate::domain::programme::{Channel, Programme};
+use crate::domain::time::{BusinessDate, UnixMs};
+
+use super::entry::Entry;
+use super::state::{AccountRecord, State};
+
+/// What a message would do to the account, which decides which rules look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Take money.
+    Spend,
+    /// Ask whether the card is good.
+    Verify,
+    /// Ask what is on the card.
+    Enquire,
+    /// Give money back.
+    Refund,
+    /// Put money on.
+    Load,
+}
+
+/// A rule's refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// What the rule saw, in words, without card data.
+    pub evidence: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal whose reason says everything.
+    pub fn plain(reason: Reason) -> Refusal {
+        Refusal {
+            reason,
+            evidence: None,
+        }
+    }
+
+    /// A refusal with what the rule saw.
+    pub fn because(reason: Reason, evidence: String) -> Refusal {
+        Refusal {
+            reason,
+            evidence: Some(evidence),
+        }
+    }
+}
+
+/// One message at its card, account and programme.
+pub struct Case<'a> {
+    /// Everything the engine knows.
+    pub state: &'a State,
+    /// What the message says.
+    pub facts: &'a Facts,
+    /// The card.
+    pub card: &'a Card,
+    /// Its account with usage.
+    pub record: &'a AccountRecord,
+    /// The programme.
+    pub programme: &'a Programme,
+    /// What the message would do.
+    pub intent: Intent,
+    /// Amount that concerns the cardholder.
+    pub amount: Amount,
+    /// Sequence of the record to be made.
+    pub sequence: u64,
+    /// When.
+    pub at: UnixMs,
+    /// The programme's day.
+    pub date: BusinessDate,
+    /// Of a refund: its purchase, when it can be told.
+    pub refund_of: Option<&'a Entry>,
+}
+
+impl Case<'_> {
+    /// The account.
+    pub fn account(&self) -> &Account {
+        &self.record.account
+    }
+
+    /// Which limits count this.
+    pub fn channel(&self) -> Option<Channel> {
+        match self.intent {
+            Intent::Spend => Some(Channel::Purchase),
+            Intent::Load => Some(Channel::Load),
+            Intent::Verify | Intent::Enquire | Intent::Refund => None,
+        }
+    }
+}
+
+/// What a message would do.
+pub fn intent_of(facts: &Facts) -> Intent {
+    match facts.purpose {
+        Purpose::BalanceEnquiry => Intent::Enquire,
+        Purpose::Refund => Intent::Refund,
+        Purpose::Load => Intent::Load,
+        Purpose::Purchase if facts.is_account_verification() => Intent::Verify,
+        Purpose::Purchase
+        | Purpose::CashWithdrawal
+        | Purpose::AccountFunding
+        | Purpose::QuasiCash
+        | Purpose::Unnamed => Intent::Spend,
+    }
+}
+
+/// Whether a message posts at once when approved.
+pub fn posts_at_once(kind: MessageKind) -> bool {
+    matches!(kind, MessageKind::Financial | MessageKind::FinancialAdvice)
+}

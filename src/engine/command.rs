@@ -1,0 +1,108 @@
+//! What the engine is asked, and what it answers.
+
+use crate::domain::account::{AccountId, Kyc};
+use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
+use crate::domain::decision::Decision;
+use crate::domain::facts::Facts;
+use crate::domain::pan::{CardToken, MaskedPan};
+use crate::domain::programme::ProgrammeName;
+use crate::domain::time::UnixMs;
+
+use super::event::Event;
+
+/// One input, stamped by the sequencer.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Sequence of the journal record this command would make; one above the last.
+    pub sequence: u64,
+    /// When; never before the previous command's.
+    pub at: UnixMs,
+    /// What is asked.
+    pub body: Body,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Judge or record one message.
+    Message(Box<Facts>),
+    /// Open an account with its cards and opening balances.
+    OpenAccount(Box<OpenAccount>),
+    /// Release holds whose time is over, forget what nobody will ask for any more.
+    Housekeep(Housekeep),
+}
+
+/// An account to open; opening it again changes nothing.
+#[derive(Clone, Debug)]
+pub struct OpenAccount {
+    /// Its programme.
+    pub programme: ProgrammeName,
+    /// How well the holder is known.
+    pub kyc: Kyc,
+    /// Opening balance by purse name, minor units.
+    pub balances: Vec<(String, i64)>,
+    /// Its card.
+    pub card: NewCard,
+}
+
+/// A card to issue.
+#[derive(Clone, Debug)]
+pub struct NewCard {
+    /// Keyed hash of the number.
+    pub token: CardToken,
+    /// What may be shown of the number.
+    pub masked: MaskedPan,
+    /// Last valid month; `None` for a bearer number.
+    pub expiry: Option<ExpiryMonth>,
+    /// Whether it may be used from the start.
+    pub status: CardStatus,
+}
+
+/// How long things are kept, and how much one pass may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Housekeep {
+    /// Answers to repeats, hours.
+    pub answers_hours: u32,
+    /// Closed entries that a late capture could still match, hours.
+    pub entries_hours: u32,
+    /// Reversals that wait for their original, hours.
+    pub tombstones_hours: u32,
+    /// Greatest number of holds released by one command.
+    pub releases_max: usize,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The answer, to be given once the event is durable.
+    pub answer: Answer,
+    /// The one journal record this makes, or none when nothing changes.
+    pub event: Option<Event>,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To a message.
+    Decided(Box<Decision>),
+    /// To the opening of an account.
+    Opened(Opened),
+    /// To housekeeping: whether more is due at once.
+    Housekept {
+        /// Holds released by this command.
+        released: usize,
+        /// Whether another command at the same instant would do more.
+        more: bool,
+    },
+}
+
+/// What came of opening an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It is new.
+    Created(AccountId, CardId),
+    /// The card was there already, on this account; nothing changed.
+    Existing(AccountId, CardId),
+    /// It cannot be opened; the sentence says why.
+    Refused(String),
+}

@@ -1,0 +1,183 @@
+//! 0220: something already happened. It is posted, never refused; what does not fit becomes an
+//! exception for a person (rule A34, lifecycle D.2 and D.5).
+
+use crate::domain::account::Split;
+
+use super::authorize::{
+    exception, load_split, offset, posted_credit, posted_purchase, refund_split,
+};
+use super::case::{Case, Intent, Refusal};
+use super::decide::Verdict;
+use super::entry::{Entry, EntryId, EntryState};
+use super::event::{Effect, Effects, ExceptionKind};
+use super::funds;
+use super::ledger::{LedgerAccount, credit_purses, debit_purses};
+use super::matching::{Found, Ladder, find};
+use super::rules;
+
+/// Posts an advice.
+pub(super) fn post(case: &Case<'_>) -> Verdict {
+    if case.amount.minor <= 0 {
+        return Verdict::accepted(Effects::new()).seeing("nothing to post".to_owned());
+    }
+    match case.intent {
+        Intent::Spend | Intent::Verify => capture(case),
+        Intent::Refund => post_refund(case),
+        Intent::Load => post_load(case),
+        Intent::Enquire => Verdict::accepted(Effects::new()).seeing("nothing to post".to_owned()),
+    }
+}
+
+fn capture(case: &Case<'_>) -> Verdict {
+    let found = find(
+        case.state,
+        case.card.id,
+        case.facts,
+        Ladder::WithWeakRung,
+        |entry| entry.is_debit() && entry.currency == case.amount.currency,
+    );
+    match found {
+        Found::One(entry, rung) => {
+            let evidence = format!("captures record {} by {}", entry.id.0, rung.name());
+            Verdict::accepted(capture_entry(case, entry)).seeing(evidence)
+        }
+        Found::Several => force(case, ExceptionKind::AmbiguousMatch),
+        Found::Nothing => force(case, ExceptionKind::UnmatchedCapture),
+    }
+}
+
+/// Takes the amount from the hold first; what the hold does not have comes from the purses as they
+/// stand, below zero if need be.
+fn capture_entry(case: &Case<'_>, entry: &Entry) -> Effects {
+    let mut left = entry.held.clone();
+    let from_hold = left.take_first(case.amount.minor);
+    let beyond = case.amount.minor.saturating_sub(from_hold.total());
+    let extra =
+        funds::spend_regardless(case.programme, case.account(), case.amount.currency, beyond)
+            .unwrap_or_default();
+
+    let mut effects = Effects::new();
+    if !from_hold.is_empty() {
+        effects.push(Effect::HoldLowered {
+            entry: entry.id,
+            split: from_hold.clone(),
+        });
+    }
+    let mut paid = from_hold;
+    for (purse, minor) in extra.0 {
+        paid.add(purse, minor);
+    }
+    effects.push(posted(case, entry.id, &paid));
+    if left.is_empty() {
+        effects.push(Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Captured,
+        });
+    }
+    let late = match entry.state {
+        EntryState::Pending => None,
+        EntryState::Captured => Some(ExceptionKind::ExtraCapture),
+        EntryState::Released | EntryState::Reversed => Some(ExceptionKind::LateCapture),
+    };
+    effects.extend(late.map(|kind| exception(kind, Some(entry.id), case.amount.minor)));
+    effects
+}
+
+fn posted(case: &Case<'_>, entry: EntryId, split: &Split) -> Effect {
+    let to = LedgerAccount::Settlement(case.account().programme);
+    Effect::Posted {
+        entry,
+        currency: case.amount.currency,
+        postings: debit_purses(case.account().id, split, to),
+    }
+}
+
+/// Posts a capture that no entry is known for.
+fn force(case: &Case<'_>, kind: ExceptionKind) -> Verdict {
+    let (currency, minor) = (case.amount.currency, case.amount.minor);
+    let split = funds::spend_regardless(case.programme, case.account(), currency, minor);
+    let (mut effects, kind) = match split {
+        Some(split) => (posted_purchase(case, &split), kind),
+        None => (Effects::new(), ExceptionKind::CurrencyWithoutPurse),
+    };
+    let entry = (!effects.is_empty()).then_some(EntryId(case.sequence));
+    effects.push(exception(kind, entry, minor));
+    Verdict::accepted(effects).seeing("no authorization found".to_owned())
+}
+
+fn post_refund(case: &Case<'_>) -> Verdict {
+    let found = find(
+        case.state,
+        case.card.id,
+        case.facts,
+        Ladder::Strong,
+        |entry| entry.purpose == case.facts.purpose && entry.currency == case.amount.currency,
+    );
+    if let Found::One(entry, rung) = found {
+        let evidence = format!("completes refund {} by {}", entry.id.0, rung.name());
+        return Verdict::accepted(complete_refund(case, entry)).seeing(evidence);
+    }
+    let Some(split) = refund_split(case) else {
+        return unpostable(case);
+    };
+    let from = LedgerAccount::Settlement(case.account().programme);
+    forced_credit(case, &split, from, ExceptionKind::ForcedRefund)
+}
+
+/// The posting of an authorized refund; one that was credited at once has no second effect.
+fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
+    if entry.state != EntryState::Pending {
+        return Effects::new();
+    }
+    let Some(split) = refund_split(case) else {
+        return Effects::new();
+    };
+    let from = LedgerAccount::Settlement(case.account().programme);
+    let mut effects = Effects::from_iter([
+        Effect::Posted {
+            entry: entry.id,
+            currency: case.amount.currency,
+            postings: credit_purses(case.account().id, &split, from),
+        },
+        Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Captured,
+        },
+    ]);
+    effects.extend(offset(case, &split));
+    effects
+}
+
+fn post_load(case: &Case<'_>) -> Verdict {
+    let Some(split) = load_split(case) else {
+        return unpostable(case);
+    };
+    let from = LedgerAccount::LoadFunds(case.account().programme);
+    forced_credit(case, &split, from, ExceptionKind::ForcedLoad)
+}
+
+/// Posts a credit; where the rules would have refused it, a person is told.
+fn forced_credit(
+    case: &Case<'_>,
+    split: &Split,
+    from: LedgerAccount,
+    kind: ExceptionKind,
+) -> Verdict {
+    let mut effects = posted_credit(case, split, from);
+    match rules::first_refusal(case) {
+        None => Verdict::accepted(effects),
+        Some(Refusal { reason, .. }) => {
+            effects.push(exception(
+                kind,
+                Some(EntryId(case.sequence)),
+                case.amount.minor,
+            ));
+            Verdict::accepted(effects).seeing(format!("posted although {reason}"))
+        }
+    }
+}
+
+fn unpostable(case: &Case<'_>) -> Verdict {
+    let exception = exception(ExceptionKind::CurrencyWithoutPurse, None, case.amount.minor);
+    Verdict::accepted(Effects::from_iter([exception]))
+}

@@ -1,0 +1,311 @@
+//! `decide`: the one switch from a command to what follows from it. It only reads.
+
+use crate::domain::decision::{ApprovalCode, Balances, Decision, Reason, ResponseCode};
+use crate::domain::facts::{Facts, IssuerRoute, MessageKind, TraceKey};
+use crate::domain::programme::Rulebook;
+
+use super::authorize;
+use super::case::{Case, Refusal, intent_of};
+use super::command::{Answer, Body, Command, Outcome};
+use super::complete;
+use super::event::{Decided, Effect, Effects, Event, ExceptionKind};
+use super::housekeep;
+use super::matching::{Found, Ladder, find};
+use super::open;
+use super::reverse;
+use super::state::{State, StoredAnswer};
+
+/// Decides one command. Nothing changes; the outcome's event, applied, is the change.
+pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome {
+    match &command.body {
+        Body::Message(facts) => decide_message(rulebook, state, command, facts),
+        Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
+    }
+}
+
+/// What a message comes to, before it is numbered and coded.
+pub(super) struct Verdict {
+    pub(super) reason: Reason,
+    pub(super) evidence: Option<String>,
+    pub(super) approval: Option<ApprovalCode>,
+    pub(super) show_balances: bool,
+    pub(super) effects: Effects,
+}
+
+impl Verdict {
+    /// Accepted, with what follows.
+    pub(super) fn accepted(effects: Effects) -> Verdict {
+        Verdict {
+            reason: Reason::Approved,
+            evidence: None,
+            approval: None,
+            show_balances: false,
+            effects,
+        }
+    }
+
+    /// Declined; nothing follows.
+    pub(super) fn refused(refusal: Refusal) -> Verdict {
+        Verdict {
+            reason: refusal.reason,
+            evidence: refusal.evidence,
+            approval: None,
+            show_balances: false,
+            effects: Effects::new(),
+        }
+    }
+
+    /// The same, with what was seen.
+    pub(super) fn seeing(mut self, evidence: String) -> Verdict {
+        self.evidence = Some(evidence);
+        self
+    }
+}
+
+fn decide_message(rulebook: &Rulebook, state: &State, command: &Command, facts: &Facts) -> Outcome {
+    if let Some(stored) = state.answer(&facts.key()) {
+        return if stored.is_for(facts) {
+            repeat(state, stored)
+        } else {
+            let refusal = Refusal::because(
+                Reason::DuplicateContent,
+                format!(
+                    "record {} has this identity with other content",
+                    stored.sequence
+                ),
+            );
+            conclude(
+                rulebook,
+                state,
+                command,
+                facts,
+                Keep::Unstored,
+                Verdict::refused(refusal),
+            )
+        };
+    }
+    let verdict = match case_of(rulebook, state, command, facts) {
+        Ok(case) => judge(&case),
+        Err(refusal) => unknown_card(facts, refusal),
+    };
+    conclude(rulebook, state, command, facts, Keep::Stored, verdict)
+}
+
+fn judge(case: &Case<'_>) -> Verdict {
+    match case.facts.kind {
+        MessageKind::Authorization | MessageKind::Financial => authorize::judge(case),
+        MessageKind::AuthorizationAdvice => authorize::record_advice(case),
+        MessageKind::FinancialAdvice => complete::post(case),
+        MessageKind::Reversal => reverse::undo(case),
+    }
+}
+
+/// The message at its card, account and programme; or why there is none.
+fn case_of<'a>(
+    rulebook: &'a Rulebook,
+    state: &'a State,
+    command: &Command,
+    facts: &'a Facts,
+) -> Result<Case<'a>, Refusal> {
+    match facts.route {
+        IssuerRoute::Unknown => return Err(Refusal::plain(Reason::UnknownIssuer)),
+        IssuerRoute::Malformed => return Err(Refusal::plain(Reason::InvalidCard)),
+        IssuerRoute::Ours => {}
+    }
+    let card = state
+        .card_by_token(&facts.card)
+        .ok_or(Refusal::plain(Reason::InvalidCard))?;
+    let record = state
+        .account(card.account)
+        .ok_or(Refusal::plain(Reason::SystemFault))?;
+    let programme = state
+        .programme_name(record.account.programme)
+        .and_then(|name| rulebook.programme(name))
+        .ok_or_else(|| {
+            Refusal::because(
+                Reason::SystemFault,
+                "the programme is not loaded".to_owned(),
+            )
+        })?;
+    let refund_of = match find(state, card.id, facts, Ladder::Strong, |entry| {
+        entry.is_debit() && !entry.posted.is_empty()
+    }) {
+        Found::One(entry, _) if facts.purpose == crate::domain::facts::Purpose::Refund => {
+            Some(entry)
+        }
+        Found::One(..) | Found::Several | Found::Nothing => None,
+    };
+    Ok(Case {
+        state,
+        facts,
+        card,
+        record,
+        programme,
+        intent: intent_of(facts),
+        amount: facts.cardholder_amount(),
+        sequence: command.sequence,
+        at: command.at,
+        date: programme.calendar.date_of(command.at),
+        refund_of,
+    })
+}
+
+/// A message whose card is not one of ours: a question is declined, a reversal is remembered and
+/// acknowledged, since its sender will not stop before.
+fn unknown_card(facts: &Facts, refusal: Refusal) -> Verdict {
+    if facts.kind != MessageKind::Reversal {
+        return Verdict::refused(refusal);
+    }
+    let effects = Effects::from_iter([Effect::ExceptionRaised {
+        kind: ExceptionKind::UnmatchedReversal,
+        entry: None,
+        minor: facts.amount.minor,
+    }]);
+    Verdict::accepted(effects).seeing(format!("no such card: {}", refusal.reason))
+}
+
+/// Whether the answer is kept for repeats.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Stored,
+    Unstored,
+}
+
+fn conclude(
+    rulebook: &Rulebook,
+    state: &State,
+    command: &Command,
+    facts: &Facts,
+    keep: Keep,
+    verdict: Verdict,
+) -> Outcome {
+    let card = state.card_by_token(&facts.card);
+    let code = code_of(rulebook, facts, verdict.reason);
+    let balances = match card {
+        Some(card) if verdict.show_balances => Some(state.balances(card.account)),
+        Some(_) | None => None,
+    };
+    let programme_version = card
+        .and_then(|card| state.account(card.account))
+        .and_then(|record| state.programme_name(record.account.programme))
+        .and_then(|name| rulebook.programme(name))
+        .map(|programme| programme.version);
+    let decision = Decision {
+        reason: verdict.reason,
+        code,
+        approval: verdict.approval,
+        evidence: verdict.evidence.clone(),
+        repeated: false,
+        show_balances: verdict.show_balances,
+        balances: balances.clone().unwrap_or_default(),
+        account: card.map(|card| card.account),
+        card: card.map(|card| card.id),
+        masked: card.map(|card| card.masked),
+        sequence: command.sequence,
+    };
+    let decided = Decided {
+        facts: facts.clone(),
+        reason: verdict.reason,
+        code,
+        approval: verdict.approval,
+        evidence: verdict.evidence,
+        programme_version,
+        balances,
+        card: card.map(|card| card.id),
+        stored: keep == Keep::Stored,
+        effects: verdict.effects,
+    };
+    Outcome {
+        answer: Answer::Decided(Box::new(decision)),
+        event: Some(Event::Decided(Box::new(decided))),
+    }
+}
+
+/// The stored answer again; nothing changes, nothing is journalled.
+fn repeat(state: &State, stored: &StoredAnswer) -> Outcome {
+    let card = stored.card_id.and_then(|id| state.card(id));
+    let decision = Decision {
+        reason: stored.reason,
+        code: stored.code,
+        approval: stored.approval,
+        evidence: Some(format!("answer of record {}", stored.sequence)),
+        repeated: true,
+        show_balances: stored.balances.is_some(),
+        balances: match (&stored.balances, card) {
+            (Some(balances), _) => Balances::clone(balances),
+            (None, Some(card)) => state.balances(card.account),
+            (None, None) => Balances::default(),
+        },
+        account: card.map(|card| card.account),
+        card: card.map(|card| card.id),
+        masked: card.map(|card| card.masked),
+        sequence: stored.sequence,
+    };
+    Outcome {
+        answer: Answer::Decided(Box::new(decision)),
+        event: None,
+    }
+}
+
+fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {
+    rulebook
+        .codes
+        .get(usize::from(facts.dialect))
+        .map_or_else(ResponseCode::new, |codes| codes.code(reason))
+}
+
+/// The answer of the original of a trace, whatever its kind, when it was declined or booked nothing.
+pub(super) fn answer_of_original(
+    state: &State,
+    facts: &Facts,
+    trace: crate::domain::facts::Trace,
+) -> bool {
+    [
+        MessageKind::Authorization,
+        MessageKind::Financial,
+        MessageKind::AuthorizationAdvice,
+        MessageKind::FinancialAdvice,
+    ]
+    .into_iter()
+    .any(|kind| {
+        let key = TraceKey {
+            kind,
+            trace,
+            terminal: facts.terminal,
+        };
+        state
+            .answer(&key)
+            .is_some_and(|answer| answer.card == facts.card)
+    })
+}
+
+/// The approval code of a record: six characters, different for 2 176 782 336 records in a row.
+///
+/// A bijection of the sequence, so that neighbours do not look alike.
+pub fn approval_code(sequence: u64) -> ApprovalCode {
+    const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const CODES: u64 = 36_u64.pow(6);
+    // Odd and no multiple of 3, so it has no common factor with 36^6.
+    const STRIDE: u64 = 1_357_911_131;
+    let mut rest = (sequence % CODES).wrapping_mul(STRIDE) % CODES;
+    let mut code = ApprovalCode::new();
+    for _ in 0..6 {
+        let digit = usize::try_from(rest % 36).unwrap_or_default();
+        code.push(ALPHABET.get(digit).copied().map_or('0', char::from));
+        rest /= 36;
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn approval_codes_of_neighbours_differ_and_have_six_characters() {
+        let codes: std::collections::BTreeSet<_> = (1..=10_000).map(approval_code).collect();
+        assert_eq!(codes.len(), 10_000);
+        assert!(codes.iter().all(|code| code.len() == 6));
+    }
+}

@@ -1,0 +1,165 @@
+//! What proves a state: a digest over all of it, and the conservation of money.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::account::{AccountId, PurseIndex};
+use crate::domain::money::Currency;
+
+use super::entry::EntryId;
+use super::state::State;
+
+/// Hash over everything in a state; equal states have equal digests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digest(pub [u8; 32]);
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// Money that is not where it should be.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotConserved {
+    /// The double entry does not sum to zero.
+    #[error("{currency}: purses and ledger sum to {sum} minor units, expected 0")]
+    Sum {
+        /// In which currency.
+        currency: Currency,
+        /// What they sum to.
+        sum: i128,
+    },
+    /// A purse holds something else than its open entries hold.
+    #[error("account {account} purse {purse}: holds {held}, its open entries hold {entries}")]
+    Held {
+        /// Whose purse.
+        account: u32,
+        /// Which one.
+        purse: u8,
+        /// What the purse says, minor units.
+        held: i64,
+        /// What the entries say, minor units.
+        entries: i64,
+    },
+}
+
+impl State {
+    /// The digest of this state. Cost grows with everything in it.
+    pub fn digest(&self) -> Digest {
+        let mut hash = Absorb {
+            hasher: blake3::Hasher::new(),
+            buffer: Vec::new(),
+        };
+        hash.value(&(self.sequence, self.at, &self.programmes));
+        self.accounts.iter().for_each(|record| hash.value(record));
+        self.cards.iter().for_each(|card| hash.value(card));
+        for id in self.entries_in_order() {
+            hash.value(&self.entries.get(&id));
+        }
+        hash.value(&self.expiries);
+        hash.value(&self.resting);
+        for (at, key) in &self.answers_by_age {
+            hash.value(&(at, key, self.answers.get(key)));
+        }
+        hash.value(&self.tombstones_by_age);
+        hash.value(&self.ledger.totals().collect::<Vec<_>>());
+        hash.value(&(&self.exceptions, self.exceptions_total));
+        Digest(*hash.hasher.finalize().as_bytes())
+    }
+
+    /// Checks that purses and ledger sum to zero and that purses hold what their entries hold.
+    ///
+    /// # Errors
+    /// The first place at which money is not conserved.
+    pub fn check_conservation(&self) -> Result<(), NotConserved> {
+        let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
+        let mut add = |currency: Currency, minor: i64| {
+            let sum = sums.entry(currency).or_default();
+            *sum = sum.saturating_add(i128::from(minor));
+        };
+        for record in &self.accounts {
+            record
+                .account
+                .purses
+                .iter()
+                .for_each(|purse| add(purse.currency, purse.balance));
+        }
+        self.ledger
+            .totals()
+            .for_each(|(_, currency, minor)| add(currency, minor));
+        if let Some((currency, sum)) = sums.into_iter().find(|(_, sum)| *sum != 0) {
+            return Err(NotConserved::Sum { currency, sum });
+        }
+        self.check_holds()
+    }
+
+    fn check_holds(&self) -> Result<(), NotConserved> {
+        let mut held: BTreeMap<(AccountId, PurseIndex), i64> = BTreeMap::new();
+        for id in self.entries_in_order() {
+            let Some(entry) = self.entries.get(&id) else {
+                continue;
+            };
+            for (purse, minor) in &entry.held.0 {
+                let sum = held.entry((entry.account, *purse)).or_default();
+                *sum = sum.saturating_add(*minor);
+            }
+        }
+        for record in &self.accounts {
+            for (purse, index) in record.account.purses.iter().zip(0_u8..) {
+                let key = (record.account.id, PurseIndex(index));
+                let entries = held.get(&key).copied().unwrap_or(0);
+                if purse.held != entries {
+                    return Err(NotConserved::Held {
+                        account: record.account.id.0,
+                        purse: index,
+                        held: purse.held,
+                        entries,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers of all entries, ascending.
+    fn entries_in_order(&self) -> Vec<EntryId> {
+        let mut ids: Vec<EntryId> = self
+            .accounts
+            .iter()
+            .flat_map(|record| record.entries.iter().copied())
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+/// Feeds values into a hash by their journal byte form, each ended by its length.
+struct Absorb {
+    hasher: blake3::Hasher,
+    buffer: Vec<u8>,
+}
+
+impl Absorb {
+    fn value(&mut self, value: &impl Serialize) {
+        self.buffer.clear();
+        match postcard::to_extend(value, std::mem::take(&mut self.buffer)) {
+            Ok(bytes) => self.buffer = bytes,
+            // No value of the state is beyond postcard; were one, digests would differ loudly.
+            Err(error) => self.buffer.extend(error.to_string().bytes()),
+        }
+        self.hasher.update(&self.buffer);
+        self.hasher.update(
+            &u64::try_from(self.buffer.len())
+                .unwrap_or(u64::MAX)
+                .to_le_bytes(),
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! What happened: the facts the journal keeps for ever.
+//!
+//! Byte form: [`super::record`]. Variants and fields are only ever added at the end of their list,
+//! and only together with a new record version.
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::domain::account::{AccountId, Kyc, PurseIndex, Split};
+use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
+use crate::domain::decision::{ApprovalCode, Balances, Reason, ResponseCode};
+use crate::domain::facts::{Facts, Trace};
+use crate::domain::money::Currency;
+use crate::domain::pan::{CardToken, MaskedPan};
+use crate::domain::programme::{Channel, ProgrammeName};
+use crate::domain::time::{BusinessDate, UnixMs};
+
+use super::entry::{EntryId, EntryState};
+use super::ledger::Posting;
+
+/// One journal record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A message was decided or recorded, with everything that follows from it.
+    Decided(Box<Decided>),
+    /// An account was opened with one card and its opening balances.
+    AccountOpened(Box<AccountOpened>),
+    /// Time passed.
+    Housekept(Box<Housekept>),
+}
+
+/// A decision with the facts it was taken on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// What the message said.
+    pub facts: Facts,
+    /// Why it was answered as it was.
+    pub reason: Reason,
+    /// DE 39 as sent.
+    pub code: ResponseCode,
+    /// DE 38, on approval.
+    pub approval: Option<ApprovalCode>,
+    /// What decided, in words.
+    pub evidence: Option<String>,
+    /// Version of the programme file, when there was a programme.
+    pub programme_version: Option<u32>,
+    /// Balances, where the answer shows them.
+    pub balances: Option<Balances>,
+    /// The card, when it is one of ours.
+    pub card: Option<CardId>,
+    /// Whether the answer is stored for repeats.
+    pub stored: bool,
+    /// What follows, in order.
+    pub effects: Effects,
+}
+
+/// What follows from a decision, in order.
+pub type Effects = SmallVec<[Effect; 2]>;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// A new entry, numbered by the sequence of its record.
+    EntryOpened {
+        /// Its currency.
+        currency: Currency,
+        /// Authorized amount, minor units.
+        authorized: i64,
+        /// What it holds, in the order taken.
+        held: Split,
+        /// When an uncaptured hold is released.
+        expires_at: Option<UnixMs>,
+        /// The day it counts on.
+        date: BusinessDate,
+        /// The purchase that a refund gives back.
+        refund_of: Option<EntryId>,
+    },
+    /// More is held.
+    HoldRaised {
+        /// Which entry.
+        entry: EntryId,
+        /// How much more, per purse.
+        split: Split,
+    },
+    /// Less is held: captured, reversed or lowered.
+    HoldLowered {
+        /// Which entry.
+        entry: EntryId,
+        /// How much less, per purse.
+        split: Split,
+    },
+    /// Money moved; the postings sum to zero.
+    Posted {
+        /// Which entry.
+        entry: EntryId,
+        /// Currency of all postings.
+        currency: Currency,
+        /// The double entry.
+        postings: SmallVec<[Posting; 3]>,
+    },
+    /// Money moved between purses of one account, to offset a negative one.
+    Offset {
+        /// Whose purses.
+        account: AccountId,
+        /// Currency of the postings.
+        currency: Currency,
+        /// The double entry.
+        postings: SmallVec<[Posting; 3]>,
+    },
+    /// An entry has come to rest, or another part of it was posted.
+    EntryMoved {
+        /// Which entry.
+        entry: EntryId,
+        /// Its new state.
+        state: EntryState,
+    },
+    /// Usage of the limits changed.
+    Counted {
+        /// Which entry.
+        entry: EntryId,
+        /// Which limits.
+        channel: Channel,
+        /// Currency of the amount.
+        currency: Currency,
+        /// The day it counts on.
+        date: BusinessDate,
+        /// Minor units; below zero when usage is given back.
+        minor: i64,
+        /// Transactions; below zero when usage is given back.
+        count: i32,
+    },
+    /// A reversal came first; its original must not be approved any more.
+    TombstoneSet {
+        /// Trace of the original.
+        trace: Trace,
+    },
+    /// Something that a person must look at.
+    ExceptionRaised {
+        /// What kind.
+        kind: ExceptionKind,
+        /// The entry it is about.
+        entry: Option<EntryId>,
+        /// The amount in question, minor units.
+        minor: i64,
+    },
+}
+
+/// Why a person must look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExceptionKind {
+    /// A capture found no authorization.
+    UnmatchedCapture,
+    /// A capture came after its hold was released or reversed.
+    LateCapture,
+    /// A further capture of an entry that was fully captured.
+    ExtraCapture,
+    /// More than one entry could be meant.
+    AmbiguousMatch,
+    /// A reversal found no original.
+    UnmatchedReversal,
+    /// A reversal asked for more than was left.
+    OverReversal,
+    /// A replacement amount above the original one.
+    ReplacementAboveOriginal,
+    /// A posting in a currency for which the account has no purse.
+    CurrencyWithoutPurse,
+    /// A refund that the programme would have refused, posted because an advice cannot be refused.
+    ForcedRefund,
+    /// A load that the programme would have refused, posted because an advice cannot be refused.
+    ForcedLoad,
+}
+
+/// A new account with its card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountOpened {
+    /// Its number.
+    pub account: AccountId,
+    /// Its programme.
+    pub programme: ProgrammeName,
+    /// How well the holder is known.
+    pub kyc: Kyc,
+    /// Currency of each purse, in the programme's order.
+    pub purses: Vec<Currency>,
+    /// Opening balances, posted from issuance.
+    pub opening: Vec<(PurseIndex, i64)>,
+    /// Its card.
+    pub card: CardIssued,
+}
+
+/// A new card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardIssued {
+    /// Its number inside the switch.
+    pub card: CardId,
+    /// Keyed hash of the card number.
+    pub token: CardToken,
+    /// What may be shown of the card number.
+    pub masked: MaskedPan,
+    /// Last valid month.
+    pub expiry: Option<ExpiryMonth>,
+    /// Whether it may be used.
+    pub status: CardStatus,
+}
+
+/// What the passing of time did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Housekept {
+    /// Holds released because nobody captured them in time.
+    pub expired: Vec<EntryId>,
+    /// Answers given before this are forgotten.
+    pub answers_before: UnixMs,
+    /// Entries that came to rest before this are forgotten.
+    pub entries_before: UnixMs,
+    /// Tombstones set before this are forgotten.
+    pub tombstones_before: UnixMs,
+}

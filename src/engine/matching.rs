@@ -1,0 +1,131 @@
+//! Which earlier entry a message means: the match ladder (lifecycle D.1), first unique hit wins.
+
+use crate::domain::card::CardId;
+use crate::domain::facts::Facts;
+
+use super::entry::{Entry, EntryId, EntryState};
+use super::state::{MatchKey, State};
+
+/// Which rung of the ladder matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rung {
+    /// The trace in DE 90.
+    Original,
+    /// The message's own trace.
+    Trace,
+    /// Retrieval reference number and terminal.
+    Reference,
+    /// Approval code and card acceptor.
+    Approval,
+    /// Amount and card acceptor, exactly one open hold; weak.
+    Amount,
+}
+
+impl Rung {
+    /// For evidence.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Rung::Original => "original data elements",
+            Rung::Trace => "trace",
+            Rung::Reference => "retrieval reference and terminal",
+            Rung::Approval => "approval code and acceptor",
+            Rung::Amount => "amount and acceptor (weak)",
+        }
+    }
+}
+
+/// What the ladder found.
+pub(super) enum Found<'a> {
+    /// One entry.
+    One(&'a Entry, Rung),
+    /// Several could be meant on the first rung that hit.
+    Several,
+    /// None.
+    Nothing,
+}
+
+/// Finds the entry of a card that a message means, among those that `wanted` accepts.
+///
+/// The weak rung serves captures only: `allow_weak`.
+pub(super) fn find<'a>(
+    state: &'a State,
+    card: CardId,
+    facts: &Facts,
+    ladder: Ladder,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Found<'a> {
+    let reference = MatchKey::Reference(card, facts.rrn, facts.terminal);
+    let keyed = [
+        facts
+            .original
+            .map(|trace| (MatchKey::Trace(card, trace), Rung::Original)),
+        Some((MatchKey::Trace(card, facts.trace), Rung::Trace)),
+        (!facts.rrn.is_empty()).then_some((reference, Rung::Reference)),
+        facts.quoted_approval.map(|code| {
+            (
+                MatchKey::Approval(card, code, facts.acceptor),
+                Rung::Approval,
+            )
+        }),
+    ];
+    for (key, rung) in keyed.into_iter().flatten() {
+        match unique(state, state.entries_by(&key), &wanted) {
+            Found::One(entry, _) => return Found::One(entry, rung),
+            Found::Several => return Found::Several,
+            Found::Nothing => {}
+        }
+    }
+    match ladder {
+        Ladder::WithWeakRung => weak(state, card, facts, wanted),
+        Ladder::Strong => Found::Nothing,
+    }
+}
+
+/// Whether the weakest rung may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ladder {
+    /// Identities only.
+    Strong,
+    /// Also amount and acceptor, for captures.
+    WithWeakRung,
+}
+
+fn weak<'a>(
+    state: &'a State,
+    card: CardId,
+    facts: &Facts,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Found<'a> {
+    let account = state
+        .card(card)
+        .and_then(|card| state.account(card.account));
+    let Some(record) = account else {
+        return Found::Nothing;
+    };
+    let amount = facts.cardholder_amount();
+    let open_here = |entry: &Entry| {
+        entry.card == card
+            && entry.state == EntryState::Pending
+            && entry.acceptor == facts.acceptor
+            && entry.currency == amount.currency
+            && entry.authorized == amount.minor
+            && wanted(entry)
+    };
+    // Two open holds alike: nobody can tell which, so none is taken.
+    match unique(state, &record.entries, open_here) {
+        Found::One(entry, _) => Found::One(entry, Rung::Amount),
+        Found::Several | Found::Nothing => Found::Nothing,
+    }
+}
+
+fn unique<'a>(state: &'a State, ids: &[EntryId], wanted: impl Fn(&Entry) -> bool) -> Found<'a> {
+    let mut hits = ids
+        .iter()
+        .filter_map(|id| state.entry(*id))
+        .filter(|entry| wanted(entry));
+    match (hits.next(), hits.next()) {
+        (Some(entry), None) => Found::One(entry, Rung::Trace),
+        (Some(_), Some(_)) => Found::Several,
+        (None, _) => Found::Nothing,
+    }
+}

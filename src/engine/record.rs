@@ -1,0 +1,71 @@
+//! Byte form of a journal record: version, time, event.
+//!
+//! `version u8` (1) · postcard of `(at: i64 zigzag varint, Event)`. A reader refuses versions it
+//! does not know. Old bytes are kept in `fixtures/journal/` and must decode for ever.
+
+use crate::domain::time::UnixMs;
+
+use super::event::Event;
+
+/// The version written by this program.
+pub const VERSION: u8 = 1;
+
+/// Record bytes that are not a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Nothing there.
+    #[error("empty record, expected at least a version byte")]
+    Empty,
+    /// Written by a program that knows more.
+    #[error("record version {got}, expected {VERSION}: written by a newer program")]
+    Version {
+        /// The version byte.
+        got: u8,
+    },
+    /// The bytes do not decode.
+    #[error("record of {length} bytes does not decode: {cause}")]
+    Malformed {
+        /// Length of the record.
+        length: usize,
+        /// What the decoder says.
+        cause: postcard::Error,
+    },
+    /// Bytes are left over.
+    #[error("record has {left} bytes after its event")]
+    Trailing {
+        /// How many.
+        left: usize,
+    },
+}
+
+/// Appends the byte form of an event to a buffer.
+///
+/// # Errors
+/// Only when the event cannot be expressed, which no event can.
+pub fn encode(at: UnixMs, event: &Event, out: &mut Vec<u8>) -> Result<(), postcard::Error> {
+    out.push(VERSION);
+    let written = postcard::to_extend(&(at, event), std::mem::take(out))?;
+    *out = written;
+    Ok(())
+}
+
+/// Reads the byte form of an event.
+///
+/// # Errors
+/// [`RecordError`] names what is wrong, never content.
+pub fn decode(bytes: &[u8]) -> Result<(UnixMs, Event), RecordError> {
+    let (version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
+    if *version != VERSION {
+        return Err(RecordError::Version { got: *version });
+    }
+    let (value, rest) =
+        postcard::take_from_bytes(body).map_err(|cause| RecordError::Malformed {
+            length: bytes.len(),
+            cause,
+        })?;
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(RecordError::Trailing { left: rest.len() })
+    }
+}

@@ -1,0 +1,191 @@
+//! 0400 and 0420: undo, in full or in part, before or after capture, or before the original came
+//! (lifecycle D.2 and D.3). A reversal is always acknowledged.
+
+use crate::domain::facts::Trace;
+use crate::domain::programme::Channel;
+
+use super::authorize::exception;
+use super::case::Case;
+use super::decide::{Verdict, answer_of_original};
+use super::entry::{Entry, EntryState};
+use super::event::{Effect, Effects, ExceptionKind};
+use super::ledger::{LedgerAccount, credit_purses, debit_purses};
+use super::matching::{Found, Ladder, find};
+use crate::domain::facts::Purpose;
+
+/// Undoes what the reversal names.
+pub(super) fn undo(case: &Case<'_>) -> Verdict {
+    match find(case.state, case.card.id, case.facts, Ladder::Strong, |_| {
+        true
+    }) {
+        Found::One(entry, rung) => {
+            let evidence = format!("reverses record {} by {}", entry.id.0, rung.name());
+            undo_entry(case, entry, evidence)
+        }
+        Found::Several => {
+            let raised = exception(ExceptionKind::AmbiguousMatch, None, case.amount.minor);
+            Verdict::accepted(Effects::from_iter([raised]))
+                .seeing("more than one entry could be meant".to_owned())
+        }
+        Found::Nothing => unmatched(case),
+    }
+}
+
+/// Nothing stands to be undone: either the original was declined, or it has not come yet.
+fn unmatched(case: &Case<'_>) -> Verdict {
+    let original = original_trace(case);
+    if answer_of_original(case.state, case.facts, original) {
+        return Verdict::accepted(Effects::new()).seeing("its original booked nothing".to_owned());
+    }
+    Verdict::accepted(Effects::from_iter([
+        Effect::TombstoneSet { trace: original },
+        exception(ExceptionKind::UnmatchedReversal, None, case.amount.minor),
+    ]))
+    .seeing("no original; it will be declined when it comes".to_owned())
+}
+
+fn original_trace(case: &Case<'_>) -> Trace {
+    case.facts.original.unwrap_or(case.facts.trace)
+}
+
+fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
+    let outstanding = entry.outstanding();
+    if outstanding == 0 {
+        return undo_without_money(entry, evidence);
+    }
+    let Some(wanted) = wanted_minor(case, entry) else {
+        let kind = ExceptionKind::ReplacementAboveOriginal;
+        let raised = exception(kind, Some(entry.id), case.amount.minor);
+        return Verdict::accepted(Effects::from_iter([raised])).seeing(evidence);
+    };
+    let undone = wanted.min(outstanding);
+    let mut effects = release_and_return(case, entry, undone);
+    effects.extend(given_back(entry, undone, undone == outstanding));
+    if undone == outstanding {
+        effects.push(Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Reversed,
+        });
+    } else if entry.held.total() <= undone && entry.state == EntryState::Pending {
+        effects.push(Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Captured,
+        });
+    }
+    if wanted > outstanding {
+        let beyond = wanted.saturating_sub(outstanding);
+        effects.push(exception(
+            ExceptionKind::OverReversal,
+            Some(entry.id),
+            beyond,
+        ));
+    }
+    Verdict::accepted(effects).seeing(evidence)
+}
+
+/// A reversal of something that neither holds nor has posted: an authorized refund is called off,
+/// anything else has nothing left to undo.
+fn undo_without_money(entry: &Entry, evidence: String) -> Verdict {
+    let mut effects = Effects::new();
+    if entry.state == EntryState::Pending {
+        effects.push(Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Reversed,
+        });
+        return Verdict::accepted(effects).seeing(evidence);
+    }
+    Verdict::accepted(effects).seeing(format!("{evidence}; nothing is left to undo"))
+}
+
+/// How much the reversal asks for in the entry's currency; `None` when more would remain than was.
+fn wanted_minor(case: &Case<'_>, entry: &Entry) -> Option<i64> {
+    let facts = case.facts;
+    let original = facts.amount.minor;
+    let remaining = facts.replacement_minor.unwrap_or(0);
+    if remaining > original {
+        return None;
+    }
+    let asked = original.saturating_sub(remaining);
+    if asked == 0 {
+        // No amount at all: the whole. (A replacement equal to the original undoes nothing.)
+        return Some(if original == 0 {
+            entry.outstanding()
+        } else {
+            0
+        });
+    }
+    if facts.amount.currency == entry.currency {
+        return Some(asked);
+    }
+    if remaining == 0 {
+        return Some(entry.outstanding());
+    }
+    // Another currency than the purse: the same share of what was authorized, rounded down.
+    let share = i128::from(entry.authorized.max(entry.outstanding()))
+        .checked_mul(i128::from(asked))?
+        .checked_div(i128::from(original))?;
+    i64::try_from(share).ok()
+}
+
+/// Holds first, then what was posted; the purse taken last is given back first.
+fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
+    let mut effects = Effects::new();
+    let released = entry.held.clone().take_back(undone);
+    let rest = undone.saturating_sub(released.total());
+    if !released.is_empty() {
+        effects.push(Effect::HoldLowered {
+            entry: entry.id,
+            split: released,
+        });
+    }
+    let returned = entry.posted.clone().take_back(rest);
+    if !returned.is_empty() {
+        let programme = case.account().programme;
+        let account = case.account().id;
+        let postings = match entry.purpose {
+            Purpose::Load => debit_purses(account, &returned, LedgerAccount::LoadFunds(programme)),
+            Purpose::Refund => {
+                debit_purses(account, &returned, LedgerAccount::Settlement(programme))
+            }
+            Purpose::Purchase
+            | Purpose::BalanceEnquiry
+            | Purpose::CashWithdrawal
+            | Purpose::AccountFunding
+            | Purpose::QuasiCash
+            | Purpose::Unnamed => {
+                credit_purses(account, &returned, LedgerAccount::Settlement(programme))
+            }
+        };
+        effects.push(Effect::Posted {
+            entry: entry.id,
+            currency: entry.currency,
+            postings,
+        });
+    }
+    effects
+}
+
+/// Usage goes back to the window it was counted in (rule A16).
+fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
+    let channel = match entry.purpose {
+        Purpose::Load => Channel::Load,
+        Purpose::Refund | Purpose::BalanceEnquiry => return None,
+        Purpose::Purchase
+        | Purpose::CashWithdrawal
+        | Purpose::AccountFunding
+        | Purpose::QuasiCash
+        | Purpose::Unnamed => Channel::Purchase,
+    };
+    let minor = undone.min(entry.counted);
+    if minor == 0 && !in_full {
+        return None;
+    }
+    Some(Effect::Counted {
+        entry: entry.id,
+        channel,
+        currency: entry.currency,
+        date: entry.date,
+        minor: minor.saturating_neg(),
+        count: if in_full && entry.counted > 0 { -1 } else { 0 },
+    })
+}

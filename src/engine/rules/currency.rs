@@ -1,0 +1,34 @@
+//! Money moves only in a currency for which the account has a purse.
+
+use crate::domain::decision::Reason;
+use crate::engine::case::{Case, Intent, Refusal};
+
+use super::Rule;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "currency",
+    reasons: &[Reason::CurrencyNotAllowed],
+    intents: &[Intent::Spend, Intent::Refund, Intent::Load],
+    check,
+};
+
+fn check(case: &Case<'_>) -> Option<Refusal> {
+    let currency = case.amount.currency;
+    let purse = match case.intent {
+        Intent::Refund => case
+            .programme
+            .credit_purse(case.programme.refund.purse, currency),
+        Intent::Load => {
+            let named = case.programme.load.as_ref().and_then(|load| load.purse);
+            case.programme.credit_purse(named, currency)
+        }
+        Intent::Spend | Intent::Verify | Intent::Enquire => case.programme.purse_of(currency),
+    };
+    purse.is_none().then(|| {
+        Refusal::because(
+            Reason::CurrencyNotAllowed,
+            format!("no purse for {currency}"),
+        )
+    })
+}

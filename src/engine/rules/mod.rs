@@ -1,0 +1,103 @@
+//! The rules, in the one order of precedence (rule D1).
+//!
+//! One rule is one file: what it refuses, for which intents, and its tests. A rule looks at a
+//! [`Case`] and names facts, never data elements. The first rule that refuses decides, and the
+//! reasons of the list stand in the order in which [`Reason`] declares them.
+
+use crate::domain::decision::Reason;
+
+use super::case::{Case, Intent, Refusal};
+
+pub mod card_status;
+
+pub mod expiry;
+
+pub mod purpose;
+
+pub mod amount;
+
+pub mod currency;
+
+pub mod pin_block;
+
+pub mod merchant_list;
+
+pub mod merchant_block;
+
+pub mod load_offered;
+
+pub mod refund_original;
+
+pub mod limits;
+
+pub mod maximum_balance;
+
+pub mod available_funds;
+
+/// One rule.
+pub struct Rule {
+    /// Its name: the file's.
+    pub name: &'static str,
+    /// What it may answer.
+    pub reasons: &'static [Reason],
+    /// Whose messages it looks at.
+    pub intents: &'static [Intent],
+    /// The rule itself.
+    pub check: fn(&Case<'_>) -> Option<Refusal>,
+}
+
+/// Every rule, in order of precedence.
+pub const RULES: &[Rule] = &[
+    card_status::RULE,
+    expiry::RULE,
+    purpose::RULE,
+    amount::RULE,
+    currency::RULE,
+    pin_block::RULE,
+    merchant_list::RULE,
+    merchant_block::RULE,
+    load_offered::RULE,
+    refund_original::RULE,
+    limits::RULE,
+    maximum_balance::RULE,
+    available_funds::RULE,
+];
+
+/// The refusal of the first rule that has one.
+pub fn first_refusal(case: &Case<'_>) -> Option<Refusal> {
+    RULES
+        .iter()
+        .filter(|rule| rule.intents.contains(&case.intent))
+        .find_map(|rule| (rule.check)(case))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_stand_in_the_order_of_precedence_of_their_reasons() {
+        let reasons: Vec<Reason> = RULES
+            .iter()
+            .flat_map(|rule| rule.reasons)
+            .copied()
+            .collect();
+        assert!(
+            reasons.windows(2).all(|pair| pair[0] < pair[1]),
+            "{reasons:?}"
+        );
+    }
+
+    #[test]
+    fn every_rule_looks_at_something_and_has_its_own_name() {
+        for (n, rule) in RULES.iter().enumerate() {
+            assert!(!rule.intents.is_empty(), "{}", rule.name);
+            assert!(
+                RULES
+                    .iter()
+                    .skip(n + 1)
+                    .all(|other| other.name != rule.name)
+            );
+        }
+    }
+}

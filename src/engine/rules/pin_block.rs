@@ -1,0 +1,27 @@
+//! A PIN block that nothing here can verify must not look verified.
+//!
+//! The programme says whether such a message is refused or decided without it.
+
+use crate::domain::decision::Reason;
+use crate::domain::programme::Unverified;
+use crate::engine::case::{Case, Intent, Refusal};
+
+use super::Rule;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "pin_block",
+    reasons: &[Reason::PinNotVerifiable],
+    intents: &[Intent::Spend, Intent::Verify, Intent::Enquire],
+    check,
+};
+
+fn check(case: &Case<'_>) -> Option<Refusal> {
+    let refused = case.facts.pin_block_present && case.programme.pin_block == Unverified::Refuse;
+    refused.then(|| {
+        Refusal::because(
+            Reason::PinNotVerifiable,
+            "no key to verify a PIN block with".to_owned(),
+        )
+    })
+}

@@ -1,0 +1,260 @@
+//! Everything the engine knows: read by `decide`, changed only by [`State::apply`].
+//!
+//! The maps are never iterated, so their order reaches nothing.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use arrayvec::ArrayString;
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::domain::account::PurseIndex;
+use crate::domain::account::{Account, AccountId};
+use crate::domain::card::{Card, CardId};
+use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
+use crate::domain::facts::{Facts, Purpose, Trace, TraceKey};
+use crate::domain::merchant::{AcceptorId, TerminalId};
+use crate::domain::money::Currency;
+use crate::domain::pan::CardToken;
+use crate::domain::programme::{Channel, ProgrammeName};
+use crate::domain::time::UnixMs;
+
+use super::entry::{Entry, EntryId};
+use super::event::ExceptionKind;
+use super::ledger::Ledger;
+use super::usage::Usage;
+
+/// Exceptions kept in memory for people to read; older ones stay in the journal.
+pub const EXCEPTIONS_MAX: usize = 10_000;
+
+/// An account with what the engine keeps beside its purses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// The account.
+    pub account: Account,
+    /// Its cards.
+    pub cards: SmallVec<[CardId; 1]>,
+    /// Usage of limits.
+    pub usage: SmallVec<[Usage; 1]>,
+    /// Entries that are not forgotten, oldest first.
+    pub entries: Vec<EntryId>,
+}
+
+/// The stored answer to a message (lifecycle D.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAnswer {
+    /// Card of the message, to tell a repeat from another message with the same identity.
+    pub card: CardToken,
+    /// Amount of the message, minor units.
+    pub minor: i64,
+    /// Currency of the message.
+    pub currency: Currency,
+    /// Purpose of the message.
+    pub purpose: Purpose,
+    /// Why it was answered so.
+    pub reason: Reason,
+    /// DE 39.
+    pub code: ResponseCode,
+    /// DE 38.
+    pub approval: Option<ApprovalCode>,
+    /// Balances, where the answer showed them.
+    pub balances: Option<Box<Balances>>,
+    /// The card, when it is one of ours.
+    pub card_id: Option<CardId>,
+    /// Record of the decision.
+    pub sequence: u64,
+}
+
+impl StoredAnswer {
+    /// Whether a message with the same identity is the same message.
+    pub fn is_for(&self, facts: &Facts) -> bool {
+        self.card == facts.card
+            && self.minor == facts.amount.minor
+            && self.currency == facts.amount.currency
+            && self.purpose == facts.purpose
+    }
+}
+
+/// By what a later message finds an entry (lifecycle D.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MatchKey {
+    /// Card and trace of the original.
+    Trace(CardId, Trace),
+    /// Card, retrieval reference number and terminal.
+    Reference(CardId, ArrayString<12>, TerminalId),
+    /// Card, approval code and card acceptor.
+    Approval(CardId, ApprovalCode, AcceptorId),
+}
+
+/// Something a person must look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExceptionRow {
+    /// Record that raised it.
+    pub sequence: u64,
+    /// When.
+    pub at: UnixMs,
+    /// Why.
+    pub kind: ExceptionKind,
+    /// About which entry.
+    pub entry: Option<EntryId>,
+    /// About which card.
+    pub card: Option<CardId>,
+    /// Amount in question, minor units.
+    pub minor: i64,
+}
+
+/// The state of one partition.
+#[derive(Default)]
+pub struct State {
+    pub(super) sequence: u64,
+    pub(super) at: UnixMs,
+    pub(super) programmes: Vec<ProgrammeName>,
+    pub(super) accounts: Vec<AccountRecord>,
+    pub(super) cards: Vec<Card>,
+    pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
+    pub(super) entries: HashMap<EntryId, Entry, RandomState>,
+    pub(super) entries_by: HashMap<MatchKey, SmallVec<[EntryId; 1]>, RandomState>,
+    /// Holds by the length of their life in days; within one, times only grow.
+    pub(super) expiries: BTreeMap<i64, VecDeque<(UnixMs, EntryId)>>,
+    /// Entries at rest, by when they came to rest.
+    pub(super) resting: VecDeque<(UnixMs, EntryId)>,
+    pub(super) answers: HashMap<TraceKey, StoredAnswer, RandomState>,
+    pub(super) answers_by_age: VecDeque<(UnixMs, TraceKey)>,
+    pub(super) tombstones: HashMap<(CardToken, Trace), UnixMs, RandomState>,
+    pub(super) tombstones_by_age: VecDeque<(UnixMs, (CardToken, Trace))>,
+    pub(super) ledger: Ledger,
+    pub(super) exceptions: VecDeque<ExceptionRow>,
+    pub(super) exceptions_total: u64,
+}
+
+impl State {
+    /// An empty partition.
+    pub fn new() -> State {
+        State::default()
+    }
+
+    /// Sequence of the last applied record; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Time of the last applied record.
+    pub fn at(&self) -> UnixMs {
+        self.at
+    }
+
+    /// Number of accounts, cards and entries that are not forgotten.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.accounts.len(), self.cards.len(), self.entries.len())
+    }
+
+    /// Names of the programmes that have accounts.
+    pub fn programmes(&self) -> &[ProgrammeName] {
+        &self.programmes
+    }
+
+    /// The name of an account's programme.
+    pub fn programme_name(&self, index: u8) -> Option<&ProgrammeName> {
+        self.programmes.get(usize::from(index))
+    }
+
+    /// The account with this number.
+    pub fn account(&self, id: AccountId) -> Option<&AccountRecord> {
+        let position = usize::try_from(id.0.checked_sub(1)?).ok()?;
+        self.accounts.get(position)
+    }
+
+    pub(super) fn account_mut(&mut self, id: AccountId) -> Option<&mut AccountRecord> {
+        let position = usize::try_from(id.0.checked_sub(1)?).ok()?;
+        self.accounts.get_mut(position)
+    }
+
+    /// The card with this number.
+    pub fn card(&self, id: CardId) -> Option<&Card> {
+        let position = usize::try_from(id.0.checked_sub(1)?).ok()?;
+        self.cards.get(position)
+    }
+
+    /// The card with this token.
+    pub fn card_by_token(&self, token: &CardToken) -> Option<&Card> {
+        self.cards_by_token.get(token).and_then(|id| self.card(*id))
+    }
+
+    /// All cards in order of issue.
+    pub fn cards(&self) -> &[Card] {
+        &self.cards
+    }
+
+    /// All accounts in order of opening.
+    pub fn accounts(&self) -> &[AccountRecord] {
+        &self.accounts
+    }
+
+    /// The entry with this number, unless forgotten.
+    pub fn entry(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// The stored answer to a message, unless forgotten.
+    pub fn answer(&self, key: &TraceKey) -> Option<&StoredAnswer> {
+        self.answers.get(key)
+    }
+
+    /// Whether a reversal of this message came first.
+    pub fn has_tombstone(&self, card: CardToken, trace: Trace) -> bool {
+        self.tombstones.contains_key(&(card, trace))
+    }
+
+    /// Entries that a key finds, oldest first.
+    pub fn entries_by(&self, key: &MatchKey) -> &[EntryId] {
+        self.entries_by.get(key).map_or(&[], |ids| ids.as_slice())
+    }
+
+    /// Usage of a channel's limits as it counts on a day.
+    pub fn usage(
+        &self,
+        account: &AccountRecord,
+        channel: Channel,
+        currency: Currency,
+        date: crate::domain::time::BusinessDate,
+    ) -> Usage {
+        account
+            .usage
+            .iter()
+            .find(|usage| usage.channel == channel && usage.currency == currency)
+            .map_or_else(
+                || Usage::new(channel, currency, date),
+                |usage| usage.as_of(date),
+            )
+    }
+
+    /// The purses of an account as they stand.
+    pub fn balances(&self, id: AccountId) -> Balances {
+        let Some(record) = self.account(id) else {
+            return Balances::default();
+        };
+        record
+            .account
+            .purses
+            .iter()
+            .zip(0_u8..)
+            .map(|(purse, index)| PurseBalance {
+                purse: PurseIndex(index),
+                currency: purse.currency,
+                balance: purse.balance,
+                held: purse.held,
+            })
+            .collect()
+    }
+
+    /// Totals of the ledger accounts that are not purses.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The latest exceptions, oldest first, and how many there ever were.
+    pub fn exceptions(&self) -> (impl Iterator<Item = &ExceptionRow>, u64) {
+        (self.exceptions.iter(), self.exceptions_total)
+    }
+}

@@ -1,0 +1,300 @@
+//! One generation: a sled store that frames are only ever added to.
+//!
+//! sled's `flush` hands bytes to the kernel without making them survive a power cut. A commit
+//! here is therefore `insert`s, `flush`, and then a data sync of our own on the same file.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::sled::{Db, IVec};
+
+use super::bytes::Reader;
+use super::contain::contain;
+use super::durable;
+use super::error::StoreError;
+use super::seal::Seal;
+
+/// Fixed for ever in a generation (sled stores it). At 8 MiB no leaf of 64 KiB frames reaches a
+/// quarter of a segment, above which sled would write a file of its own that nobody syncs.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+const READY: &str = "READY";
+const SLED_FILE: &str = "db";
+
+/// Attempts to open a store that a thread of this process still holds: two seconds in all.
+const OPEN_ATTEMPTS_MAX: u32 = 1_000;
+const OPEN_RETRY_DELAY: Duration = Duration::from_millis(2);
+
+/// Key of the record every generation starts with: its number.
+const IDENTITY_KEY: [u8; 1] = [0];
+/// First byte of the key of a frame; its first sequence follows, big-endian.
+const FRAME_KEY: u8 = 1;
+
+const IDENTITY_MAGIC: [u8; 4] = *b"CSJG";
+const IDENTITY_VERSION: u32 = 1;
+
+/// An open generation.
+#[derive(Debug)]
+pub(super) struct Generation {
+    number: u64,
+    path: PathBuf,
+    /// Present until dropped: closing sled can panic, so it happens under control.
+    db: Option<Db>,
+    /// The file sled writes, for our own data sync.
+    file: File,
+}
+
+/// The directory of a generation.
+pub(super) fn directory(generations: &Path, number: u64) -> PathBuf {
+    generations.join(format!("{number:016x}"))
+}
+
+/// The number a directory name stands for; other names are not generations.
+pub(super) fn number(name: &str) -> Option<u64> {
+    let number = u64::from_str_radix(name, 16).ok()?;
+    (name == format!("{number:016x}")).then_some(number)
+}
+
+/// The file an established generation must have and this one lacks.
+pub(super) fn missing_file(directory: &Path) -> Option<&'static str> {
+    [READY, SLED_FILE]
+        .into_iter()
+        .find(|name| !directory.join(name).is_file())
+}
+
+impl Generation {
+    /// Creates a generation; its name appears only when everything in it is durable.
+    pub(super) fn create(
+        generations: &Path,
+        number: u64,
+        cache_bytes: u64,
+    ) -> Result<Generation, StoreError> {
+        let path = directory(generations, number);
+        let unfinished = generations.join(format!("{number:016x}.creating"));
+        let failed = |error| StoreError::io("create", &path, error);
+        if unfinished.exists() {
+            // A power cut during an earlier creation. Frames go to finished names only.
+            fs::remove_dir_all(&unfinished).map_err(failed)?;
+        }
+        durable::create_directory(&unfinished).map_err(failed)?;
+        let db = open_sled(&unfinished, cache_bytes)?;
+        let identity = [
+            &IDENTITY_MAGIC[..],
+            &IDENTITY_VERSION.to_le_bytes(),
+            &number.to_le_bytes(),
+        ];
+        contained("create", &path, || {
+            db.insert(IDENTITY_KEY, identity.concat())
+        })?;
+        contained("create", &path, || db.flush())?;
+        contained("close", &path, move || {
+            drop(db);
+            Ok(())
+        })?;
+        durable::write_file(&unfinished, READY, b"this generation was created whole\n")
+            .and_then(|()| durable::sync_tree(&unfinished))
+            .and_then(|()| fs::rename(&unfinished, &path))
+            .and_then(|()| durable::sync_directory(generations))
+            .map_err(failed)?;
+        Generation::open(generations, number, cache_bytes)
+    }
+
+    /// Opens an existing generation and makes everything in it durable.
+    pub(super) fn open(
+        generations: &Path,
+        number: u64,
+        cache_bytes: u64,
+    ) -> Result<Generation, StoreError> {
+        let path = directory(generations, number);
+        let failed = |error| StoreError::io("open", &path, error);
+        if let Some(name) = missing_file(&path) {
+            return Err(StoreError::corrupt(
+                "open",
+                &path,
+                format!("its file {name} is missing"),
+            ));
+        }
+        remove_unfinished_snapshots(&path).map_err(failed)?;
+        let db = open_sled(&path, cache_bytes)?;
+        let opened = File::options()
+            .read(true)
+            .write(true)
+            .open(path.join(SLED_FILE));
+        let file = opened.map_err(failed)?;
+        let generation = Generation {
+            number,
+            path,
+            db: Some(db),
+            file,
+        };
+        generation.check_identity()?;
+        // What a killed process left in the page cache counts from here on, so it must be on the
+        // device, with the snapshot sled has just written.
+        let synced = durable::sync_tree(&generation.path);
+        synced.map_err(|error| StoreError::io("open", &generation.path, error))?;
+        Ok(generation)
+    }
+
+    /// Its number, dense from 0.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a frame under its first sequence; durable only after [`Generation::commit`].
+    pub(super) fn insert(&self, first_sequence: u64, frame: &[u8]) -> Result<(), StoreError> {
+        let key = frame_key(first_sequence);
+        match contained("write", &self.path, || self.db()?.insert(key, frame))? {
+            None => Ok(()),
+            Some(_) => {
+                let detail = format!("sequence {first_sequence} was there already");
+                Err(StoreError::corrupt("write", &self.path, detail))
+            }
+        }
+    }
+
+    /// Makes every frame added so far durable.
+    pub(super) fn commit(&self) -> Result<(), StoreError> {
+        contained("flush", &self.path, || self.db()?.flush())?;
+        self.file
+            .sync_data()
+            .map_err(|error| StoreError::io("flush", &self.path, error))
+    }
+
+    /// Writes the seal behind the last frame that counts.
+    pub(super) fn seal(&self, seal: &Seal) -> Result<(), StoreError> {
+        seal.write(&self.path)
+            .map_err(|error| StoreError::io("seal", &self.path, error))
+    }
+
+    /// Leaves sled as it is: closing would flush again, and after a fault nothing is written.
+    pub(super) fn abandon(&mut self) {
+        std::mem::forget(self.db.take());
+    }
+
+    /// Every frame in order of sequence: the sequence it is stored under, and its bytes.
+    pub(super) fn frames(&self) -> Result<Frames<'_>, StoreError> {
+        let entries = contained("read", &self.path, || Ok(self.db()?.range([FRAME_KEY]..)))?;
+        Ok(Frames {
+            path: &self.path,
+            entries,
+        })
+    }
+
+    fn check_identity(&self) -> Result<(), StoreError> {
+        let corrupt = |detail| Err(StoreError::corrupt("open", &self.path, detail));
+        let Some(value) = contained("open", &self.path, || self.db()?.get(IDENTITY_KEY))? else {
+            return corrupt("the record it starts with is missing".to_owned());
+        };
+        let mut reader = Reader(&value);
+        if reader.array() != Some(IDENTITY_MAGIC) || reader.u32() != Some(IDENTITY_VERSION) {
+            return corrupt("the record it starts with is not one of this release".to_owned());
+        }
+        match reader.u64() {
+            Some(number) if number == self.number => Ok(()),
+            Some(number) => corrupt(format!("it says it is generation {number:016x}")),
+            None => corrupt("the record it starts with is too short".to_owned()),
+        }
+    }
+
+    fn db(&self) -> ::sled::Result<&Db> {
+        let closed = || ::sled::Error::ReportableBug("the generation is closed".to_owned());
+        self.db.as_ref().ok_or_else(closed)
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // Closing writes nothing that counts, and after a fault it may fail: nobody to tell.
+        let _ = contain(move || drop(db));
+    }
+}
+
+/// The frames of a generation, see [`Generation::frames`].
+pub(super) struct Frames<'a> {
+    path: &'a Path,
+    entries: ::sled::Iter,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Result<(u64, IVec), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = contained("read", self.path, || self.entries.next().transpose());
+        let entry = match next.transpose()? {
+            Ok(entry) => entry,
+            Err(error) => return Some(Err(error)),
+        };
+        let (key, bytes) = entry;
+        let mut reader = Reader(&key);
+        let sequence = match (reader.array(), reader.array(), reader.0) {
+            (Some([FRAME_KEY]), Some(sequence), []) => u64::from_be_bytes(sequence),
+            _ => {
+                let detail = format!("a key of {} bytes that is not a frame's", key.len());
+                return Some(Err(StoreError::corrupt("read", self.path, detail)));
+            }
+        };
+        Some(Ok((sequence, bytes)))
+    }
+}
+
+fn open_sled(directory: &Path, cache_bytes: u64) -> Result<Db, StoreError> {
+    let config = ::sled::Config::new()
+        .path(directory)
+        .segment_size(SEGMENT_BYTES)
+        .cache_capacity(cache_bytes)
+        // No background thread: it would collect garbage and move frames behind our sync.
+        .flush_every_ms(None);
+    let mut attempts_left = OPEN_ATTEMPTS_MAX;
+    loop {
+        attempts_left = attempts_left.saturating_sub(1);
+        match contained("open", directory, || config.open()) {
+            Err(error) if attempts_left > 0 && error.is_lock_held() => {
+                // A thread of sled may close the file a moment after its store was dropped in
+                // this process; no other process can be here, for we hold the store's own lock.
+                std::thread::sleep(OPEN_RETRY_DELAY);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Runs a call into sled; its errors and panics become one kind of error.
+fn contained<T>(
+    action: &'static str,
+    path: &Path,
+    work: impl FnOnce() -> ::sled::Result<T>,
+) -> Result<T, StoreError> {
+    match contain(work) {
+        Ok(outcome) => outcome.map_err(|error| StoreError::sled(action, path, error)),
+        Err(panic) => Err(StoreError::corrupt(action, path, panic)),
+    }
+}
+
+/// Removes half-written snapshots: sled refuses to open beside one, and they hold nothing that
+/// is not in the log.
+fn remove_unfinished_snapshots(directory: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn frame_key(first_sequence: u64) -> [u8; 9] {
+    let mut key = [FRAME_KEY; 9];
+    if let Some((_, tail)) = key.split_first_mut() {
+        tail.copy_from_slice(&first_sequence.to_be_bytes());
+    }
+    key
+}

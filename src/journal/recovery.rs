@@ -1,0 +1,503 @@
+//! Opens the generations of a store in order and proves that nothing acknowledged is missing.
+//!
+//! The rules, and what each is for:
+//! - generations are consecutive from 0, every one but the last one or two is sealed, and a
+//!   sealed one has a successor: a lost directory is seen;
+//! - sequences are dense and each frame commits to the one before: a lost, exchanged or changed
+//!   frame is seen;
+//! - a sealed generation ends exactly at its seal: a lost tail inside the history is seen;
+//! - the journal reaches the watermark and has its chain hash there: a lost end is seen.
+//!
+//! One kind of hole is no damage: a group commit that a power cut tore. Then the hole lies above
+//! the watermark, in the generation that was being written, and every frame beyond it belongs to
+//! the same group commit as what is missing, so none of it was ever acknowledged. The journal is
+//! cut there: a seal marks the place, the next generation goes on, and the frames beyond the seal
+//! are ignored from then on (not deleted). A frame beyond the hole that belongs to a *later* group
+//! proves that the hole had been acknowledged; a frame that is whole for sled but fails our own
+//! checks cannot come from a power cut. Both refuse the start.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ::sled::IVec;
+
+use super::Replay;
+use super::durable;
+use super::error::{Damage, JournalError, StoreError};
+use super::frame::{Frame, decode_frame};
+use super::generation::{self, Generation};
+use super::seal::{Head, Seal, SealReason};
+use super::watermark;
+
+/// What the start found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// True when the store did not exist and was created.
+    pub created: bool,
+    /// Sequence of the last record; 0 when there is none.
+    pub last_sequence: u64,
+    /// Sequence the watermark vouched for.
+    pub watermark_sequence: u64,
+    /// Number of frames read.
+    pub frames: u64,
+    /// Number of generations.
+    pub generations: u64,
+    /// The torn group commit that was cut off by this start.
+    pub cut: Option<Cut>,
+}
+
+/// A torn group commit at the end of the journal; none of it was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Generation that was sealed at the cut.
+    pub generation: u64,
+    /// Last sequence that counts.
+    pub last_sequence: u64,
+    /// Whole frames beyond the hole that were left out.
+    pub frames_ignored: u64,
+}
+
+/// A store that is ready to be appended to.
+pub(super) struct Opened {
+    pub(super) active: Generation,
+    pub(super) spare: Option<Generation>,
+    pub(super) active_bytes: u64,
+    pub(super) head: Head,
+    pub(super) watermark_slot: u64,
+    pub(super) recovery: Recovery,
+}
+
+/// Opens or creates the generations under `directory` and replays every record.
+pub(super) fn recover(
+    directory: &Path,
+    cache_bytes: u64,
+    replay: &mut Replay<'_>,
+) -> Result<Opened, JournalError> {
+    let generations = directory.join("j");
+    let found = watermark::read(directory)?;
+    let plan = Plan::read(directory, &generations)?;
+    let mut walk = Walk {
+        directory,
+        generation: 0,
+        watermark: walk_watermark(directory, &found, plan.is_empty())?,
+        head: Head::START,
+        frames: 0,
+        bytes: 0,
+        replay,
+    };
+    let created = plan.is_empty();
+    let mut opened = Vec::new();
+    if created {
+        durable::create_directory(&generations)
+            .map_err(|error| StoreError::io("create", &generations, error))?;
+        opened.push(Generation::create(&generations, 0, cache_bytes)?);
+    }
+    for (number, seal) in &plan.sealed {
+        let generation = walk.open(&generations, *number, cache_bytes)?;
+        walk.sealed(&generation, seal)?;
+    }
+    let mut hole = None;
+    for (index, number) in plan.unsealed.iter().enumerate() {
+        let generation = walk.open(&generations, *number, cache_bytes)?;
+        match index {
+            0 => hole = walk.active(&generation)?,
+            _ => walk.spare(&generation)?,
+        }
+        opened.push(generation);
+    }
+    walk.reached_watermark(found == watermark::Found::Missing)?;
+    if found == watermark::Found::Missing {
+        watermark::create(directory)?;
+    }
+    let recovery = Recovery {
+        created,
+        last_sequence: walk.head.sequence,
+        watermark_sequence: walk.watermark.sequence,
+        frames: walk.frames,
+        generations: plan.count().max(1),
+        cut: None,
+    };
+    let watermark_slot = match found {
+        watermark::Found::Position { slot, .. } => slot,
+        watermark::Found::Missing | watermark::Found::Unreadable => 0,
+    };
+    let (head, active_bytes) = (walk.head, walk.bytes);
+    let mut opened = opened.into_iter();
+    let Some(active) = opened.next() else {
+        return Err(walk.damage("a generation that can be appended to", "none".to_owned()));
+    };
+    let spare = opened.next();
+    let opened = Opened {
+        active,
+        spare,
+        active_bytes,
+        head,
+        watermark_slot,
+        recovery,
+    };
+    match hole {
+        None => Ok(opened),
+        Some(frames_ignored) => opened.cut(&generations, cache_bytes, frames_ignored),
+    }
+}
+
+impl Opened {
+    /// Seals the active generation before a hole and goes on in the next one.
+    fn cut(
+        mut self,
+        generations: &Path,
+        cache_bytes: u64,
+        frames_ignored: u64,
+    ) -> Result<Opened, JournalError> {
+        let number = self.active.number().saturating_add(1);
+        // The successor comes first: a sealed generation without one would be refused.
+        let next = match self.spare.take() {
+            Some(spare) => spare,
+            None => Generation::create(generations, number, cache_bytes)?,
+        };
+        self.active.seal(&Seal {
+            head: self.head,
+            reason: SealReason::Cut,
+        })?;
+        self.recovery.cut = Some(Cut {
+            generation: self.active.number(),
+            last_sequence: self.head.sequence,
+            frames_ignored,
+        });
+        self.recovery.generations = number.saturating_add(1);
+        Ok(Opened {
+            active: next,
+            active_bytes: 0,
+            ..self
+        })
+    }
+}
+
+/// The generations on disk, before any of them is opened.
+struct Plan {
+    sealed: Vec<(u64, Seal)>,
+    unsealed: Vec<u64>,
+}
+
+impl Plan {
+    fn read(directory: &Path, generations: &Path) -> Result<Plan, JournalError> {
+        let mut plan = Plan {
+            sealed: Vec::new(),
+            unsealed: Vec::new(),
+        };
+        for (number, expected) in numbers(generations)?.into_iter().zip(0..) {
+            let damage = |expected: &str, found: String| {
+                let last = plan.sealed.last().map_or(0, |(_, seal)| seal.head.sequence);
+                damage(directory, (number, last.saturating_add(1)), expected, found)
+            };
+            if number != expected {
+                let expected = format!("generation {expected:016x}");
+                return Err(damage(
+                    &expected,
+                    format!("generation {number:016x} instead"),
+                ));
+            }
+            let path = generation::directory(generations, number);
+            if let Some(name) = generation::missing_file(&path) {
+                let found = format!("no such file in {}", path.display());
+                return Err(damage(&format!("its file {name}"), found));
+            }
+            match Seal::read(&path).map_err(|found| damage("a whole SEALED file or none", found))? {
+                Some(seal) if plan.unsealed.is_empty() => plan.sealed.push((number, seal)),
+                Some(_) => {
+                    let expected = "a SEALED file in the generation before";
+                    return Err(damage(expected, "one in this generation only".to_owned()));
+                }
+                None => plan.unsealed.push(number),
+            }
+        }
+        plan.check_end(directory)?;
+        Ok(plan)
+    }
+
+    /// A sealed generation has a successor, and at most one spare generation lies ahead.
+    fn check_end(&self, directory: &Path) -> Result<(), JournalError> {
+        let last = self.sealed.last().map_or(0, |(_, seal)| seal.head.sequence);
+        let next = (self.count(), last.saturating_add(1));
+        if self.unsealed.is_empty() && !self.sealed.is_empty() {
+            let expected = "this generation, because the one before is sealed";
+            return Err(damage(
+                directory,
+                next,
+                expected,
+                "no directory for it".to_owned(),
+            ));
+        }
+        if self.unsealed.len() > 2 {
+            let found = format!("{} unsealed generations at the end", self.unsealed.len());
+            return Err(damage(
+                directory,
+                next,
+                "at most 2 that are not sealed",
+                found,
+            ));
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> u64 {
+        u64::try_from(self.sealed.len().saturating_add(self.unsealed.len())).unwrap_or(u64::MAX)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+}
+
+/// The position the records must reach; a store without generations must have no watermark.
+fn walk_watermark(
+    directory: &Path,
+    found: &watermark::Found,
+    empty: bool,
+) -> Result<Head, JournalError> {
+    match found {
+        watermark::Found::Position { head, .. } if empty => {
+            let expected = format!(
+                "the records up to sequence {} of its watermark",
+                head.sequence
+            );
+            Err(damage(
+                directory,
+                (0, 1),
+                &expected,
+                "no generation at all".to_owned(),
+            ))
+        }
+        watermark::Found::Position { head, .. } => Ok(*head),
+        watermark::Found::Missing => Ok(Head::START),
+        watermark::Found::Unreadable => {
+            let found = "a watermark file without one whole slot".to_owned();
+            Err(damage(directory, (0, 1), "a readable watermark", found))
+        }
+    }
+}
+
+/// Reads frames in order and keeps what is proven so far.
+struct Walk<'a, 'r> {
+    directory: &'a Path,
+    generation: u64,
+    watermark: Head,
+    head: Head,
+    frames: u64,
+    /// Bytes of frames in the generation being read.
+    bytes: u64,
+    replay: &'a mut Replay<'r>,
+}
+
+impl Walk<'_, '_> {
+    fn open(
+        &mut self,
+        generations: &Path,
+        number: u64,
+        cache_bytes: u64,
+    ) -> Result<Generation, JournalError> {
+        self.generation = number;
+        Generation::open(generations, number, cache_bytes).map_err(|error| self.failed(error))
+    }
+
+    /// Reads a sealed generation up to its seal.
+    fn sealed(&mut self, generation: &Generation, seal: &Seal) -> Result<(), JournalError> {
+        self.bytes = 0;
+        for entry in generation.frames().map_err(|error| self.failed(error))? {
+            let (sequence, bytes) = entry.map_err(|error| self.failed(error))?;
+            if sequence > seal.head.sequence && seal.reason == SealReason::Cut {
+                break;
+            }
+            if sequence > self.next_sequence() {
+                return Err(self.damage(&self.expected_frame(), format!("sequence {sequence}")));
+            }
+            self.frame(sequence, &bytes)?;
+        }
+        if self.head != seal.head {
+            let expected = format!("its sealed end at sequence {}", seal.head.sequence);
+            return Err(self.damage(&expected, format!("its end at {}", self.head.sequence)));
+        }
+        Ok(())
+    }
+
+    /// Reads the generation that was being written; returns the frames beyond a hole, if any.
+    fn active(&mut self, generation: &Generation) -> Result<Option<u64>, JournalError> {
+        self.bytes = 0;
+        let mut beyond = None;
+        for entry in generation.frames().map_err(|error| self.failed(error))? {
+            let (sequence, bytes) = entry.map_err(|error| self.failed(error))?;
+            if beyond.is_none() && sequence <= self.next_sequence() {
+                self.frame(sequence, &bytes)?;
+            } else {
+                self.beyond_hole(sequence, &bytes)?;
+                beyond = Some(beyond.unwrap_or(0_u64).saturating_add(1));
+            }
+        }
+        Ok(beyond)
+    }
+
+    /// A generation created ahead of its time holds nothing.
+    fn spare(&mut self, generation: &Generation) -> Result<(), JournalError> {
+        match generation
+            .frames()
+            .map_err(|error| self.failed(error))?
+            .next()
+        {
+            None => Ok(()),
+            Some(Err(error)) => Err(self.failed(error)),
+            Some(Ok((sequence, _))) => {
+                let expected = "a SEALED file in the generation before";
+                Err(self.damage(
+                    expected,
+                    format!("none, yet sequence {sequence} in this one"),
+                ))
+            }
+        }
+    }
+
+    /// Checks one frame that should be the next one, and replays its records.
+    fn frame(&mut self, sequence: u64, bytes: &IVec) -> Result<(), JournalError> {
+        let frame = self.decode(sequence, bytes)?;
+        if sequence != self.next_sequence() {
+            return Err(self.damage(&self.expected_frame(), format!("sequence {sequence} again")));
+        }
+        if frame.header.previous != self.head.chain {
+            let expected = format!("a frame that follows chain hash {}", self.head.chain);
+            return Err(self.damage(&expected, format!("one after {}", frame.header.previous)));
+        }
+        let last = Head {
+            sequence: frame.last_sequence(),
+            chain: frame.chain,
+        };
+        let spans = sequence <= self.watermark.sequence && self.watermark.sequence <= last.sequence;
+        if spans && last != self.watermark {
+            let expected = format!(
+                "chain hash {} at sequence {}, as the watermark says",
+                self.watermark.chain, self.watermark.sequence
+            );
+            let found = format!("chain hash {} at sequence {}", last.chain, last.sequence);
+            return Err(self.damage(&expected, found));
+        }
+        for (sequence, record) in frame.records() {
+            (self.replay)(sequence, record)
+                .map_err(|reason| JournalError::Replay { sequence, reason })?;
+        }
+        self.head = last;
+        self.frames = self.frames.saturating_add(1);
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Accepts a frame beyond a hole only when the hole is an unacknowledged part of its group.
+    fn beyond_hole(&self, sequence: u64, bytes: &IVec) -> Result<(), JournalError> {
+        let frame = self.decode(sequence, bytes)?;
+        if self.head.sequence < self.watermark.sequence {
+            let expected = format!(
+                "{} (the watermark vouches for {})",
+                self.expected_frame(),
+                self.watermark.sequence
+            );
+            return Err(self.damage(&expected, format!("sequence {sequence}")));
+        }
+        if frame.header.group_first_sequence > self.next_sequence() {
+            let found = format!(
+                "sequence {sequence}, of a later group commit: what is missing was acknowledged"
+            );
+            return Err(self.damage(&self.expected_frame(), found));
+        }
+        Ok(())
+    }
+
+    fn decode<'b>(&self, sequence: u64, bytes: &'b IVec) -> Result<Frame<'b>, JournalError> {
+        let frame = decode_frame(bytes).map_err(|error| {
+            self.damage(
+                &self.expected_frame(),
+                format!("a bad frame: expected {error}"),
+            )
+        })?;
+        match frame.header.first_sequence {
+            first if first == sequence => Ok(frame),
+            first => {
+                let found = format!("a frame from sequence {first} stored under {sequence}");
+                Err(self.damage(&self.expected_frame(), found))
+            }
+        }
+    }
+
+    /// The journal is at least as long as its watermark says, and has one if it has records.
+    fn reached_watermark(&self, missing: bool) -> Result<(), JournalError> {
+        if self.head.sequence < self.watermark.sequence {
+            let expected = format!("records up to sequence {}", self.watermark.sequence);
+            let found = format!(
+                "the end of the journal after sequence {}",
+                self.head.sequence
+            );
+            return Err(self.damage(&expected, found));
+        }
+        if missing && self.head.sequence > 0 {
+            let expected = "a watermark file that says how far the journal reaches";
+            let found = format!("none, beside records up to sequence {}", self.head.sequence);
+            return Err(self.damage(expected, found));
+        }
+        Ok(())
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.head.sequence.saturating_add(1)
+    }
+
+    fn expected_frame(&self) -> String {
+        format!("a frame from sequence {}", self.next_sequence())
+    }
+
+    fn damage(&self, expected: &str, found: String) -> JournalError {
+        damage(
+            self.directory,
+            (self.generation, self.next_sequence()),
+            expected,
+            found,
+        )
+    }
+
+    fn failed(&self, error: StoreError) -> JournalError {
+        let expected = self.expected_frame();
+        error
+            .cannot_open()
+            .unwrap_or_else(|found| self.damage(&expected, found))
+    }
+}
+
+fn damage(
+    directory: &Path,
+    (generation, sequence): (u64, u64),
+    expected: &str,
+    found: String,
+) -> JournalError {
+    JournalError::Damaged(Box::new(Damage {
+        directory: PathBuf::from(directory),
+        generation,
+        sequence,
+        expected: expected.to_owned(),
+        found,
+    }))
+}
+
+/// The numbers of the generations in ascending order.
+fn numbers(generations: &Path) -> Result<Vec<u64>, JournalError> {
+    let failed = |error| StoreError::io("read", generations, error);
+    let entries = match fs::read_dir(generations) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error).into()),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        numbers.extend(name.to_str().and_then(generation::number));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}

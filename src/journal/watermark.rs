@@ -1,0 +1,352 @@
+//! The newest durable position, kept outside the store so that a lost end of it is seen.
+//!
+//! The file has 8 slots of 512 bytes (one sector each, so a torn write spoils one slot), written
+//! in turn. The slot with the highest sequence counts.
+//!
+//! ```text
+//!  0  4  magic "CSJW"
+//!  4  2  format version, 1
+//!  6  2  reserved: 0
+//!  8  8  sequence of the last record
+//! 16 32  chain hash of its frame
+//! 48  4  CRC-32 over bytes 0..48
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::bytes::Reader;
+use super::contain::panic_message;
+use super::durable;
+use super::error::{JournalError, StoreError};
+use super::frame::ChainHash;
+use super::options::WatermarkPolicy;
+use super::seal::Head;
+
+const NAME: &str = "watermark";
+const MAGIC: [u8; 4] = *b"CSJW";
+const FORMAT_VERSION: u16 = 1;
+const SLOT_BYTES: usize = 512;
+const SLOT_COUNT: u64 = 8;
+const CHECKED_BYTES: usize = 48;
+const ACTION: &str = "write";
+
+/// How long the helper gathers commits before it writes: with the write itself below 5 ms.
+const LAZY_DELAY: Duration = Duration::from_millis(4);
+
+/// The watermark a store was found with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// There is no file.
+    Missing,
+    /// No slot of the file can be trusted.
+    Unreadable,
+    /// The newest position, and the slot it is in.
+    Position { head: Head, slot: u64 },
+}
+
+/// Reads the watermark of a store.
+pub(super) fn read(directory: &Path) -> Result<Found, StoreError> {
+    let path = directory.join(NAME);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
+        Err(error) => return Err(StoreError::io("read", &path, error)),
+    };
+    let slots = (0..SLOT_COUNT).zip(bytes.chunks(SLOT_BYTES));
+    let valid = slots.filter_map(|(slot, bytes)| Some((decode(bytes)?, slot)));
+    Ok(match valid.max_by_key(|(head, _)| head.sequence) {
+        Some((head, slot)) => Found::Position { head, slot },
+        None => Found::Unreadable,
+    })
+}
+
+/// Creates the file of a new store, before anything is acknowledged.
+pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
+    let mut bytes = encode(Head::START);
+    bytes.resize(SLOT_BYTES * 8, 0);
+    durable::write_file(directory, NAME, &bytes)
+        .map_err(|error| StoreError::io("create", &directory.join(NAME), error))
+}
+
+/// Writes positions into the slots in turn.
+#[derive(Debug)]
+struct WatermarkFile {
+    path: PathBuf,
+    file: File,
+    slot: u64,
+}
+
+impl WatermarkFile {
+    fn open(directory: &Path, newest_slot: u64) -> Result<WatermarkFile, StoreError> {
+        let path = directory.join(NAME);
+        let opened = OpenOptions::new().write(true).open(&path);
+        let file = opened.map_err(|error| StoreError::io("open", &path, error))?;
+        Ok(WatermarkFile {
+            path,
+            file,
+            slot: newest_slot,
+        })
+    }
+
+    fn write(&mut self, head: Head) -> Result<(), StoreError> {
+        // The slot of the newest position is never the one that is overwritten.
+        self.slot = self.slot.wrapping_add(1) % SLOT_COUNT;
+        let offset = self.slot.saturating_mul(512);
+        self.file
+            .write_all_at(&encode(head), offset)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| StoreError::io(ACTION, &self.path, error))
+    }
+}
+
+/// Keeps the watermark behind the journal, as its policy says.
+#[derive(Debug)]
+pub(super) enum Watermark {
+    /// Written by `note`.
+    BeforeReply(BeforeReply),
+    /// Written by a helper thread.
+    Lazy(Lazy),
+}
+
+/// The file of the policy [`WatermarkPolicy::BeforeReply`].
+#[derive(Debug)]
+pub(super) struct BeforeReply(WatermarkFile);
+
+impl Watermark {
+    /// Opens the file behind its newest slot and writes the position recovery arrived at.
+    pub(super) fn open(
+        directory: &Path,
+        newest_slot: u64,
+        head: Head,
+        policy: WatermarkPolicy,
+    ) -> Result<Watermark, JournalError> {
+        let mut file = WatermarkFile::open(directory, newest_slot)?;
+        file.write(head)?;
+        Ok(match policy {
+            WatermarkPolicy::BeforeReply => Watermark::BeforeReply(BeforeReply(file)),
+            WatermarkPolicy::Lazy => Watermark::Lazy(Lazy::start(file)?),
+        })
+    }
+
+    /// Notes a position that is durable in the store.
+    pub(super) fn note(&mut self, head: Head) -> Result<(), JournalError> {
+        match self {
+            Watermark::BeforeReply(BeforeReply(file)) => {
+                file.write(head).map_err(StoreError::fault)
+            }
+            Watermark::Lazy(lazy) => lazy.note(head),
+        }
+    }
+
+    /// Writes what was noted, and ends.
+    pub(super) fn close(&mut self) -> Result<(), JournalError> {
+        match self {
+            Watermark::BeforeReply(_) => Ok(()),
+            Watermark::Lazy(lazy) => lazy.close(),
+        }
+    }
+}
+
+/// The helper thread of the policy [`WatermarkPolicy::Lazy`].
+#[derive(Debug)]
+pub(super) struct Lazy {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    due: Option<Head>,
+    asleep: bool,
+    closing: bool,
+    fault: Option<JournalError>,
+}
+
+impl Lazy {
+    fn start(mut file: WatermarkFile) -> Result<Lazy, StoreError> {
+        let state = State {
+            due: None,
+            asleep: false,
+            closing: false,
+            fault: None,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        let path = file.path.clone();
+        let theirs = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("journal-watermark".to_owned())
+            .spawn(move || theirs.write_until_closed(&mut file))
+            .map_err(|error| StoreError::io("start the writer of", &path, error))?;
+        Ok(Lazy {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    fn note(&self, head: Head) -> Result<(), JournalError> {
+        let mut state = self.shared.lock();
+        if let Some(fault) = &state.fault {
+            return Err(fault.clone());
+        }
+        state.due = Some(head);
+        // Most commits find the helper awake and gathering: they cost no system call here.
+        if std::mem::take(&mut state.asleep) {
+            self.shared.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), JournalError> {
+        self.shared.lock().closing = true;
+        self.shared.changed.notify_one();
+        let panicked = self.thread.take().and_then(|thread| thread.join().err());
+        if let Some(payload) = panicked {
+            let detail = panic_message(payload.as_ref());
+            return Err(JournalError::Fault {
+                action: ACTION,
+                path: NAME.into(),
+                detail,
+            });
+        }
+        self.shared.lock().fault.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Lazy {
+    fn drop(&mut self) {
+        // An error here has no receiver; the next start checks what is on disk.
+        let _ = self.close();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_until_closed(&self, file: &mut WatermarkFile) {
+        loop {
+            let (due, closing) = self.next_due();
+            let outcome = due.map_or(Ok(()), |head| file.write(head));
+            if let Err(error) = outcome {
+                self.lock().fault = Some(error.fault());
+                return;
+            }
+            if closing {
+                return;
+            }
+        }
+    }
+
+    /// Waits for a position, then a little for newer ones; returns at once when closing.
+    fn next_due(&self) -> (Option<Head>, bool) {
+        let idle = |state: &mut State| state.due.is_none() && !state.closing;
+        let mut state = self.lock();
+        state.asleep = true;
+        let state = self
+            .changed
+            .wait_while(state, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        let gathered = self
+            .changed
+            .wait_timeout_while(state, LAZY_DELAY, |state| !state.closing);
+        let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        state.asleep = false;
+        (state.due.take(), state.closing)
+    }
+}
+
+fn encode(head: Head) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&[0; 2]);
+    bytes.extend_from_slice(&head.sequence.to_le_bytes());
+    bytes.extend_from_slice(&head.chain.0);
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+fn decode(slot: &[u8]) -> Option<Head> {
+    let checked = slot.get(..CHECKED_BYTES)?;
+    let mut reader = Reader(slot);
+    let known = reader.array() == Some(MAGIC)
+        && reader.u16() == Some(FORMAT_VERSION)
+        && reader.u16() == Some(0);
+    let head = Head {
+        sequence: reader.u64()?,
+        chain: ChainHash(reader.array()?),
+    };
+    (known && reader.u32()? == crc32fast::hash(checked)).then_some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(sequence: u64) -> Head {
+        Head {
+            sequence,
+            chain: ChainHash([5; 32]),
+        }
+    }
+
+    #[test]
+    fn the_newest_slot_counts_and_a_spoilt_one_falls_back_to_the_one_before() {
+        let directory = tempfile::tempdir().unwrap();
+        create(directory.path()).unwrap();
+        let mut file = WatermarkFile::open(directory.path(), 0).unwrap();
+        for sequence in 1..=20 {
+            file.write(head(sequence)).unwrap();
+        }
+        let newest = Found::Position {
+            head: head(20),
+            slot: 20 % SLOT_COUNT,
+        };
+        assert_eq!(read(directory.path()).unwrap(), newest);
+        file.file
+            .write_all_at(&[0xff; 20], 512 * (20 % SLOT_COUNT))
+            .unwrap();
+        let before = Found::Position {
+            head: head(19),
+            slot: 19 % SLOT_COUNT,
+        };
+        assert_eq!(read(directory.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn a_lazy_watermark_is_exact_after_it_was_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        create(directory.path()).unwrap();
+        let policy = WatermarkPolicy::Lazy;
+        let mut watermark = Watermark::open(directory.path(), 0, Head::START, policy).unwrap();
+        for sequence in 1..=1000 {
+            watermark.note(head(sequence)).unwrap();
+        }
+        watermark.close().unwrap();
+        let found = read(directory.path()).unwrap();
+        assert!(matches!(found, Found::Position { head: newest, .. } if newest == head(1000)));
+    }
+
+    #[test]
+    fn a_file_without_one_good_slot_is_told_from_a_missing_file() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(read(directory.path()).unwrap(), Found::Missing);
+        fs::write(directory.path().join(NAME), [0; 4096]).unwrap();
+        assert_eq!(read(directory.path()).unwrap(), Found::Unreadable);
+    }
+}
