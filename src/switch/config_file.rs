@@ -12,8 +12,9 @@ use toml::{Table, Value};
 use super::config::{
     Config, ConfigError, ConfigMistake, DIALECTS, JournalConfig, Knob, Listener, LogConfig,
     LogFile, LogLevel, LogStdout, Overrides, RetentionConfig, SPECS, SequencerConfig,
-    WatermarkPolicy, framing_exists, framings_expected, knob,
+    framing_exists, framings_expected, knob,
 };
+use crate::journal::WatermarkPolicy;
 
 /// Longest piece of a wrong value that an error repeats, characters.
 const GOT_CHARACTERS_MAX: usize = 60;

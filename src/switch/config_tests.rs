@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::config::{Config, ConfigError, Listener, Overrides, SPECS, knob};
+use super::config::{Config, ConfigError, FRAMINGS, Listener, Overrides, SPECS, knob};
 use super::config_file::parse;
 use crate::iso8583::MessageSpec;
+use crate::journal::SledOptions;
+use crate::transport::Framing;
 
 const SAMPLE: &str = include_str!("../../spec/config.toml");
 
@@ -176,8 +178,19 @@ fn listen_flag_says_what_it_expected() {
 }
 
 #[test]
-fn every_specification_a_listener_may_name_exists() {
+fn every_specification_and_framing_offered_to_a_listener_exists() {
+    for name in FRAMINGS {
+        assert!(Framing::preset(name).is_ok(), "{name}");
+    }
     for name in SPECS {
         assert!(MessageSpec::builtin(name).is_some(), "{name}");
     }
+}
+
+#[test]
+fn standard_journal_is_the_measured_one() {
+    assert_eq!(
+        Config::standard().journal.options(),
+        SledOptions::standard()
+    );
 }
