@@ -12,6 +12,7 @@ pub mod import;
 pub mod replay;
 
 pub mod acquirer;
+
 pub mod tail;
 mod tail_follow;
 mod tail_render;
@@ -30,6 +31,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Open the accounts and cards of a card file; opening one again changes nothing.
     Import(import::ImportArgs),
+    /// Play an acquirer: run a scenario, or load the switch.
+    Acquirer(acquirer::AcquirerArgs),
     /// Follow the decision log in words.
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
@@ -41,6 +44,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Acquirer(args) => acquirer::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
     }

@@ -117,7 +117,7 @@ async fn serve(
 ) -> Result<(), Stopped> {
     let replayed = store.state.sequence();
     let (accounts, ..) = store.state.counts();
-    let cut = store.journal.recovery().to_string();
+    let recovery = store.journal.recovery().clone();
     let server = Server::start(config, store, rules)
         .await
         .map_err(|error| Stopped::because(71, error))?;
@@ -137,7 +137,15 @@ async fn serve(
         // A dropped sender stops it too.
         let _ = admin_stops.await;
     }));
-    tracing::info!(sequence = replayed, accounts, recovery = cut, "started");
+    tracing::info!(sequence = replayed, accounts, generations = recovery.generations, "started");
+    if let Some(cut) = recovery.cut {
+        tracing::warn!(
+            generation = cut.generation,
+            last_sequence = cut.last_sequence,
+            frames_ignored = cut.frames_ignored,
+            "a torn group commit was cut off; none of it had been answered"
+        );
+    }
     println!("cardswitch {}", env!("CARGO_PKG_VERSION"));
     println!("store      {} ({replayed} records replayed)", config.data_dir.display());
     for (name, address) in &server.addresses {

@@ -5,6 +5,8 @@
 
 pub mod config;
 mod config_file;
+#[cfg(test)]
+mod config_tests;
 
 pub mod clock;
 
