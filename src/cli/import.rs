@@ -45,11 +45,18 @@ struct Imported {
 pub fn run(args: &ImportArgs) -> ExitCode {
     match import(args) {
         Ok(imported) => {
-            println!("{} cards opened, {} were there already", imported.created, imported.existing);
+            println!(
+                "{} cards opened, {} were there already",
+                imported.created, imported.existing
+            );
             for line in &imported.refused {
                 eprintln!("cardswitch: refused {line}");
             }
-            if imported.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if imported.refused.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err((code, sentence)) => {
             eprintln!("cardswitch: {sentence}");
@@ -63,8 +70,11 @@ type Failed = (u8, String);
 fn import(args: &ImportArgs) -> Result<Imported, Failed> {
     let text = std::fs::read_to_string(&args.file)
         .map_err(|error| (66, format!("read {}: {error}", args.file.display())))?;
-    let overrides =
-        Overrides { data_dir: args.data.clone(), listeners: Vec::new(), admin: args.admin };
+    let overrides = Overrides {
+        data_dir: args.data.clone(),
+        listeners: Vec::new(),
+        admin: args.admin,
+    };
     let config = Config::load(args.config.as_deref(), &overrides)
         .map_err(|error| (78, error.to_string()))?;
     let rules = LoadedRules::load(config.programmes_dir.as_deref())
@@ -89,7 +99,10 @@ fn into_store(
     for chunk in rows.chunks(config.sequencer.batch_records_max) {
         append(chunk, &mut store, rulebook, &mut imported)?;
     }
-    store.journal.close().map_err(|error| (error.exit_code(), error.to_string()))?;
+    store
+        .journal
+        .close()
+        .map_err(|error| (error.exit_code(), error.to_string()))?;
     Ok(imported)
 }
 
@@ -110,40 +123,60 @@ fn append(
             let mut written = Ok(());
             batch.push(|buffer| written = record::encode(at, event, buffer));
             written.map_err(|error| (70, error.to_string()))?;
-            store.state.apply(sequence, at, event).map_err(|error| (70, error.to_string()))?;
+            store
+                .state
+                .apply(sequence, at, event)
+                .map_err(|error| (70, error.to_string()))?;
         }
         match outcome.answer {
             Answer::Opened(Opened::Created(..)) => imported.created += 1,
             Answer::Opened(Opened::Existing(..)) => imported.existing += 1,
             Answer::Opened(Opened::Refused(why)) => {
-                imported.refused.push(format!("{}: {why}", row.account.card.masked));
+                imported
+                    .refused
+                    .push(format!("{}: {why}", row.account.card.masked));
             }
             Answer::Decided(_) | Answer::Housekept { .. } => {}
         }
     }
-    store.journal.append(&batch).map_err(|error| (error.exit_code(), error.to_string()))
+    store
+        .journal
+        .append(&batch)
+        .map_err(|error| (error.exit_code(), error.to_string()))
 }
 
 fn through_admin(text: &str, config: &Config) -> Result<Imported, Failed> {
     let url = format!("http://{}/v1/import", config.admin);
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
     let mut response = agent
         .post(&url)
         .content_type("application/toml")
         .send(text)
         .map_err(|error| {
-            (69, format!("the store is open in another process, and {url} says: {error}"))
+            (
+                69,
+                format!("the store is open in another process, and {url} says: {error}"),
+            )
         })?;
     let body: serde_json::Value = response
         .body_mut()
         .read_json()
         .map_err(|error| (76, format!("read the answer of {url}: {error}")))?;
     if !response.status().is_success() {
-        let detail = body.get("detail").and_then(|detail| detail.as_str()).unwrap_or_default();
+        let detail = body
+            .get("detail")
+            .and_then(|detail| detail.as_str())
+            .unwrap_or_default();
         return Err((65, detail.to_owned()));
     }
-    let count = |key: &str| body.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let count = |key: &str| {
+        body.get(key)
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or_default()
+    };
     let refused = body
         .get("refused")
         .and_then(serde_json::Value::as_array)
@@ -151,5 +184,9 @@ fn through_admin(text: &str, config: &Config) -> Result<Imported, Failed> {
         .flatten()
         .filter_map(|line| line.as_str().map(str::to_owned))
         .collect();
-    Ok(Imported { created: count("created"), existing: count("existing"), refused })
+    Ok(Imported {
+        created: count("created"),
+        existing: count("existing"),
+        refused,
+    })
 }

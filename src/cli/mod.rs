@@ -1,5 +1,9 @@
 //! L5: subcommands of the one binary.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line talks to people"
+)]
 
 use std::process::ExitCode;
 

@@ -51,28 +51,44 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
     };
     let fault = first_fault(&replayed);
     print_result(args, &replayed, replayed.state.digest(), fault.as_deref());
-    if fault.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if fault.is_none() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn replay(args: &ReplayArgs) -> Result<Replayed, (u8, String)> {
     if !args.data.is_dir() {
         return Err((66, format!("there is no store in {}", args.data.display())));
     }
-    let mut replayed =
-        Replayed { state: State::new(), postings: Postings::default(), decisions: 0 };
-    let opened = SledJournal::open(&args.data, SledOptions::standard(), &mut |sequence, bytes| {
-        let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-        replayed.postings.add(&event);
-        if let Event::Decided(decided) = &event {
-            replayed.decisions += 1;
-            if args.decisions {
-                println!("{}", decision_line(sequence, decided));
+    let mut replayed = Replayed {
+        state: State::new(),
+        postings: Postings::default(),
+        decisions: 0,
+    };
+    let opened = SledJournal::open(
+        &args.data,
+        SledOptions::standard(),
+        &mut |sequence, bytes| {
+            let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
+            replayed.postings.add(&event);
+            if let Event::Decided(decided) = &event {
+                replayed.decisions += 1;
+                if args.decisions {
+                    println!("{}", decision_line(sequence, decided));
+                }
             }
-        }
-        replayed.state.apply(sequence, at, &event).map_err(|error| error.to_string())
-    });
+            replayed
+                .state
+                .apply(sequence, at, &event)
+                .map_err(|error| error.to_string())
+        },
+    );
     let journal = opened.map_err(|error| (error.exit_code(), error.to_string()))?;
-    journal.close().map_err(|error| (error.exit_code(), error.to_string()))?;
+    journal
+        .close()
+        .map_err(|error| (error.exit_code(), error.to_string()))?;
     Ok(replayed)
 }
 
@@ -100,7 +116,8 @@ impl Postings {
         match event {
             Event::Decided(decided) => {
                 for effect in &decided.effects {
-                    if let Effect::Posted { postings, .. } | Effect::Offset { postings, .. } = effect
+                    if let Effect::Posted { postings, .. } | Effect::Offset { postings, .. } =
+                        effect
                     {
                         for posting in postings {
                             self.add_one(posting.account, posting.minor);
@@ -175,7 +192,9 @@ fn print_result(args: &ReplayArgs, replayed: &Replayed, digest: Digest, fault: O
     println!("purses below zero  {negative}");
     println!("digest             {digest}");
     match fault {
-        None => println!("money              conserved: purses equal postings, holds equal entries"),
+        None => {
+            println!("money              conserved: purses equal postings, holds equal entries")
+        }
         Some(fault) => println!("money              NOT CONSERVED: {fault}"),
     }
 }

@@ -51,7 +51,10 @@ struct Stopped {
 
 impl Stopped {
     fn because(code: u8, error: impl std::fmt::Display) -> Stopped {
-        Stopped { code, sentence: error.to_string() }
+        Stopped {
+            code,
+            sentence: error.to_string(),
+        }
     }
 }
 
@@ -96,8 +99,14 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
 
 /// Asks the system for as many open files as the listeners may need.
 fn raise_open_files(config: &Config) {
-    let connections: usize = config.listeners.iter().map(|door| door.connections_max).sum();
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(256);
+    let connections: usize = config
+        .listeners
+        .iter()
+        .map(|door| door.connections_max)
+        .sum();
+    let wanted = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(256);
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) if limit < wanted => eprintln!(
             "cardswitch: the system allows {limit} open files; {wanted} would serve every \
@@ -137,7 +146,12 @@ async fn serve(
         // A dropped sender stops it too.
         let _ = admin_stops.await;
     }));
-    tracing::info!(sequence = replayed, accounts, generations = recovery.generations, "started");
+    tracing::info!(
+        sequence = replayed,
+        accounts,
+        generations = recovery.generations,
+        "started"
+    );
     if let Some(cut) = recovery.cut {
         tracing::warn!(
             generation = cut.generation,
@@ -147,7 +161,10 @@ async fn serve(
         );
     }
     println!("cardswitch {}", env!("CARGO_PKG_VERSION"));
-    println!("store      {} ({replayed} records replayed)", config.data_dir.display());
+    println!(
+        "store      {} ({replayed} records replayed)",
+        config.data_dir.display()
+    );
     for (name, address) in &server.addresses {
         println!("listening  {address}  {name}");
     }
@@ -192,7 +209,11 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
     let rows = card_file::parse(DEMO, &server.rules.rulebook, &server.token_key)
         .map_err(|error| Stopped::because(65, error))?;
     let accounts = rows.iter().map(|row| row.account.clone()).collect();
-    let opened = server.jobs.open(accounts).await.map_err(|error| Stopped::because(70, error))?;
+    let opened = server
+        .jobs
+        .open(accounts)
+        .await
+        .map_err(|error| Stopped::because(70, error))?;
     println!("\ndemo cards (test numbers; fixtures/demo.toml has them in full)");
     for (row, outcome) in rows.iter().zip(opened) {
         use crate::engine::command::Opened;
@@ -222,7 +243,11 @@ fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
         "  account {account:>2}  {:<10}  {}  {}  ({})",
         row.account.programme,
         row.account.card.masked,
-        if balances.is_empty() { "empty".to_owned() } else { balances.join(", ") },
+        if balances.is_empty() {
+            "empty".to_owned()
+        } else {
+            balances.join(", ")
+        },
         row.note,
     )
 }
@@ -232,8 +257,10 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Stopped> {
     let listen = |kind| {
         signal(kind).map_err(|error| Stopped::because(71, format!("listen for signals: {error}")))
     };
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    );
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

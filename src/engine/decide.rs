@@ -188,8 +188,9 @@ fn conclude(
         Some(_) | None => None,
     };
     let programme = card.and_then(|card| programme_of(state, card));
-    let programme_version =
-        programme.and_then(|name| rulebook.programme(&name)).map(|programme| programme.version);
+    let programme_version = programme
+        .and_then(|name| rulebook.programme(&name))
+        .map(|programme| programme.version);
     let decision = Decision {
         reason: verdict.reason,
         code,

@@ -71,7 +71,9 @@ pub async fn serve(
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
-    axum::serve(socket, routes).with_graceful_shutdown(stop).await
+    axum::serve(socket, routes)
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 /// Opens the socket of the API.
@@ -106,10 +108,16 @@ impl From<Stopping> for Problem {
 }
 
 async fn health(Shared(context): Shared<AdminContext>) -> Result<Json<serde_json::Value>, Problem> {
-    let (sequence, (accounts, cards, entries)) =
-        context.jobs.query(|state| (state.sequence(), state.counts())).await?;
-    let counters: serde_json::Map<String, serde_json::Value> =
-        context.telemetry.counts().iter().map(|row| (row.0.to_owned(), row.1.into())).collect();
+    let (sequence, (accounts, cards, entries)) = context
+        .jobs
+        .query(|state| (state.sequence(), state.counts()))
+        .await?;
+    let counters: serde_json::Map<String, serde_json::Value> = context
+        .telemetry
+        .counts()
+        .iter()
+        .map(|row| (row.0.to_owned(), row.1.into()))
+        .collect();
     Ok(Json(json!({
         "status": "ok",
         "sequence": sequence,
@@ -162,7 +170,12 @@ async fn account(
         .query(move |state| account_view(state, &rules, AccountId(number)))
         .await?
         .map(Json)
-        .ok_or_else(|| Problem(StatusCode::NOT_FOUND, format!("there is no account {number}")))
+        .ok_or_else(|| {
+            Problem(
+                StatusCode::NOT_FOUND,
+                format!("there is no account {number}"),
+            )
+        })
 }
 
 #[derive(Serialize)]
@@ -213,14 +226,18 @@ struct EntryView {
 
 fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<AccountView> {
     let record = state.account(id)?;
-    let programme = rules.rulebook.programme(state.programme_name(record.account.programme)?)?;
+    let programme = rules
+        .rulebook
+        .programme(state.programme_name(record.account.programme)?)?;
     let balances = state.balances(id);
     // The sum makes sense in one currency: that of the first purse.
     let main = balances.first()?.currency;
     let available = balances
         .iter()
         .filter(|row| row.currency == main)
-        .fold(0_i64, |sum, row| sum.saturating_add(row.balance.saturating_sub(row.held)));
+        .fold(0_i64, |sum, row| {
+            sum.saturating_add(row.balance.saturating_sub(row.held))
+        });
     let cards = record.cards.iter().filter_map(|card| state.card(*card));
     let entries = record.entries.iter().rev().take(ENTRIES_MAX);
     Some(AccountView {
@@ -228,7 +245,10 @@ fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<Acc
         programme: programme.name.to_string(),
         kyc: record.account.kyc,
         available,
-        purses: balances.iter().filter_map(|row| purse_view(programme, row)).collect(),
+        purses: balances
+            .iter()
+            .filter_map(|row| purse_view(programme, row))
+            .collect(),
         cards: cards
             .map(|card| CardView {
                 id: card.id.0,
@@ -238,7 +258,10 @@ fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<Acc
                 status: card.status,
             })
             .collect(),
-        entries: entries.filter_map(|id| state.entry(*id)).map(entry_view).collect(),
+        entries: entries
+            .filter_map(|id| state.entry(*id))
+            .map(entry_view)
+            .collect(),
     })
 }
 
@@ -280,7 +303,10 @@ async fn lookup(
     Json(wanted): Json<Lookup>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let pan = Pan::parse(&wanted.pan).ok_or_else(|| {
-        Problem(StatusCode::BAD_REQUEST, "pan: expected 8 to 19 digits".to_owned())
+        Problem(
+            StatusCode::BAD_REQUEST,
+            "pan: expected 8 to 19 digits".to_owned(),
+        )
     })?;
     let token = context.token_key.token(&pan);
     let found = context
@@ -296,7 +322,10 @@ async fn lookup(
         })
         .await?;
     found.map(Json).ok_or_else(|| {
-        Problem(StatusCode::NOT_FOUND, format!("there is no card {}", pan.masked()))
+        Problem(
+            StatusCode::NOT_FOUND,
+            format!("there is no card {}", pan.masked()),
+        )
     })
 }
 
@@ -347,5 +376,7 @@ async fn import(
             }
         }
     }
-    Ok(Json(json!({ "created": created, "existing": existing, "refused": refused })))
+    Ok(Json(
+        json!({ "created": created, "existing": existing, "refused": refused }),
+    ))
 }

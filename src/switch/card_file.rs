@@ -69,11 +69,19 @@ pub fn parse(
             Err(mistake) => mistakes.push(format!("card[{n}]: {mistake}")),
         }
     }
-    if mistakes.is_empty() { Ok(rows) } else { Err(CardFileError(mistakes)) }
+    if mistakes.is_empty() {
+        Ok(rows)
+    } else {
+        Err(CardFileError(mistakes))
+    }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count().saturating_add(1)
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        .saturating_add(1)
 }
 
 fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardRow, String> {
@@ -87,7 +95,10 @@ fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardR
         .range_of(&pan)
         .ok_or_else(|| format!("{masked}: no programme has this number range"))?;
     if owner.name != programme.name {
-        return Err(format!("{masked}: its number range belongs to {}", owner.name));
+        return Err(format!(
+            "{masked}: its number range belongs to {}",
+            owner.name
+        ));
     }
     if row.pan.len() != range.pan_length {
         return Err(format!("{masked}: expected {} digits", range.pan_length));
@@ -106,10 +117,15 @@ fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardR
     };
     for (id, minor) in &row.purses {
         if programme.purse_named(id).is_none() {
-            return Err(format!("{masked}: programme {} has no purse {id:?}", programme.name));
+            return Err(format!(
+                "{masked}: programme {} has no purse {id:?}",
+                programme.name
+            ));
         }
         if *minor < 0 {
-            return Err(format!("{masked}: purse {id:?}: expected 0 or more, got {minor}"));
+            return Err(format!(
+                "{masked}: purse {id:?}: expected 0 or more, got {minor}"
+            ));
         }
     }
     Ok(CardRow {

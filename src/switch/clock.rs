@@ -7,7 +7,9 @@ use crate::domain::time::UnixMs;
 /// Now, by the wall clock.
 #[expect(clippy::disallowed_methods, reason = "this is the one permitted call")]
 pub fn now() -> UnixMs {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixMs(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 

@@ -32,7 +32,12 @@ pub(super) struct InFlightTable {
 impl InFlightTable {
     /// Room for `max` requests; memory grows with what is really used.
     pub(super) fn new(max: usize) -> InFlightTable {
-        InFlightTable { slots: Vec::new(), free: Vec::new(), occupied: 0, max }
+        InFlightTable {
+            slots: Vec::new(),
+            free: Vec::new(),
+            occupied: 0,
+            max,
+        }
     }
 
     /// Whether no further request fits.

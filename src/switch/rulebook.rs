@@ -10,9 +10,18 @@ use super::dialect::{built_in, table::Dialect};
 
 /// The programme files built into the binary.
 const BUILT_IN: [(&str, &str); 3] = [
-    ("prepaid-jp.toml", include_str!("../../spec/programme/prepaid-jp.toml")),
-    ("gift-code.toml", include_str!("../../spec/programme/gift-code.toml")),
-    ("travel.toml", include_str!("../../spec/programme/travel.toml")),
+    (
+        "prepaid-jp.toml",
+        include_str!("../../spec/programme/prepaid-jp.toml"),
+    ),
+    (
+        "gift-code.toml",
+        include_str!("../../spec/programme/gift-code.toml"),
+    ),
+    (
+        "travel.toml",
+        include_str!("../../spec/programme/travel.toml"),
+    ),
 ];
 
 /// The rulebook with the dialects its response codes came from, in the same order.
@@ -57,13 +66,22 @@ impl LoadedRules {
         if !mistakes.is_empty() {
             return Err(RulesError(mistakes));
         }
-        let rulebook = Rulebook { programmes, codes: vec![dialect.codes.clone()] };
-        Ok(LoadedRules { rulebook: Arc::new(rulebook), dialects: vec![Arc::new(dialect)] })
+        let rulebook = Rulebook {
+            programmes,
+            codes: vec![dialect.codes.clone()],
+        };
+        Ok(LoadedRules {
+            rulebook: Arc::new(rulebook),
+            dialects: vec![Arc::new(dialect)],
+        })
     }
 
     /// The dialect with this name and its number in the rulebook.
     pub fn dialect(&self, name: &str) -> Option<(u8, Arc<Dialect>)> {
-        let position = self.dialects.iter().position(|dialect| dialect.name == name)?;
+        let position = self
+            .dialects
+            .iter()
+            .position(|dialect| dialect.name == name)?;
         let dialect = self.dialects.get(position)?;
         Some((u8::try_from(position).ok()?, Arc::clone(dialect)))
     }
@@ -71,7 +89,9 @@ impl LoadedRules {
 
 fn texts(folder: Option<&Path>) -> Result<Vec<(String, String)>, RulesError> {
     let Some(folder) = folder else {
-        return Ok(BUILT_IN.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
+        return Ok(BUILT_IN
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into());
     };
     let unreadable = |error: std::io::Error| {
         RulesError(vec![format!("read folder {}: {error}", folder.display())])
@@ -80,7 +100,10 @@ fn texts(folder: Option<&Path>) -> Result<Vec<(String, String)>, RulesError> {
         .map_err(unreadable)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     paths.sort();
     paths
@@ -127,10 +150,17 @@ mod tests {
     fn two_programmes_cannot_claim_the_same_numbers() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["one", "two"] {
-            let text = BUILT_IN[0].1.replace("name = \"prepaid-jp\"", &format!("name = {name:?}"));
+            let text = BUILT_IN[0]
+                .1
+                .replace("name = \"prepaid-jp\"", &format!("name = {name:?}"));
             std::fs::write(folder.path().join(format!("{name}.toml")), text).unwrap();
         }
-        let error = LoadedRules::load(Some(folder.path())).unwrap_err().to_string();
-        assert!(error.contains("both claim") && error.contains("476173"), "{error}");
+        let error = LoadedRules::load(Some(folder.path()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("both claim") && error.contains("476173"),
+            "{error}"
+        );
     }
 }

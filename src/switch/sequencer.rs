@@ -129,7 +129,11 @@ impl<J: Journal> Sequencer<J> {
         limits: SequencerConfig,
         telemetry: Arc<Telemetry>,
     ) -> Sequencer<J> {
-        assert_eq!(state.sequence(), journal.last_sequence(), "state and journal are one");
+        assert_eq!(
+            state.sequence(),
+            journal.last_sequence(),
+            "state and journal are one"
+        );
         Sequencer {
             state,
             journal,
@@ -250,7 +254,9 @@ impl<J: Journal> Sequencer<J> {
         let Outcome { answer, event } = decide(&self.rulebook, &self.state, &command);
         if let Some(event) = event {
             let mut written = Ok(());
-            let stamped = self.batch.push(|buffer| written = record::encode(at, &event, buffer));
+            let stamped = self
+                .batch
+                .push(|buffer| written = record::encode(at, &event, buffer));
             written.map_err(|error| SequencerFault::Record(error.to_string()))?;
             assert_eq!(stamped, sequence, "the batch and the state count alike");
             self.state.apply(sequence, at, &event)?;
@@ -262,7 +268,11 @@ impl<J: Journal> Sequencer<J> {
     fn commit(&mut self) -> Result<(), SequencerFault> {
         if !self.batch.is_empty() {
             self.journal.append(&self.batch)?;
-            assert_eq!(self.journal.last_sequence(), self.state.sequence(), "all is durable");
+            assert_eq!(
+                self.journal.last_sequence(),
+                self.state.sequence(),
+                "all is durable"
+            );
             self.telemetry.commits.fetch_add(1, Relaxed);
             let records = u64::try_from(self.batch.len()).unwrap_or(u64::MAX);
             self.telemetry.records.fetch_add(records, Relaxed);

@@ -125,7 +125,16 @@ impl Server {
                 let _ = done.send(result);
             })
             .map_err(ServerError::Thread)?;
-        Ok(Server { jobs, telemetry, rules, token_key, addresses, stop, tasks, writer })
+        Ok(Server {
+            jobs,
+            telemetry,
+            rules,
+            token_key,
+            addresses,
+            stop,
+            tasks,
+            writer,
+        })
     }
 
     /// Runs until `stop` resolves or the single writer fails, then stops gracefully: no further
@@ -133,10 +142,7 @@ impl Server {
     ///
     /// # Errors
     /// The fault that stopped the single writer; nothing of its last batch was answered.
-    pub async fn run(
-        mut self,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), SequencerFault> {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), SequencerFault> {
         tokio::select! {
             () = stop => {}
             result = &mut self.writer => return finished(result),
@@ -144,7 +150,10 @@ impl Server {
         tracing::info!("stopping: answering what is in flight");
         self.stop.send_replace(true);
         self.tasks.close();
-        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait())
+            .await
+            .is_err()
+        {
             let open = self.tasks.len();
             tracing::warn!(open, "connections did not take their answers in time");
         }
@@ -179,10 +188,17 @@ fn link(
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Link, ServerError> {
-    let wrong = |what: String| ServerError::Listener { listener: listener.name.clone(), what };
+    let wrong = |what: String| ServerError::Listener {
+        listener: listener.name.clone(),
+        what,
+    };
     let framing = Framing::preset(&listener.framing).map_err(|error| wrong(error.to_string()))?;
-    let spec = MessageSpec::builtin(&listener.spec)
-        .ok_or_else(|| wrong(format!("no message specification is named {:?}", listener.spec)))?;
+    let spec = MessageSpec::builtin(&listener.spec).ok_or_else(|| {
+        wrong(format!(
+            "no message specification is named {:?}",
+            listener.spec
+        ))
+    })?;
     let (dialect_number, dialect) = rules
         .dialect(&listener.dialect)
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
@@ -201,8 +217,11 @@ fn link(
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     let bound = || {
-        let socket =
-            if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
         socket.set_reuseaddr(true)?;
         // Accepted sockets inherit both.
         socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
@@ -251,12 +270,7 @@ async fn accept(
     }
 }
 
-async fn serve(
-    link: &Link,
-    stream: TcpStream,
-    peer: SocketAddr,
-    stopping: watch::Receiver<bool>,
-) {
+async fn serve(link: &Link, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
     use std::sync::atomic::Ordering::Relaxed;
 
     Telemetry::add(&link.telemetry.connections_accepted);

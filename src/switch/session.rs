@@ -142,7 +142,9 @@ impl<'a> Session<'a> {
         };
         self.writable = matches!(end, SessionEnd::Closed | SessionEnd::Stopping);
         while !self.in_flight.is_empty() {
-            let Some(replies) = self.replies.recv().await else { break };
+            let Some(replies) = self.replies.recv().await else {
+                break;
+            };
             if let Err(late) = self.answer(replies).await {
                 self.writable = false;
                 tracing::debug!(link = self.link.listener.name, reason = %late, "late answer");
@@ -250,15 +252,24 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        self.frame_began = match (self.read.is_empty() || self.in_flight.is_full(), self.frame_began)
-        {
+        self.frame_began = match (
+            self.read.is_empty() || self.in_flight.is_full(),
+            self.frame_began,
+        ) {
             (true, _) => None,
             (false, Some(began)) if requests.is_empty() => Some(began),
             (false, _) => Some(self.last_read),
         };
         if !requests.is_empty() {
-            let job = Job::Requests { requests, replies: self.replies_in.clone() };
-            self.link.jobs.submit(job).await.map_err(|_| SessionEnd::Stopping)?;
+            let job = Job::Requests {
+                requests,
+                replies: self.replies_in.clone(),
+            };
+            self.link
+                .jobs
+                .submit(job)
+                .await
+                .map_err(|_| SessionEnd::Stopping)?;
         }
         self.write_out().await?;
         broken.map_or(Ok(()), Err)
@@ -289,7 +300,11 @@ impl<'a> Session<'a> {
                     decoded,
                 });
                 let facts = Box::new(request.facts);
-                requests.push(SequencerRequest { slot, facts, submitted: clock::instant() });
+                requests.push(SequencerRequest {
+                    slot,
+                    facts,
+                    submitted: clock::instant(),
+                });
             }
             Request::Management(what) => self.manage(&frame, &message, what),
             Request::Reject(reject) => {
@@ -331,7 +346,11 @@ impl<'a> Session<'a> {
             Management::Echo | Management::Cutover => {}
         }
         let approved = self.link.dialect.codes.code(Reason::Approved);
-        let reply = Reply { code: approved, approval: None, balances: None };
+        let reply = Reply {
+            code: approved,
+            approval: None,
+            balances: None,
+        };
         self.render_reply(&frame.header, message, &reply);
         tracing::info!(link = self.link.listener.name, management = ?what, "network management");
     }
@@ -339,9 +358,14 @@ impl<'a> Session<'a> {
     /// A message that is not processed is answered, and logged like a decision.
     fn reject(&mut self, frame: &Frame, message: &Message, reject: &Reject, steps: Steps) {
         let code = self.link.dialect.codes.code(reject.reason);
-        let reply = Reply { code, approval: None, balances: None };
+        let reply = Reply {
+            code,
+            approval: None,
+            balances: None,
+        };
         self.render_reply(&frame.header, message, &reply);
-        self.lines.push_reject(message, reject, code, steps.rendered_now());
+        self.lines
+            .push_reject(message, reject, code, steps.rendered_now());
     }
 
     /// Answers with a format error when the message type and DE 11 could be read.
@@ -381,8 +405,14 @@ impl<'a> Session<'a> {
 
     fn render_replies(&mut self, replies: Vec<SequencerReply>) {
         for reply in replies {
-            let Some(request) = self.in_flight.take(reply.slot) else { continue };
-            self.render_reply(&request.header, &request.message, &Reply::to(&reply.decision));
+            let Some(request) = self.in_flight.take(reply.slot) else {
+                continue;
+            };
+            self.render_reply(
+                &request.header,
+                &request.message,
+                &Reply::to(&reply.decision),
+            );
             self.lines.push_decision(request, reply, clock::instant());
         }
     }
@@ -393,7 +423,13 @@ impl<'a> Session<'a> {
         }
         let before = self.write.len();
         let mark = self.codec.begin_reply(&mut self.write, header);
-        match render(&self.link.dialect, self.link.spec, request, reply, &mut self.write) {
+        match render(
+            &self.link.dialect,
+            self.link.spec,
+            request,
+            reply,
+            &mut self.write,
+        ) {
             Ok(true) => {
                 if let Err(error) = self.codec.finish(&mut self.write, mark) {
                     tracing::error!(link = self.link.listener.name, %error, "frame an answer");
@@ -409,11 +445,20 @@ impl<'a> Session<'a> {
 
     /// Writes everything rendered so far, then logs it.
     async fn write_out(&mut self) -> Result<(), SessionEnd> {
-        let result = if self.write.is_empty() { Ok(()) } else { self.write_all().await };
+        let result = if self.write.is_empty() {
+            Ok(())
+        } else {
+            self.write_all().await
+        };
         self.write.clear();
         let delivered = result.is_ok() && self.writable;
         let link = self.link;
-        self.lines.log(&link.listener.name, &link.rules.rulebook, &link.telemetry, delivered);
+        self.lines.log(
+            &link.listener.name,
+            &link.rules.rulebook,
+            &link.telemetry,
+            delivered,
+        );
         result
     }
 
@@ -427,7 +472,8 @@ impl<'a> Session<'a> {
         let limit_ms = self.link.listener.write_timeout_ms;
         while let Some(rest) = self.write.get(written..).filter(|rest| !rest.is_empty()) {
             let progress =
-                tokio::time::timeout(Duration::from_millis(limit_ms), self.stream.write(rest)).await;
+                tokio::time::timeout(Duration::from_millis(limit_ms), self.stream.write(rest))
+                    .await;
             match progress {
                 Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                 Ok(Ok(count)) => written += count,

@@ -27,12 +27,19 @@ pub(super) struct Steps {
 impl Steps {
     /// A message that was received and decoded.
     pub(super) fn new(received: Instant, decoded: Instant) -> Steps {
-        Steps { received, decoded, rendered: decoded }
+        Steps {
+            received,
+            decoded,
+            rendered: decoded,
+        }
     }
 
     /// The same, rendered now.
     pub(super) fn rendered_now(self) -> Steps {
-        Steps { rendered: clock::instant(), ..self }
+        Steps {
+            rendered: clock::instant(),
+            ..self
+        }
     }
 }
 
@@ -95,8 +102,11 @@ impl Lines {
             return;
         }
         let (now, written) = (clock::now(), clock::instant());
-        let counter =
-            if delivered { &telemetry.answers_written } else { &telemetry.answers_undelivered };
+        let counter = if delivered {
+            &telemetry.answers_written
+        } else {
+            &telemetry.answers_undelivered
+        };
         for (request, reply, rendered) in self.decisions.drain(..) {
             Telemetry::add(counter);
             log_decision(link, rulebook, now, written, &request, &reply, rendered);
@@ -121,11 +131,20 @@ fn log_decision(
     let stan = format!("{:06}", facts.trace.stan);
     let mti = format!("{:04}", facts.mti);
     let mcc = facts.mcc.map(|mcc| mcc.to_string());
-    let programme = decision.programme.and_then(|name| rulebook.programme(&name));
+    let programme = decision
+        .programme
+        .and_then(|name| rulebook.programme(&name));
     let purse_line = |row: &PurseBalance| {
         let spec = programme?.purses.get(row.purse.position())?;
-        let money = Purse { currency: row.currency, balance: row.balance, held: row.held };
-        Some(PurseLine { purse: &spec.id, money })
+        let money = Purse {
+            currency: row.currency,
+            balance: row.balance,
+            held: row.held,
+        };
+        Some(PurseLine {
+            purse: &spec.id,
+            money,
+        })
     };
     let balances: Vec<PurseLine<'_>> = decision.balances.iter().filter_map(purse_line).collect();
     emit(&DecisionLine {

@@ -5,9 +5,9 @@ use std::path::Path;
 use crate::domain::programme::Rulebook;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{JournalError, SledJournal, SledOptions, WatermarkPolicy};
+use crate::journal::{JournalError, SledJournal};
 
-use super::config::{JournalConfig, WatermarkPolicy as Configured};
+use super::config::JournalConfig;
 use super::token::{TokenKey, TokenKeyError};
 
 /// A store, open and replayed.
@@ -63,9 +63,11 @@ pub fn open(
 ) -> Result<OpenStore, StoreError> {
     std::fs::create_dir_all(data_dir).map_err(StoreError::Create)?;
     let mut state = State::new();
-    let journal = SledJournal::open(data_dir, options(journal), &mut |sequence, bytes| {
+    let journal = SledJournal::open(data_dir, journal.options(), &mut |sequence, bytes| {
         let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-        state.apply(sequence, at, &event).map_err(|error| error.to_string())
+        state
+            .apply(sequence, at, &event)
+            .map_err(|error| error.to_string())
     })?;
     state.check_conservation()?;
     for name in state.programmes() {
@@ -74,16 +76,9 @@ pub fn open(
         }
     }
     let token_key = TokenKey::open(data_dir, state.sequence() == 0)?;
-    Ok(OpenStore { journal, state, token_key })
-}
-
-fn options(config: &JournalConfig) -> SledOptions {
-    SledOptions {
-        rotate_bytes: config.rotate_mib.saturating_mul(1 << 20),
-        cache_bytes: config.cache_mib.saturating_mul(1 << 20),
-        watermark: match config.watermark {
-            Configured::Lazy => WatermarkPolicy::Lazy,
-            Configured::BeforeReply => WatermarkPolicy::BeforeReply,
-        },
-    }
+    Ok(OpenStore {
+        journal,
+        state,
+        token_key,
+    })
 }

@@ -44,15 +44,33 @@ impl Telemetry {
     pub fn counts(&self) -> [Count; 12] {
         [
             ("connections_open", self.connections_open.load(Relaxed)),
-            ("connections_accepted", self.connections_accepted.load(Relaxed)),
-            ("connections_refused", self.connections_refused.load(Relaxed)),
-            ("connections_timed_out", self.connections_timed_out.load(Relaxed)),
+            (
+                "connections_accepted",
+                self.connections_accepted.load(Relaxed),
+            ),
+            (
+                "connections_refused",
+                self.connections_refused.load(Relaxed),
+            ),
+            (
+                "connections_timed_out",
+                self.connections_timed_out.load(Relaxed),
+            ),
             ("frames_broken", self.frames_broken.load(Relaxed)),
             ("frames_received", self.frames_received.load(Relaxed)),
-            ("messages_undecodable", self.messages_undecodable.load(Relaxed)),
-            ("messages_unanswerable", self.messages_unanswerable.load(Relaxed)),
+            (
+                "messages_undecodable",
+                self.messages_undecodable.load(Relaxed),
+            ),
+            (
+                "messages_unanswerable",
+                self.messages_unanswerable.load(Relaxed),
+            ),
             ("answers_written", self.answers_written.load(Relaxed)),
-            ("answers_undelivered", self.answers_undelivered.load(Relaxed)),
+            (
+                "answers_undelivered",
+                self.answers_undelivered.load(Relaxed),
+            ),
             ("commits", self.commits.load(Relaxed)),
             ("records", self.records.load(Relaxed)),
         ]

@@ -59,12 +59,18 @@ impl TokenKey {
     pub fn open(data_dir: &Path, store_is_new: bool) -> Result<TokenKey, TokenKeyError> {
         let path = data_dir.join(KEY_FILE);
         match fs::read_to_string(&path) {
-            Ok(text) => parse(text.trim()).map(TokenKey).ok_or(TokenKeyError::Malformed {
-                path,
-                got: text.trim().len(),
-            }),
+            Ok(text) => parse(text.trim())
+                .map(TokenKey)
+                .ok_or(TokenKeyError::Malformed {
+                    path,
+                    got: text.trim().len(),
+                }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if store_is_new { Self::create(path) } else { Err(TokenKeyError::Lost { path }) }
+                if store_is_new {
+                    Self::create(path)
+                } else {
+                    Err(TokenKeyError::Lost { path })
+                }
             }
             Err(source) => Err(TokenKeyError::Io { path, source }),
         }
@@ -79,7 +85,10 @@ impl TokenKey {
     pub fn token(&self, pan: &Pan) -> CardToken {
         let hash = blake3::keyed_hash(&self.0, pan.expose().as_bytes());
         let mut token = [0_u8; 16];
-        token.iter_mut().zip(hash.as_bytes()).for_each(|(to, from)| *to = *from);
+        token
+            .iter_mut()
+            .zip(hash.as_bytes())
+            .for_each(|(to, from)| *to = *from);
         CardToken(token)
     }
 
@@ -137,7 +146,10 @@ mod tests {
     #[test]
     fn tokens_depend_on_the_key() {
         let card = pan("4761739001010119");
-        assert_ne!(TokenKey::fixed([1; 32]).token(&card), TokenKey::fixed([2; 32]).token(&card));
+        assert_ne!(
+            TokenKey::fixed([1; 32]).token(&card),
+            TokenKey::fixed([2; 32]).token(&card)
+        );
     }
 
     #[test]
@@ -153,7 +165,13 @@ mod tests {
     fn a_damaged_key_file_is_refused_without_showing_it() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(KEY_FILE), "abc").unwrap();
-        let error = TokenKey::open(directory.path(), false).err().unwrap().to_string();
-        assert!(error.contains("got 3 bytes") && !error.contains("abc"), "{error}");
+        let error = TokenKey::open(directory.path(), false)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("got 3 bytes") && !error.contains("abc"),
+            "{error}"
+        );
     }
 }

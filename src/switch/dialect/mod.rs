@@ -11,8 +11,7 @@ pub mod request;
 pub mod response;
 
 /// The dialects built into the binary: name and table.
-const BUILT_IN: [(&str, &str); 1] =
-    [("iso87", include_str!("../../../spec/dialect/iso87.toml"))];
+const BUILT_IN: [(&str, &str); 1] = [("iso87", include_str!("../../../spec/dialect/iso87.toml"))];
 
 /// The built-in dialect with this name.
 ///

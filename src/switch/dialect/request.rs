@@ -4,9 +4,7 @@ use arrayvec::ArrayString;
 
 use crate::domain::card::ExpiryMonth;
 use crate::domain::decision::{ApprovalCode, Reason};
-use crate::domain::facts::{
-    Evidence, FactName, Facts, IssuerRoute, MessageKind, Purpose, Trace,
-};
+use crate::domain::facts::{Evidence, FactName, Facts, IssuerRoute, MessageKind, Purpose, Trace};
 use crate::domain::merchant::{Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
@@ -135,7 +133,10 @@ impl RequestParser<'_> {
             amount,
             billing: billing(message),
             replacement_minor: replacement(message)?,
-            mcc: message.number(18).and_then(|code| u16::try_from(code).ok()).map(Mcc),
+            mcc: message
+                .number(18)
+                .and_then(|code| u16::try_from(code).ok())
+                .map(Mcc),
             terminal: trimmed(message, 41),
             acceptor: trimmed(message, 42),
             origin: Origin {
@@ -159,9 +160,15 @@ impl RequestParser<'_> {
         }
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000);
-            facts.evidence.push(Evidence { fact: FactName::Purpose, source });
+            facts.evidence.push(Evidence {
+                fact: FactName::Purpose,
+                source,
+            });
         }
-        Ok(CardRequest { facts, masked: pan.masked() })
+        Ok(CardRequest {
+            facts,
+            masked: pan.masked(),
+        })
     }
 
     fn trace(&self, message: &Message) -> Result<Trace, Reject> {
@@ -188,7 +195,9 @@ impl RequestParser<'_> {
         let part = |from: usize, to: usize| digits.as_str().get(from..to)?.parse::<u64>().ok();
         let stan = part(4, 10).filter(|stan| *stan != 0)?;
         let transmitted = part(10, 20).filter(|at| *at != 0)?;
-        let originator = part(20, 31).filter(|acquirer| *acquirer != 0).unwrap_or(own.originator);
+        let originator = part(20, 31)
+            .filter(|acquirer| *acquirer != 0)
+            .unwrap_or(own.originator);
         Some(Trace {
             originator,
             transmitted: u32::try_from(transmitted).ok()?,
@@ -205,13 +214,17 @@ fn unsupported(mti: Mti) -> Reject {
 }
 
 fn mti_number(mti: Mti) -> u16 {
-    mti.digits().iter().fold(0, |number, digit| number * 10 + u16::from(digit & 0x0f))
+    mti.digits()
+        .iter()
+        .fold(0, |number, digit| number * 10 + u16::from(digit & 0x0f))
 }
 
 /// DE 2, or the number and expiry of track 2 (ISO/IEC 7813).
 fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
     let track = message.digits(35);
-    let track = track.as_ref().and_then(|track| track.as_str().split_once('='));
+    let track = track
+        .as_ref()
+        .and_then(|track| track.as_str().split_once('='));
     let track_expiry = track.and_then(|(_, rest)| rest.get(..4)?.parse().ok());
     if let Some(digits) = message.digits(2) {
         let pan = Pan::parse(digits.as_str()).ok_or(Reject::wrong(2, "8 to 19 digits"))?;
@@ -228,7 +241,11 @@ fn route(rulebook: &Rulebook, pan: &Pan) -> IssuerRoute {
         Some((_, range)) => {
             let well_formed = pan.expose().len() == range.pan_length
                 && (!range.check_digit || pan.has_valid_check_digit());
-            if well_formed { IssuerRoute::Ours } else { IssuerRoute::Malformed }
+            if well_formed {
+                IssuerRoute::Ours
+            } else {
+                IssuerRoute::Malformed
+            }
         }
     }
 }
@@ -267,8 +284,12 @@ fn billing(message: &Message) -> Option<Amount> {
 
 /// DE 95, first twelve digits: what shall remain of the transaction amount (lifecycle D.3).
 fn replacement(message: &Message) -> Result<Option<i64>, Reject> {
-    let Some(text) = message.text(95) else { return Ok(None) };
-    let digits = text.get(..12).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some(text) = message.text(95) else {
+        return Ok(None);
+    };
+    let digits = text
+        .get(..12)
+        .filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
     digits
         .and_then(|part| part.parse().ok())
         .map(Some)
@@ -277,7 +298,9 @@ fn replacement(message: &Message) -> Result<Option<i64>, Reject> {
 
 fn expiry(message: &Message, track: Option<u64>) -> Result<Option<ExpiryMonth>, Reject> {
     match message.number(14) {
-        Some(yymm) => ExpiryMonth::from_yymm(yymm).map(Some).ok_or(Reject::wrong(14, "YYMM")),
+        Some(yymm) => ExpiryMonth::from_yymm(yymm)
+            .map(Some)
+            .ok_or(Reject::wrong(14, "YYMM")),
         None => Ok(track.and_then(ExpiryMonth::from_yymm)),
     }
 }
@@ -285,19 +308,28 @@ fn expiry(message: &Message, track: Option<u64>) -> Result<Option<ExpiryMonth>, 
 fn quoted_approval(message: &Message) -> Option<ApprovalCode> {
     let text = message.text(38)?;
     let text = text.trim_end_matches(' ');
-    if text.is_empty() { None } else { ApprovalCode::from(text).ok() }
+    if text.is_empty() {
+        None
+    } else {
+        ApprovalCode::from(text).ok()
+    }
 }
 
 /// DE 39 of an advice: what the one who stood in decided; without it, it went ahead.
 fn stand_in_approved(message: &Message) -> bool {
-    message.text(39).is_none_or(|code| matches!(code.as_ref(), "00" | "10" | "85"))
+    message
+        .text(39)
+        .is_none_or(|code| matches!(code.as_ref(), "00" | "10" | "85"))
 }
 
 /// The last two characters of DE 43 when both are letters.
 fn country_letters(message: &Message) -> Option<[u8; 2]> {
     let text = message.text(43)?;
     let letters: [u8; 2] = text.as_bytes().get(38..40)?.try_into().ok()?;
-    letters.iter().all(u8::is_ascii_uppercase).then_some(letters)
+    letters
+        .iter()
+        .all(u8::is_ascii_uppercase)
+        .then_some(letters)
 }
 
 /// A text element without its right spaces; empty when the message does not have it.
@@ -335,5 +367,8 @@ fn note(facts: &mut Facts, indicator: &Indicator, message: &Message) {
         Statement::Device(value) => facts.device = value,
         Statement::Presence(value) => facts.presence = value,
     }
-    facts.evidence.push(Evidence { fact, source: indicator.source.clone() });
+    facts.evidence.push(Evidence {
+        fact,
+        source: indicator.source.clone(),
+    });
 }

@@ -49,7 +49,9 @@ pub fn render(
     reply: &Reply<'_>,
     out: &mut BytesMut,
 ) -> Result<bool, EncodeError> {
-    let Some(mti) = request.mti().response() else { return Ok(false) };
+    let Some(mti) = request.mti().response() else {
+        return Ok(false);
+    };
     let mut writer = MessageWriter::begin(spec, mti, out);
     for element in 2..=ELEMENT_MAX {
         match element {
@@ -110,7 +112,11 @@ fn group(text: &mut ArrayString<120>, amount_type: &str, currency: Currency, min
     let sign = if minor < 0 { 'D' } else { 'C' };
     let digits = minor.unsigned_abs().min(999_999_999_999);
     // Six groups of twenty characters fit exactly, and no more than six are written.
-    let _ = write!(text, "00{amount_type}{:03}{sign}{digits:012}", currency.numeric());
+    let _ = write!(
+        text,
+        "00{amount_type}{:03}{sign}{digits:012}",
+        currency.numeric()
+    );
 }
 
 #[cfg(test)]
@@ -121,7 +127,12 @@ mod tests {
 
     fn row(purse: u8, letters: &str, balance: i64, held: i64) -> PurseBalance {
         let currency = Currency::from_alpha(letters).unwrap();
-        PurseBalance { purse: PurseIndex(purse), currency, balance, held }
+        PurseBalance {
+            purse: PurseIndex(purse),
+            currency,
+            balance,
+            held,
+        }
     }
 
     #[test]
@@ -134,7 +145,10 @@ mod tests {
     #[test]
     fn a_negative_balance_is_a_debit() {
         let balances = Balances::from_iter([row(0, "JPY", -70, 0)]);
-        assert_eq!(balance_groups(&balances).get(..20), Some("0002392D000000000070"));
+        assert_eq!(
+            balance_groups(&balances).get(..20),
+            Some("0002392D000000000070")
+        );
     }
 
     #[test]

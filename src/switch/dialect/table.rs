@@ -90,7 +90,10 @@ impl Dialect {
     /// The purpose that a six-digit processing code names.
     pub fn purpose(&self, processing_code: u64) -> Purpose {
         let position = usize::try_from(processing_code / 10_000).unwrap_or(usize::MAX);
-        self.purposes.get(position).copied().unwrap_or(Purpose::Unnamed)
+        self.purposes
+            .get(position)
+            .copied()
+            .unwrap_or(Purpose::Unnamed)
     }
 
     /// What DE 70 asks for.
@@ -133,14 +136,19 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     let mut echo = file.echo;
     echo.sort_unstable();
     echo.dedup();
-    if echo.iter().any(|element| !(2..=ELEMENT_MAX).contains(element)) {
+    if echo
+        .iter()
+        .any(|element| !(2..=ELEMENT_MAX).contains(element))
+    {
         mistakes.push(format!("echo: expected elements 2 to {ELEMENT_MAX}"));
     }
     let mut purposes = [Purpose::Unnamed; 100];
     for (code, purpose) in &file.processing_code {
         match numeric(code, 2).and_then(|position| purposes.get_mut(usize::from(position))) {
             Some(slot) => *slot = *purpose,
-            None => mistakes.push(format!("processing_code: expected two digits, got {code:?}")),
+            None => mistakes.push(format!(
+                "processing_code: expected two digits, got {code:?}"
+            )),
         }
     }
     let mut management = BTreeMap::new();
@@ -150,7 +158,9 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
                 management.insert(number, meaning);
             }
             None => {
-                mistakes.push(format!("network_management: expected three digits, got {code:?}"));
+                mistakes.push(format!(
+                    "network_management: expected three digits, got {code:?}"
+                ));
             }
         }
     }
@@ -163,9 +173,14 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     }
     let codes = response_codes(&file.response_code, &mut mistakes);
     match codes {
-        Some(codes) if mistakes.is_empty() => {
-            Ok(Dialect { name: file.name, echo, purposes, indicators, management, codes })
-        }
+        Some(codes) if mistakes.is_empty() => Ok(Dialect {
+            name: file.name,
+            echo,
+            purposes,
+            indicators,
+            management,
+            codes,
+        }),
         _ => Err(mistakes),
     }
 }
@@ -181,10 +196,14 @@ fn response_codes(
 ) -> Option<ResponseCodes> {
     for (name, code) in rows {
         if Reason::from_name(name).is_none() {
-            mistakes.push(format!("response_code: {name:?} is no reason of this switch"));
+            mistakes.push(format!(
+                "response_code: {name:?} is no reason of this switch"
+            ));
         }
         if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            mistakes.push(format!("response_code.{name}: expected two characters, got {code:?}"));
+            mistakes.push(format!(
+                "response_code.{name}: expected two characters, got {code:?}"
+            ));
         }
     }
     let code_of = |reason: Reason| ResponseCode::from(rows.get(reason.name())?).ok();
@@ -199,7 +218,10 @@ fn response_codes(
 
 fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
     if !(2..=ELEMENT_MAX).contains(&row.element) {
-        return Err(format!("element: expected 2 to {ELEMENT_MAX}, got {}", row.element));
+        return Err(format!(
+            "element: expected 2 to {ELEMENT_MAX}, got {}",
+            row.element
+        ));
     }
     let part = match (row.from, row.length) {
         (None, None) => None,
@@ -262,7 +284,12 @@ mod tests {
             .replace("\"301\" = \"echo\"", "\"31\" = \"echo\"")
             .replace("value = \"in-flight\"", "value = \"at-sea\"");
         let all = parse(&text).unwrap_err().join("\n");
-        for part in ["insufficient-fonds", "no row for insufficient-funds", "\"31\"", "at-sea"] {
+        for part in [
+            "insufficient-fonds",
+            "no row for insufficient-funds",
+            "\"31\"",
+            "at-sea",
+        ] {
             assert!(all.contains(part), "{part} is not in {all}");
         }
     }
@@ -270,8 +297,11 @@ mod tests {
     #[test]
     fn an_indicator_says_where_it_reads() {
         let dialect = parse(ISO87).unwrap();
-        let sources: Vec<&str> =
-            dialect.indicators.iter().map(|row| row.source.as_str()).collect();
+        let sources: Vec<&str> = dialect
+            .indicators
+            .iter()
+            .map(|row| row.source.as_str())
+            .collect();
         assert!(sources.contains(&"DE60 positions 9-10 = 02"), "{sources:?}");
         assert!(sources.contains(&"DE61 position 4 = 4"), "{sources:?}");
         assert!(sources.contains(&"DE67 at least 2"), "{sources:?}");
