@@ -281,9 +281,10 @@ impl<'a> Engine<'a> {
     }
 
     fn update_time(&mut self) {
-        self.transmission = clock::mmddhhmmss(&clock::utc())
-            .parse()
-            .unwrap_or(101_000_000);
+        // A clock that cannot be written as DE 7 leaves the first of January.
+        let time = clock::mmddhhmmss(&clock::utc());
+        self.transmission = time.parse().unwrap_or(101_000_000);
+        self.templates.set_time(self.transmission);
     }
 
     fn mark_cpu(&mut self, now: u64) {

@@ -19,6 +19,16 @@ impl Kind {
     /// Every kind, in the order of reports.
     pub const ALL: [Self; 4] = [Self::Purchase, Self::Reversal, Self::Repeat, Self::Balance];
 
+    /// Its place in [`Kind::ALL`].
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Purchase => 0,
+            Self::Reversal => 1,
+            Self::Repeat => 2,
+            Self::Balance => 3,
+        }
+    }
+
     /// Its name on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -99,6 +109,13 @@ mod tests {
                 .count()
         };
         assert_eq!(Kind::ALL.map(count), [90, 6, 4, 0]);
+    }
+
+    #[test]
+    fn a_kind_knows_its_place() {
+        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), index);
+        }
     }
 
     #[test]

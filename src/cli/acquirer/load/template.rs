@@ -77,21 +77,32 @@ impl DigitField {
         }
     }
 
-    /// Writes the last digits of `value`, as many as the field has.
+    /// Writes the last digits of `value`, as many as the field has, over a field of zeros.
     fn put(self, message: &mut [u8], mut value: u64) {
-        let Some(field) = message.get_mut(self.offset..self.offset + self.size) else {
-            return;
-        };
-        for byte in field.iter_mut().rev() {
+        let field = message.get_mut(self.offset..self.offset + self.size);
+        let mut bytes = field.unwrap_or_default().iter_mut().rev();
+        while value > 0 {
+            let pair = value % 100;
+            value /= 100;
+            let [high, low] = [(pair / 10) as u8, (pair % 10) as u8];
             if self.packed {
-                let pair = value % 100;
-                value /= 100;
-                *byte = (pair / 10 * 16 + pair % 10) as u8;
+                let Some(byte) = bytes.next() else { return };
+                *byte = high << 4 | low;
             } else {
-                *byte = b'0' + (value % 10) as u8;
-                value /= 10;
+                let Some(byte) = bytes.next() else { return };
+                *byte = b'0' | low;
+                let Some(byte) = bytes.next() else { return };
+                *byte = b'0' | high;
             }
         }
+    }
+
+    /// Writes zeros into the whole field.
+    fn clear(self, message: &mut [u8]) {
+        let field = message.get_mut(self.offset..self.offset + self.size);
+        field
+            .unwrap_or_default()
+            .fill(if self.packed { 0 } else { b'0' });
     }
 
     /// Reads the digits as a number.
@@ -115,17 +126,14 @@ impl DigitField {
 }
 
 /// One kind of message for cards of one number length, framed, with the places that change.
-#[derive(Debug, Clone)]
 pub struct Template {
-    frame: Bytes,
+    frame: Vec<u8>,
     body_start: usize,
     pan: (usize, usize),
     expiry: DigitField,
     amount: DigitField,
-    transmission: DigitField,
     stan: DigitField,
-    local_time: DigitField,
-    local_date: DigitField,
+    time: TimeFields,
     rrn: DigitField,
     terminal: (usize, usize),
     /// STAN and DE 7 of the original within DE 90.
@@ -133,12 +141,25 @@ pub struct Template {
     amount_base: u64,
 }
 
+/// A card as messages carry it.
+struct WireCard {
+    pan: [u8; PAN_BYTES_MAX],
+    pan_size: usize,
+    expiry: u64,
+    /// Index of the first of the templates for its number length, one per kind.
+    templates: usize,
+}
+
+/// Bytes of the longest number on any wire: 19 digits as text.
+const PAN_BYTES_MAX: usize = 19;
+
 /// All templates of a load, and the cards in wire form.
-#[derive(Debug, Clone)]
 pub(super) struct Templates {
-    by_kind: BTreeMap<(Kind, usize), Template>,
-    /// Wire digits of the number, expiry, and how many digits the number has.
-    cards: Vec<(Bytes, u64, usize)>,
+    /// `Kind::ALL` for each number length in turn.
+    templates: Vec<Template>,
+    cards: Vec<WireCard>,
+    /// DE 7 that the templates hold at the moment.
+    transmission: u64,
 }
 
 impl Templates {
@@ -152,30 +173,51 @@ impl Templates {
         cards: &[LoadCard],
         amount_base: u64,
     ) -> Result<Self, TemplateError> {
-        let mut by_kind = BTreeMap::new();
+        let mut templates = Vec::new();
+        let mut by_digits = BTreeMap::new();
         let mut wire_cards = Vec::with_capacity(cards.len());
         for card in cards {
-            let digits = card.pan.len();
-            for kind in Kind::ALL {
-                if let Entry::Vacant(entry) = by_kind.entry((kind, digits)) {
-                    entry.insert(Template::build(spec, framing, kind, card, amount_base)?);
+            let first = match by_digits.entry(card.pan.len()) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => {
+                    let first = templates.len();
+                    for kind in Kind::ALL {
+                        templates.push(Template::build(spec, framing, kind, card, amount_base)?);
+                    }
+                    *entry.insert(first)
                 }
-            }
-            wire_cards.push((
-                wire_pan(spec, &card.pan)?,
-                card.expiry.parse().unwrap_or_default(),
-                digits,
-            ));
+            };
+            let pan = wire_pan(spec, &card.pan)?;
+            let mut bytes = [0; PAN_BYTES_MAX];
+            let room = bytes.get_mut(..pan.len());
+            room.ok_or(TemplateError::Missing(2))?.copy_from_slice(&pan);
+            wire_cards.push(WireCard {
+                pan: bytes,
+                pan_size: pan.len(),
+                expiry: card.expiry.parse().unwrap_or_default(),
+                templates: first,
+            });
         }
         Ok(Self {
-            by_kind,
+            templates,
             cards: wire_cards,
+            transmission: 0,
         })
     }
 
     /// How many cards there are.
     pub(super) fn cards(&self) -> usize {
         self.cards.len()
+    }
+
+    /// Sets the time (DE 7, 12, 13) of the messages to come; most messages need no more.
+    pub(super) fn set_time(&mut self, transmission: u64) {
+        if self.transmission != transmission {
+            self.transmission = transmission;
+            for template in &mut self.templates {
+                template.time.put(&mut template.frame, transmission);
+            }
+        }
     }
 
     /// Appends a framed message of this kind; nothing when there is no such card.
@@ -187,10 +229,10 @@ impl Templates {
         original: &Stamp,
         terminal: &[u8],
     ) {
-        let Some((pan, expiry, digits)) = self.cards.get(stamp.card) else {
+        let Some(card) = self.cards.get(stamp.card) else {
             return;
         };
-        let Some(template) = self.by_kind.get(&(kind, *digits)) else {
+        let Some(template) = self.templates.get(card.templates + kind.index()) else {
             return;
         };
         let start = out.len();
@@ -198,23 +240,19 @@ impl Templates {
         let Some(frame) = out.get_mut(start..) else {
             return;
         };
-        copy_into(frame, template.pan, pan);
-        copy_into(frame, template.terminal, terminal);
-        template.expiry.put(frame, *expiry);
+        copy_into(frame, template.pan, card.pan.get(..card.pan_size));
+        copy_into(frame, template.terminal, Some(terminal));
+        template.expiry.put(frame, card.expiry);
         let amount = match kind {
             Kind::Balance => 0,
             Kind::Purchase | Kind::Repeat => template.amount_base + stamp.rrn % 100,
             Kind::Reversal => template.amount_base + original.rrn % 100,
         };
         template.amount.put(frame, amount);
-        template.transmission.put(frame, stamp.transmission);
         template.stan.put(frame, u64::from(stamp.stan));
-        template
-            .local_time
-            .put(frame, stamp.transmission % 1_000_000);
-        template
-            .local_date
-            .put(frame, stamp.transmission / 1_000_000);
+        if stamp.transmission != self.transmission {
+            template.time.put(frame, stamp.transmission);
+        }
         // A reversal keeps the retrieval reference of what it reverses.
         let rrn = if template.original.is_some() {
             original.rrn
@@ -225,6 +263,27 @@ impl Templates {
         if let Some((stan, transmission)) = template.original {
             stan.put(frame, u64::from(original.stan));
             transmission.put(frame, original.transmission);
+        }
+    }
+}
+
+/// Where a message holds its time.
+#[derive(Debug, Clone, Copy)]
+struct TimeFields {
+    transmission: DigitField,
+    local_time: DigitField,
+    local_date: DigitField,
+}
+
+impl TimeFields {
+    fn put(self, frame: &mut [u8], transmission: u64) {
+        for (field, value) in [
+            (self.transmission, transmission),
+            (self.local_time, transmission % 1_000_000),
+            (self.local_date, transmission / 1_000_000),
+        ] {
+            field.clear(frame);
+            field.put(frame, value);
         }
     }
 }
@@ -269,31 +328,37 @@ impl Template {
             }
             Kind::Purchase | Kind::Repeat | Kind::Balance => None,
         };
+        let mut frame = frame.to_vec();
+        let expiry = digits(14, 4)?;
+        expiry.clear(&mut frame);
         Ok(Self {
             body_start,
             pan: bytes(2)?,
-            expiry: digits(14, 4)?,
+            expiry,
             amount: digits(4, 12)?,
-            transmission: digits(7, 10)?,
             stan: digits(11, 6)?,
-            local_time: digits(12, 6)?,
-            local_date: digits(13, 4)?,
+            time: TimeFields {
+                transmission: digits(7, 10)?,
+                local_time: digits(12, 6)?,
+                local_date: digits(13, 4)?,
+            },
             rrn: digits(37, 12)?,
             terminal: bytes(41)?,
             original,
             amount_base,
-            frame: frame.freeze(),
+            frame,
         })
     }
 
     /// The framed message before any change, for a peer that answers without reading.
-    pub fn frame(&self) -> &Bytes {
+    pub fn frame(&self) -> &[u8] {
         &self.frame
     }
 
     /// The message within the frame.
     pub fn body(&self) -> Bytes {
-        self.frame.slice(self.body_start..)
+        let body = self.frame.get(self.body_start..);
+        Bytes::copy_from_slice(body.unwrap_or_default())
     }
 }
 
@@ -362,10 +427,90 @@ pub(super) fn offset_in(message: &[u8], part: &[u8]) -> Option<usize> {
     (offset + part.len() <= message.len()).then_some(offset)
 }
 
-fn copy_into(frame: &mut [u8], (offset, size): (usize, usize), bytes: &[u8]) {
+fn copy_into(frame: &mut [u8], (offset, size): (usize, usize), bytes: Option<&[u8]>) {
     if let Some(field) = frame.get_mut(offset..offset + size)
-        && bytes.len() == size
+        && let Some(bytes) = bytes.filter(|bytes| bytes.len() == size)
     {
         field.copy_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARDS: [(&str, &str); 2] = [("4761739001010119", "2912"), ("4761739001013", "0101")];
+
+    fn append(spec: &MessageSpec, kind: Kind, stamp: &Stamp, original: &Stamp) -> Message {
+        let cards = CARDS.map(|(pan, expiry)| LoadCard {
+            pan: pan.to_owned(),
+            expiry: expiry.to_owned(),
+        });
+        let framing = Framing::preset("be2+tpdu").unwrap();
+        let mut templates = Templates::build(spec, &framing, &cards, 1_000).unwrap();
+        templates.set_time(309_010_203);
+        templates.set_time(1_231_235_959);
+        let mut out = b"before".to_vec();
+        templates.append(&mut out, kind, stamp, original, b"L0000042");
+        let body = Bytes::copy_from_slice(&out[6 + 2 + 5..]);
+        iso8583::decode(spec, body).unwrap()
+    }
+
+    #[test]
+    fn a_patched_template_is_the_message_that_was_asked_for() {
+        let original = Stamp {
+            stan: 7,
+            rrn: 100_000_000_005,
+            transmission: 309_010_203,
+            card: 1,
+        };
+        for name in ["iso87-ascii", "iso87-binary"] {
+            let spec = MessageSpec::builtin(name).unwrap();
+            for (kind, mti, amount) in [
+                (Kind::Purchase, "0100", 1_012),
+                (Kind::Repeat, "0101", 1_012),
+                (Kind::Balance, "0100", 0),
+                (Kind::Reversal, "0420", 1_005),
+            ] {
+                let stamp = Stamp {
+                    stan: 123_456,
+                    rrn: 12,
+                    transmission: 1_231_235_958,
+                    card: 1,
+                };
+                let message = append(spec, kind, &stamp, &original);
+                let text = |element| message.text(element).unwrap_or_default().into_owned();
+                let (rrn, origin) = match kind {
+                    Kind::Reversal => {
+                        ("100000000005", "010000000703090102030000040000100000000000")
+                    }
+                    Kind::Purchase | Kind::Repeat | Kind::Balance => ("000000000012", ""),
+                };
+                assert_eq!(message.mti().to_string(), mti);
+                let expected = [
+                    (2, "4761739001013"),
+                    (7, "1231235958"),
+                    (11, "123456"),
+                    (12, "235958"),
+                    (13, "1231"),
+                    (14, "0101"),
+                    (37, rrn),
+                    (41, "L0000042"),
+                    (90, origin),
+                ];
+                for (element, expected) in expected {
+                    assert_eq!(text(element), expected, "{name} {kind:?} DE {element}");
+                }
+                assert_eq!(message.number(4), Some(amount), "{name} {kind:?}");
+            }
+            let stamp = Stamp {
+                transmission: 1_231_235_959,
+                ..Stamp::default()
+            };
+            let message = append(spec, Kind::Purchase, &stamp, &original);
+            assert_eq!(message.text(2).as_deref(), Some(CARDS[0].0), "{name}");
+            assert_eq!(message.text(14).as_deref(), Some(CARDS[0].1), "{name}");
+            assert_eq!(message.number(7), Some(1_231_235_959), "{name}");
+        }
     }
 }
