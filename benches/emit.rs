@@ -8,7 +8,9 @@ use cardswitch::domain::account::{AccountId, Purse};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::{CardToken, Pan};
 use cardswitch::domain::time::UnixMs;
-use cardswitch::ops::log::{CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit};
+use cardswitch::switch::decision_line::{
+    CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit,
+};
 use cardswitch::ops::log_layer::JsonLines;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tracing::level_filters::LevelFilter;

@@ -1,2 +1,7 @@
 //! cardswitch: the one binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cardswitch::cli::run()
+}

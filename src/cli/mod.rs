@@ -1,6 +1,55 @@
 //! L5: subcommands of the one binary.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line talks to people"
+)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod serve;
+
+pub mod import;
+
+pub mod replay;
 
 pub mod acquirer;
+
 pub mod tail;
 mod tail_follow;
 mod tail_render;
+
+/// An ISO 8583 authorization switch for issuers of prepaid cards.
+#[derive(Parser)]
+#[command(name = "cardswitch", version, about, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the switch: open the store, listen for acquirers, decide.
+    Serve(serve::ServeArgs),
+    /// Open the accounts and cards of a card file; opening one again changes nothing.
+    Import(import::ImportArgs),
+    /// Play an acquirer: run a scenario, or load the switch.
+    Acquirer(acquirer::AcquirerArgs),
+    /// Follow the decision log in words.
+    Tail(tail::TailArgs),
+    /// Replay a store's journal from its first record and prove that the money adds up.
+    Replay(replay::ReplayArgs),
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Acquirer(args) => acquirer::run(args),
+        Command::Tail(args) => tail::run(args),
+        Command::Replay(args) => replay::run(&args),
+    }
+}

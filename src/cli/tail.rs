@@ -312,11 +312,19 @@ mod tests {
         let log = directory.path().join("log");
         std::fs::create_dir(&log).unwrap();
         let line = |minute: u32, code: &str, mcc: &str, last4: &str| {
-            format!(
-                r#"{{"time":"2026-11-21T19:{minute:02}:00.000Z","mti":"0100","card":"476173******{last4}","card_token":"ab{last4}cd","mcc":"{mcc}","decision":"declined","reason":"r{code}","code":"{code}"}}"#
-            ) + "\n"
+            let line = serde_json::json!({
+                "time": format!("2026-11-21T19:{minute:02}:00.000Z"),
+                "mti": "0100",
+                "card": format!("476173******{last4}"),
+                "card_token": format!("ab{last4}cd"),
+                "mcc": mcc,
+                "decision": "declined",
+                "reason": format!("r{code}"),
+                "code": code,
+            });
+            format!("{line}\n")
         };
-        let start = r#"{"time":"2026-11-21T19:00:00.000Z","level":"INFO","target":"switch","message":"started"}"#;
+        let start = r#"{"time":"2026-11-21T19:00:00.000Z","target":"switch"}"#;
         std::fs::write(
             log.join("decisions.2.jsonl"),
             format!("{start}\n{}", line(1, "51", "5411", "0119")),

@@ -295,7 +295,15 @@ fn latency(ns: u64) -> String {
 mod tests {
     use super::*;
 
-    const DECLINED: &str = r#"{"time":"2026-11-21T19:08:33.042Z","link":"iso87-ascii-8583","mti":"0101","stan":"000042","card":"476173******0119","card_token":"0aff","account":7,"amount_minor":1234567,"currency":"JPY","mcc":"5411","merchant":"LAWSON TOKYO MINATO","purpose":"purchase","decision":"declined","reason":"insufficient_funds","evidence":"DE4","code":"51","repeat":true,"balances":[{"purse":"a","currency":"JPY","balance_minor":5000,"held_minor":1200},{"purse":"b","currency":"JPY","balance_minor":1,"held_minor":0}],"total_ns":119771}"#;
+    const DECLINED: &str = r#"{
+        "time":"2026-11-21T19:08:33.042Z","link":"iso87-ascii-8583","mti":"0101","stan":"000042",
+        "card":"476173******0119","card_token":"0aff","account":7,"amount_minor":1234567,
+        "currency":"JPY","mcc":"5411","merchant":"LAWSON TOKYO MINATO","purpose":"purchase",
+        "decision":"declined","reason":"insufficient_funds","evidence":"DE4","code":"51",
+        "repeat":true,"balances":[
+            {"purse":"a","currency":"JPY","balance_minor":5000,"held_minor":1200},
+            {"purse":"b","currency":"JPY","balance_minor":1,"held_minor":0}
+        ],"total_ns":119771}"#;
 
     fn words(raw: &str, colour: bool) -> String {
         render(
@@ -335,7 +343,8 @@ mod tests {
 
     #[test]
     fn other_lines_keep_their_fields() {
-        let raw = r#"{"time":"2026-11-21T19:08:33.042Z","level":"WARN","target":"switch","message":"link down","open":3,"peer":"127.0.0.1:9"}"#;
+        let raw = r#"{"time":"2026-11-21T19:08:33.042Z","level":"WARN","target":"switch",
+            "message":"link down","open":3,"peer":"127.0.0.1:9"}"#;
         assert_eq!(
             words(raw, false),
             "11-21 19:08:33.042  WARN  switch: link down open=3 peer=127.0.0.1:9"

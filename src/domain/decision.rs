@@ -10,6 +10,7 @@ use super::account::{AccountId, PurseIndex};
 use super::card::CardId;
 use super::money::Currency;
 use super::pan::MaskedPan;
+use super::programme::ProgrammeName;
 
 /// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
 /// several hold, the first of this list is the answer.
@@ -270,6 +271,8 @@ pub struct Decision {
     pub balances: Balances,
     /// The account, when there is one.
     pub account: Option<AccountId>,
+    /// Its programme, when there is an account.
+    pub programme: Option<ProgrammeName>,
     /// The card, when there is one.
     pub card: Option<CardId>,
     /// The card number as it may be shown, when there is a card.

@@ -315,6 +315,14 @@ impl Reader {
         let mut purses: Vec<PurseSpec> = Vec::new();
         for (n, row) in rows.iter().enumerate() {
             let key = format!("purse[{n}]");
+            let plain =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            if row.id.is_empty() || !row.id.bytes().all(plain) {
+                self.mistake(format!(
+                    "{key}.id: expected a-z, 0-9 and -, got {:?}",
+                    row.id
+                ));
+            }
             if purses.iter().any(|purse| purse.id == row.id) {
                 self.mistake(format!("{key}.id: {:?} is named twice", row.id));
             }

@@ -1,8 +1,9 @@
 //! `decide`: the one switch from a command to what follows from it. It only reads.
 
+use crate::domain::card::Card;
 use crate::domain::decision::{ApprovalCode, Balances, Decision, Reason, ResponseCode};
 use crate::domain::facts::{Facts, IssuerRoute, MessageKind, TraceKey};
-use crate::domain::programme::Rulebook;
+use crate::domain::programme::{ProgrammeName, Rulebook};
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
@@ -186,10 +187,9 @@ fn conclude(
         Some(card) if verdict.show_balances => Some(state.balances(card.account)),
         Some(_) | None => None,
     };
-    let programme_version = card
-        .and_then(|card| state.account(card.account))
-        .and_then(|record| state.programme_name(record.account.programme))
-        .and_then(|name| rulebook.programme(name))
+    let programme = card.and_then(|card| programme_of(state, card));
+    let programme_version = programme
+        .and_then(|name| rulebook.programme(&name))
         .map(|programme| programme.version);
     let decision = Decision {
         reason: verdict.reason,
@@ -200,6 +200,7 @@ fn conclude(
         show_balances: verdict.show_balances,
         balances: balances.clone().unwrap_or_default(),
         account: card.map(|card| card.account),
+        programme,
         card: card.map(|card| card.id),
         masked: card.map(|card| card.masked),
         sequence: command.sequence,
@@ -238,6 +239,7 @@ fn repeat(state: &State, stored: &StoredAnswer) -> Outcome {
             (None, None) => Balances::default(),
         },
         account: card.map(|card| card.account),
+        programme: card.and_then(|card| programme_of(state, card)),
         card: card.map(|card| card.id),
         masked: card.map(|card| card.masked),
         sequence: stored.sequence,
@@ -246,6 +248,11 @@ fn repeat(state: &State, stored: &StoredAnswer) -> Outcome {
         answer: Answer::Decided(Box::new(decision)),
         event: None,
     }
+}
+
+fn programme_of(state: &State, card: &Card) -> Option<ProgrammeName> {
+    let record = state.account(card.account)?;
+    state.programme_name(record.account.programme).copied()
 }
 
 fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {

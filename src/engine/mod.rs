@@ -33,7 +33,7 @@ pub mod ledger;
 
 pub mod state;
 
-mod apply;
+pub mod apply;
 
 pub mod decide;
 

@@ -92,14 +92,21 @@ impl Bitmap {
 
     /// The elements in ascending order.
     pub(super) fn elements(self) -> Elements {
-        Elements(self.0)
+        let (first, second) = self.halves();
+        Elements { first, second }
+    }
+
+    fn halves(self) -> (u64, u64) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0.to_be_bytes();
+        let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let second = u64::from_be_bytes([i, j, k, l, m, n, o, p]);
+        (first, second)
     }
 
     /// The first bitmap, bit 1 set when a second one is needed, and the second when needed.
     pub(super) fn words(self) -> (u64, Option<u64>) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0.to_be_bytes();
-        let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        match u64::from_be_bytes([i, j, k, l, m, n, o, p]) {
+        let (first, second) = self.halves();
+        match second {
             0 => (first, None),
             second => (first | SECOND_FOLLOWS, Some(second)),
         }
@@ -108,18 +115,24 @@ impl Bitmap {
 
 /// Ascending iterator over the elements of a [`Bitmap`].
 #[derive(Clone)]
-pub(super) struct Elements(u128);
+pub(super) struct Elements {
+    first: u64,
+    second: u64,
+}
 
 impl Iterator for Elements {
     type Item = u8;
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
-        if self.0 == 0 {
-            return None;
-        }
-        let zeros = self.0.leading_zeros();
-        self.0 &= !FIRST.wrapping_shr(zeros);
-        u8::try_from(zeros).ok()?.checked_add(1)
+        let (word, base) = match (self.first, self.second) {
+            (0, 0) => return None,
+            (0, _) => (&mut self.second, SECOND_BASE),
+            _ => (&mut self.first, FIRST_BASE),
+        };
+        let zeros = word.leading_zeros();
+        *word &= !TOP.wrapping_shr(zeros);
+        u8::try_from(zeros).ok()?.checked_add(base)
     }
 }
 
@@ -130,5 +143,8 @@ fn bit(element: u8) -> u128 {
     }
 }
 
-const SECOND_FOLLOWS: u64 = 1 << 63;
-const FIRST: u128 = 1 << 127;
+const SECOND_FOLLOWS: u64 = TOP;
+const TOP: u64 = 1 << 63;
+/// Number of the element at the top bit of each half.
+const FIRST_BASE: u8 = 1;
+const SECOND_BASE: u8 = 65;

@@ -96,17 +96,29 @@ impl Walk {
         let mut left_out = Bitmap::default();
         let mut rest = input;
         for number in announced.elements() {
-            match self.element(layout.program(number), number, rest) {
-                Ok((after, true)) => rest = after,
-                Ok((after, false)) => {
-                    left_out.insert(number);
-                    rest = after;
-                }
+            let taken = match layout.program(number) {
+                Some(program) => element(program, rest),
+                None => Err(undefined(rest.len())),
+            };
+            let (after, (program, length, value)) = match taken {
+                Ok(taken) => taken,
                 Err(stopped) => {
                     self.present = announced.below(number).without(left_out);
-                    self.stop(Place::Element(number), stopped);
-                    return;
+                    return self.stop(Place::Element(number), stopped);
                 }
+            };
+            rest = after;
+            let value_start = self.offset(after).saturating_sub(value.len());
+            if program.coding.holds(value, usize::from(length)) {
+                self.slots.push(Slot::new(value_start, length, program));
+            } else {
+                left_out.insert(number);
+                let (index, refusal) = program.coding.explain(value, usize::from(length));
+                self.fail(
+                    Place::Element(number),
+                    value_start.saturating_add(index),
+                    refusal,
+                );
             }
         }
         self.present = announced.without(left_out);
@@ -114,37 +126,6 @@ impl Walk {
             let refusal = Refusal::Trailing { got: rest.len() };
             self.fail(Place::Frame, self.offset(rest), refusal);
         }
-    }
-
-    /// Takes one element; answers whether its content is good.
-    #[inline]
-    fn element<'a>(
-        &mut self,
-        program: Option<&ElementProgram>,
-        number: u8,
-        input: &'a [u8],
-    ) -> IResult<&'a [u8], bool, Stop> {
-        let Some(program) = program else {
-            return Err(nom::Err::Failure(Stop {
-                left: input.len(),
-                refusal: Refusal::Undefined,
-            }));
-        };
-        let (rest, length) = program.length.read(program.length_max, input)?;
-        let value_start = self.offset(rest);
-        let size = program.coding.wire_size(usize::from(length));
-        let (rest, value) = piece(size)(rest)?;
-        if !program.coding.holds(value, usize::from(length)) {
-            let (index, refusal) = program.coding.explain(value, usize::from(length));
-            self.fail(
-                Place::Element(number),
-                value_start.saturating_add(index),
-                refusal,
-            );
-            return Ok((rest, false));
-        }
-        self.slots.push(Slot::new(value_start, length, program));
-        Ok((rest, true))
     }
 
     fn offset(&self, rest: &[u8]) -> usize {
@@ -165,6 +146,25 @@ impl Walk {
             refusal,
         });
     }
+}
+
+/// Takes the length and the value of one element.
+#[inline]
+fn element<'a, 'p>(
+    program: &'p ElementProgram,
+    input: &'a [u8],
+) -> IResult<&'a [u8], (&'p ElementProgram, u16, &'a [u8]), Stop> {
+    let (rest, length) = program.length.read(program.length_max, input)?;
+    let (rest, value) = piece(program.coding.wire_size(usize::from(length)))(rest)?;
+    Ok((rest, (program, length, value)))
+}
+
+#[cold]
+fn undefined(left: usize) -> nom::Err<Stop> {
+    nom::Err::Failure(Stop {
+        left,
+        refusal: Refusal::Undefined,
+    })
 }
 
 fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, Stop> {

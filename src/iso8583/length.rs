@@ -51,20 +51,18 @@ impl LengthForm {
     /// variable one.
     #[inline]
     pub(super) fn read(self, length_max: u16, input: &[u8]) -> IResult<&[u8], u16, Stop> {
-        let (rest, length) = match self {
-            LengthForm::Fixed => return Ok((input, length_max)),
-            LengthForm::Ascii(_) => {
-                let (rest, prefix) = piece(usize::from(self.prefix_size()))(input)?;
-                (
-                    rest,
-                    decimal(prefix.iter().map(|character| character.wrapping_sub(b'0'))),
-                )
+        if self == LengthForm::Fixed {
+            return Ok((input, length_max));
+        }
+        let (rest, prefix) = piece(usize::from(self.prefix_size()))(input)?;
+        let length = match (self, prefix) {
+            (LengthForm::Ascii(_), [tens, ones]) => decimal([0, 0, digit(*tens), digit(*ones)]),
+            (LengthForm::Ascii(_), [hundreds, tens, ones]) => {
+                decimal([0, digit(*hundreds), digit(*tens), digit(*ones)])
             }
-            LengthForm::Bcd(_) => {
-                let (rest, prefix) = piece(usize::from(self.prefix_size()))(input)?;
-                let nibbles = prefix.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-                (rest, decimal(nibbles))
-            }
+            (_, [low]) => decimal([0, 0, low >> 4, low & 0x0f]),
+            (_, [high, low]) => decimal([high >> 4, high & 0x0f, low >> 4, low & 0x0f]),
+            _ => None,
         };
         match length {
             Some(length) if length <= length_max => Ok((rest, length)),
@@ -97,9 +95,9 @@ impl LengthForm {
     }
 }
 
-/// The number these digit values say; four digits at most, so that it cannot overflow.
+/// The number that four digit values say; `None` when one is no digit.
 #[inline]
-fn decimal(digits: impl Iterator<Item = u8>) -> Option<u16> {
+fn decimal(digits: [u8; 4]) -> Option<u16> {
     let mut number = 0_u16;
     for digit in digits {
         if digit > 9 {
@@ -110,6 +108,13 @@ fn decimal(digits: impl Iterator<Item = u8>) -> Option<u16> {
     Some(number)
 }
 
+/// The value of a digit character; what is no digit becomes a value above nine.
+#[inline]
+const fn digit(character: u8) -> u8 {
+    character.wrapping_sub(b'0')
+}
+
+#[cold]
 fn stop(input: &[u8], refusal: Refusal) -> nom::Err<Stop> {
     nom::Err::Failure(Stop {
         left: input.len(),

@@ -30,6 +30,7 @@ mod options;
 mod memory;
 mod sled;
 
+mod plan;
 mod recovery;
 
 mod generation;

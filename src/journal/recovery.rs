@@ -16,17 +16,16 @@
 //! proves that the hole had been acknowledged; a frame that is whole for sled but fails our own
 //! checks cannot come from a power cut. Both refuse the start.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::sled::IVec;
 
 use super::Replay;
 use super::durable;
-use super::error::{Damage, JournalError, StoreError};
+use super::error::{JournalError, StoreError};
 use super::frame::{Frame, decode_frame};
-use super::generation::{self, Generation};
+use super::generation::Generation;
+use super::plan::{Plan, damage};
 use super::seal::{Head, Seal, SealReason};
 use super::watermark;
 
@@ -80,54 +79,53 @@ pub(super) fn recover(
     let mut walk = Walk {
         directory,
         generation: 0,
-        watermark: walk_watermark(directory, &found, plan.is_empty())?,
+        watermark: position_to_reach(directory, &found, plan.is_empty())?,
         head: Head::START,
         frames: 0,
         bytes: 0,
         replay,
     };
-    let created = plan.is_empty();
-    let mut opened = Vec::new();
-    if created {
-        durable::create_directory(&generations)
-            .map_err(|error| StoreError::io("create", &generations, error))?;
-        opened.push(Generation::create(&generations, 0, cache_bytes)?);
-    }
     for (number, seal) in &plan.sealed {
         let generation = walk.open(&generations, *number, cache_bytes)?;
         walk.sealed(&generation, seal)?;
     }
-    let mut hole = None;
-    for (index, number) in plan.unsealed.iter().enumerate() {
+    let (mut active, mut spare, mut hole) = (None, None, None);
+    if let Some(number) = plan.unsealed.first() {
         let generation = walk.open(&generations, *number, cache_bytes)?;
-        match index {
-            0 => hole = walk.active(&generation)?,
-            _ => walk.spare(&generation)?,
-        }
-        opened.push(generation);
+        hole = walk.active(&generation)?;
+        active = Some(generation);
+    }
+    if let Some(number) = plan.unsealed.get(1) {
+        let generation = walk.open(&generations, *number, cache_bytes)?;
+        walk.spare(&generation)?;
+        spare = Some(generation);
     }
     walk.reached_watermark(found == watermark::Found::Missing)?;
-    if found == watermark::Found::Missing {
-        watermark::create(directory)?;
-    }
     let recovery = Recovery {
-        created,
+        created: plan.is_empty(),
         last_sequence: walk.head.sequence,
         watermark_sequence: walk.watermark.sequence,
         frames: walk.frames,
         generations: plan.count().max(1),
         cut: None,
     };
+    let (head, active_bytes) = (walk.head, walk.bytes);
+    // From here nothing is in doubt. What a new or half-created store lacks is made now.
+    let active = match active {
+        Some(active) => active,
+        None => {
+            durable::create_directory(&generations)
+                .map_err(|error| StoreError::io("create", &generations, error))?;
+            Generation::create(&generations, 0, cache_bytes)?
+        }
+    };
     let watermark_slot = match found {
         watermark::Found::Position { slot, .. } => slot,
-        watermark::Found::Missing | watermark::Found::Unreadable => 0,
+        watermark::Found::Missing | watermark::Found::Unreadable => {
+            watermark::create(directory)?;
+            0
+        }
     };
-    let (head, active_bytes) = (walk.head, walk.bytes);
-    let mut opened = opened.into_iter();
-    let Some(active) = opened.next() else {
-        return Err(walk.damage("a generation that can be appended to", "none".to_owned()));
-    };
-    let spare = opened.next();
     let opened = Opened {
         active,
         spare,
@@ -174,84 +172,8 @@ impl Opened {
     }
 }
 
-/// The generations on disk, before any of them is opened.
-struct Plan {
-    sealed: Vec<(u64, Seal)>,
-    unsealed: Vec<u64>,
-}
-
-impl Plan {
-    fn read(directory: &Path, generations: &Path) -> Result<Plan, JournalError> {
-        let mut plan = Plan {
-            sealed: Vec::new(),
-            unsealed: Vec::new(),
-        };
-        for (number, expected) in numbers(generations)?.into_iter().zip(0..) {
-            let damage = |expected: &str, found: String| {
-                let last = plan.sealed.last().map_or(0, |(_, seal)| seal.head.sequence);
-                damage(directory, (number, last.saturating_add(1)), expected, found)
-            };
-            if number != expected {
-                let expected = format!("generation {expected:016x}");
-                return Err(damage(
-                    &expected,
-                    format!("generation {number:016x} instead"),
-                ));
-            }
-            let path = generation::directory(generations, number);
-            if let Some(name) = generation::missing_file(&path) {
-                let found = format!("no such file in {}", path.display());
-                return Err(damage(&format!("its file {name}"), found));
-            }
-            match Seal::read(&path).map_err(|found| damage("a whole SEALED file or none", found))? {
-                Some(seal) if plan.unsealed.is_empty() => plan.sealed.push((number, seal)),
-                Some(_) => {
-                    let expected = "a SEALED file in the generation before";
-                    return Err(damage(expected, "one in this generation only".to_owned()));
-                }
-                None => plan.unsealed.push(number),
-            }
-        }
-        plan.check_end(directory)?;
-        Ok(plan)
-    }
-
-    /// A sealed generation has a successor, and at most one spare generation lies ahead.
-    fn check_end(&self, directory: &Path) -> Result<(), JournalError> {
-        let last = self.sealed.last().map_or(0, |(_, seal)| seal.head.sequence);
-        let next = (self.count(), last.saturating_add(1));
-        if self.unsealed.is_empty() && !self.sealed.is_empty() {
-            let expected = "this generation, because the one before is sealed";
-            return Err(damage(
-                directory,
-                next,
-                expected,
-                "no directory for it".to_owned(),
-            ));
-        }
-        if self.unsealed.len() > 2 {
-            let found = format!("{} unsealed generations at the end", self.unsealed.len());
-            return Err(damage(
-                directory,
-                next,
-                "at most 2 that are not sealed",
-                found,
-            ));
-        }
-        Ok(())
-    }
-
-    fn count(&self) -> u64 {
-        u64::try_from(self.sealed.len().saturating_add(self.unsealed.len())).unwrap_or(u64::MAX)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.count() == 0
-    }
-}
-
 /// The position the records must reach; a store without generations must have no watermark.
-fn walk_watermark(
+fn position_to_reach(
     directory: &Path,
     found: &watermark::Found,
     empty: bool,
@@ -468,36 +390,4 @@ impl Walk<'_, '_> {
             .cannot_open()
             .unwrap_or_else(|found| self.damage(&expected, found))
     }
-}
-
-fn damage(
-    directory: &Path,
-    (generation, sequence): (u64, u64),
-    expected: &str,
-    found: String,
-) -> JournalError {
-    JournalError::Damaged(Box::new(Damage {
-        directory: PathBuf::from(directory),
-        generation,
-        sequence,
-        expected: expected.to_owned(),
-        found,
-    }))
-}
-
-/// The numbers of the generations in ascending order.
-fn numbers(generations: &Path) -> Result<Vec<u64>, JournalError> {
-    let failed = |error| StoreError::io("read", generations, error);
-    let entries = match fs::read_dir(generations) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error).into()),
-    };
-    let mut numbers = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        numbers.extend(name.to_str().and_then(generation::number));
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
 }

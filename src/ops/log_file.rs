@@ -1,9 +1,9 @@
 //! The log file: whole lines, rotated by size, a fixed number of files, never an error upwards.
 //!
-//! Ours rather than a crate's: the size-rotating crates looked at leave files behind that a crash in
-//! mid-rotation orphaned, print to standard error, and lose lines uncounted once a rotation failed.
-//! Invariants: the active file is always `decisions.jsonl`; a line is never split over two files;
-//! a line that could not be written is counted.
+//! Ours rather than a crate's: the size-rotating crates looked at leave files behind that a crash
+//! in mid-rotation orphaned, print to standard error, and lose lines uncounted once a rotation
+//! failed. Invariants: the active file is always `decisions.jsonl`; a line is never split over two
+//! files; a line that could not be written is counted.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -34,10 +34,11 @@ thread_local! {
     /// Reused line buffer of this thread.
     static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     /// Second and its text up to the seconds: consecutive lines nearly always share them.
-    static SECOND: Cell<(i64, [u8; SECOND_TEXT])> = const { Cell::new((i64::MIN, [0; SECOND_TEXT])) };
+    static SECOND: Cell<(i64, SecondText)> = const { Cell::new((i64::MIN, [0; SECOND_TEXT])) };
 }
 
 const SECOND_TEXT: usize = "2026-11-21T19:08:33".len();
+type SecondText = [u8; SECOND_TEXT];
 
 /// Counts of what the log lost or had to mask; both must stay 0. Clones share the counts.
 #[derive(Debug, Clone)]
@@ -121,7 +122,8 @@ impl JsonLines {
         // Writing to a vector cannot fail.
         let _infallible = writeln!(
             line,
-            r#","level":"WARN","target":"log","message":"dropped lines","dropped_lines":{dropped}}}"#
+            ",\"level\":\"WARN\",\"target\":\"log\",\"message\":\"dropped lines\",\
+             \"dropped_lines\":{dropped}}}"
         );
         self.send(&line);
     }

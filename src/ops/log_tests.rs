@@ -1,5 +1,7 @@
 //! What the decision log promises: right JSON, no card numbers, no waiting, counted losses.
 
+use crate::switch::decision_line::{CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit};
+
 use super::log::*;
 use super::log_layer::JsonLines;
 use crate::domain::account::{AccountId, Purse};

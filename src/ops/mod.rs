@@ -6,3 +6,5 @@ pub mod log_layer;
 #[cfg(test)]
 mod log_tests;
 mod masking;
+
+pub mod admin;

@@ -12,6 +12,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::config_file;
+use crate::journal::{SledOptions, WatermarkPolicy};
+use crate::transport::Framing;
 
 /// The whole configuration, read once at start and never changed while the switch runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,15 +87,6 @@ pub struct JournalConfig {
     pub cache_mib: u64,
     /// When the watermark that proves a lost tail is written.
     pub watermark: WatermarkPolicy,
-}
-
-/// When the watermark file follows a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatermarkPolicy {
-    /// A few milliseconds after the commit, off the path of the answer.
-    Lazy,
-    /// Before the answer leaves: one more sync per commit, and no undetectable tail at all.
-    BeforeReply,
 }
 
 /// How long the state keeps what only repeats and reversals still need.
@@ -224,7 +217,7 @@ pub mod knob {
 /// Folder of the logs inside the data directory.
 pub const LOG_DIRECTORY: &str = "log";
 
-/// Framing presets a listener may name; `+tpdu` may follow each.
+/// Framing presets to offer when a listener names none of them; `+tpdu` may follow each.
 pub(crate) const FRAMINGS: [&str; 4] = ["be2", "ascii4", "bcd2", "be4"];
 /// Message specifications a listener may name.
 pub(crate) const SPECS: [&str; 2] = ["iso87-ascii", "iso87-binary"];
@@ -274,7 +267,7 @@ impl Config {
                 file: LogFile::InDataDir,
                 file_mib_max: knob::LOG_FILE_MIB_MAX.standard,
                 files_max: knob::LOG_FILES_MAX.standard,
-                stdout: LogStdout::Off,
+                stdout: LogStdout::Json,
                 level: LogLevel::Info,
             },
         }
@@ -321,6 +314,18 @@ impl Config {
             LogFile::Off => None,
             LogFile::InDataDir => Some(self.data_dir.join(LOG_DIRECTORY)),
             LogFile::Directory(directory) => Some(directory.clone()),
+        }
+    }
+}
+
+impl JournalConfig {
+    /// The same in the journal's own units.
+    pub fn options(&self) -> SledOptions {
+        const MIB: u64 = 1 << 20;
+        SledOptions {
+            rotate_bytes: self.rotate_mib.saturating_mul(MIB),
+            cache_bytes: self.cache_mib.saturating_mul(MIB),
+            watermark: self.watermark,
         }
     }
 }
@@ -385,7 +390,7 @@ impl FromStr for Listener {
 }
 
 pub(crate) fn framing_exists(name: &str) -> bool {
-    FRAMINGS.contains(&name.strip_suffix("+tpdu").unwrap_or(name))
+    Framing::preset(name).is_ok()
 }
 
 pub(crate) fn framings_expected() -> String {

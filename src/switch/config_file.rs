@@ -12,8 +12,9 @@ use toml::{Table, Value};
 use super::config::{
     Config, ConfigError, ConfigMistake, DIALECTS, JournalConfig, Knob, Listener, LogConfig,
     LogFile, LogLevel, LogStdout, Overrides, RetentionConfig, SPECS, SequencerConfig,
-    WatermarkPolicy, framing_exists, framings_expected, knob,
+    framing_exists, framings_expected, knob,
 };
+use crate::journal::WatermarkPolicy;
 
 /// Longest piece of a wrong value that an error repeats, characters.
 const GOT_CHARACTERS_MAX: usize = 60;
@@ -32,7 +33,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
 
 /// Parses the file and applies the command line.
 ///
-/// Also returns the keys the file left out: the test of the sample file demands that there are none.
+/// Also returns the keys the file left out: the test of the sample file demands that there be none.
 ///
 /// # Errors
 /// Not TOML, or mistakes: all of them.
@@ -424,182 +425,6 @@ impl Section {
     fn finish(self, notes: &mut Notes) {
         for (key, value) in &self.table {
             notes.mistake(&self.key_of(key), "no such key", value);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLE: &str = include_str!("../../spec/config.toml");
-
-    fn mistakes(text: &str) -> Vec<String> {
-        match Config::parse(text, &Overrides::none()) {
-            Err(ConfigError::Mistakes(mistakes)) => {
-                mistakes.iter().map(ToString::to_string).collect()
-            }
-            other => panic!("expected mistakes, got {other:?}"),
-        }
-    }
-
-    #[test]
-    fn sample_file_is_exactly_the_standard_set_and_names_every_key() {
-        let (config, absent) = parse(SAMPLE, &Overrides::none()).unwrap();
-        assert_eq!(config, Config::standard());
-        assert_eq!(absent, Vec::<String>::new());
-    }
-
-    #[test]
-    fn empty_file_is_the_standard_set() {
-        assert_eq!(
-            Config::parse("", &Overrides::none()).unwrap(),
-            Config::standard()
-        );
-    }
-
-    #[test]
-    fn every_mistake_is_reported_at_once_with_key_expectation_and_value() {
-        let text = r#"
-            admin = "0.0.0.0:8580"
-            io_threads = 65
-            io_thread = 1
-            [[listener]]
-            name = "a"
-            address = "127.0.0.1:1"
-            framing = "be3"
-            spec = "iso87"
-            idle_timeout_ms = -1
-            [[listener]]
-            name = "a"
-            address = "127.0.0.1:1"
-            framing = "be2+tpdu"
-            spec = "iso87-ascii"
-            [journal]
-            watermark = "never"
-            [log]
-            file = 3
-        "#;
-        let expected = [
-            "io_threads: expected a whole number from 0 to 64, got 65",
-            "listener[0].framing: expected one of be2, ascii4, bcd2, be4, with +tpdu behind it \
-             if wanted, got be3",
-            "listener[0].spec: expected one of iso87-ascii, iso87-binary, got \"iso87\"",
-            "listener[0].idle_timeout_ms: expected a whole number from 0 to 86400000, got -1",
-            "journal.watermark: expected one of lazy, before-reply, got \"never\"",
-            "log.file: expected true, false or a directory, got 3",
-            "io_thread: expected no such key, got 1",
-            "admin: expected a loopback address such as 127.0.0.1:8580, got 0.0.0.0:8580",
-            "listener[1].name: expected a unique name, got a",
-            "listener[1].address: expected a free address, got 127.0.0.1:1",
-        ];
-        assert_eq!(mistakes(text), expected);
-    }
-
-    #[test]
-    fn listener_without_its_address_is_refused() {
-        let text = "[[listener]]\nname = \"a\"\nframing = \"be2\"\nspec = \"iso87-ascii\"";
-        assert_eq!(
-            mistakes(text),
-            ["listener[0].address: expected an address such as 127.0.0.1:8583, got nothing"]
-        );
-    }
-
-    #[test]
-    fn a_switch_without_a_door_is_refused() {
-        assert_eq!(
-            mistakes("listener = []"),
-            ["listener: expected at least one [[listener]], got none"]
-        );
-    }
-
-    #[test]
-    fn every_bound_accepts_its_edges_and_refuses_one_beyond() {
-        fn check(section: &str, key: &str, min: i64, max: i64) {
-            let accepts = |value: i64| {
-                let text = format!("{section}\n{key} = {value}");
-                Config::parse(&text, &Overrides::none()).is_ok()
-            };
-            assert!(accepts(min) && accepts(max), "{key} refuses its own bounds");
-            assert!(
-                !accepts(min - 1) && !accepts(max + 1),
-                "{key} accepts beyond its bounds"
-            );
-        }
-        let door = "[[listener]]\nname='a'\naddress='127.0.0.1:1'\nframing='be2'\n\
-                    spec='iso87-ascii'";
-        for (section, knob) in [
-            ("", &knob::IO_THREADS),
-            (door, &knob::CONNECTIONS_MAX),
-            (door, &knob::IN_FLIGHT_MAX),
-            (door, &knob::FRAME_BYTES_MAX),
-            ("[sequencer]", &knob::QUEUE_BATCHES_MAX),
-            ("[sequencer]", &knob::BATCH_RECORDS_MAX),
-            ("[sequencer]", &knob::BATCH_BYTES_MAX),
-        ] {
-            check(
-                section,
-                knob.key,
-                knob.min.try_into().unwrap(),
-                knob.max.try_into().unwrap(),
-            );
-        }
-        for (section, knob) in [
-            (door, &knob::READ_TIMEOUT_MS),
-            (door, &knob::IDLE_TIMEOUT_MS),
-            (door, &knob::WRITE_TIMEOUT_MS),
-            ("[journal]", &knob::ROTATE_MIB),
-            ("[journal]", &knob::CACHE_MIB),
-            ("[retention]", &knob::ANSWERS_RETENTION_HOURS),
-            ("[retention]", &knob::HOLDS_RETENTION_DAYS),
-            ("[retention]", &knob::TOMBSTONE_RETENTION_HOURS),
-            ("[retention]", &knob::EXPIRE_EVERY_SECONDS),
-            ("[log]", &knob::LOG_FILE_MIB_MAX),
-            ("[log]", &knob::LOG_FILES_MAX),
-        ] {
-            check(
-                section,
-                knob.key,
-                knob.min.try_into().unwrap(),
-                knob.max.try_into().unwrap(),
-            );
-        }
-    }
-
-    #[test]
-    fn command_line_wins_over_the_file() {
-        let overrides = Overrides {
-            data_dir: Some(PathBuf::from("/srv/cards")),
-            listeners: vec!["127.0.0.1:0,ascii4+tpdu,iso87-binary".parse().unwrap()],
-            admin: Some("[::1]:9000".parse().unwrap()),
-        };
-        let config = Config::parse(SAMPLE, &overrides).unwrap();
-        assert_eq!(config.data_dir, PathBuf::from("/srv/cards"));
-        assert_eq!(
-            config.log_directory(),
-            Some(PathBuf::from("/srv/cards/log"))
-        );
-        assert_eq!(config.listeners, overrides.listeners);
-        assert_eq!(config.admin, "[::1]:9000".parse().unwrap());
-    }
-
-    #[test]
-    fn listen_flag_says_what_it_expected() {
-        for (text, complaint) in [
-            (
-                "127.0.0.1:1",
-                "--listen: expected ADDR,FRAMING,SPEC, got 127.0.0.1:1",
-            ),
-            (
-                "localhost,be2,iso87-ascii",
-                "--listen: expected an address such as 127.0.0.1:8583, got localhost",
-            ),
-            (
-                "127.0.0.1:1,be2,iso93",
-                "--listen: expected one of iso87-ascii, iso87-binary, got iso93",
-            ),
-        ] {
-            assert_eq!(text.parse::<Listener>().unwrap_err().to_string(), complaint);
         }
     }
 }

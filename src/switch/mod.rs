@@ -1,4 +1,35 @@
 //! L3: the shell that joins sockets, engine and journal.
+//!
+//! Reading order follows a message: server, session, dialect, token, sequencer; what they share
+//! stands around them.
 
 pub mod config;
 mod config_file;
+#[cfg(test)]
+mod config_tests;
+
+pub mod clock;
+
+pub mod telemetry;
+
+pub mod token;
+
+pub mod rulebook;
+
+pub mod dialect;
+
+pub mod card_file;
+
+pub mod sequencer;
+
+pub mod store;
+
+pub mod server;
+
+mod session;
+
+mod session_log;
+
+mod in_flight;
+
+pub mod decision_line;

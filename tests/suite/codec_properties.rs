@@ -104,7 +104,10 @@ proptest! {
     #[test]
     fn damaged_messages_never_panic(
         values in values(),
-        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..4), 1..6),
+        damages in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<u8>(), 0_u8..4),
+            1..6,
+        ),
     ) {
         for spec in specs() {
             let mut frame = write(spec, Mti::new(100), &values).to_vec();

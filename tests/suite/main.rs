@@ -7,6 +7,11 @@
 
 mod acquirer;
 mod codec_properties;
+mod decision_log;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
+mod spec_pages;
+mod tidy;
+mod tidy_planted;
+mod tidy_source;

@@ -1,0 +1,200 @@
+//! `cardswitch replay`: replays a store's journal and proves that the money adds up.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::engine::digest::Digest;
+use crate::engine::event::{Effect, Event};
+use crate::engine::ledger::LedgerAccount;
+use crate::engine::record;
+use crate::engine::state::State;
+use crate::journal::{SledJournal, SledOptions};
+
+/// What `replay` can be told.
+#[derive(Args)]
+pub struct ReplayArgs {
+    /// Directory of the store [default: ./cardswitch-data].
+    #[arg(long, value_name = "DIR", default_value = "./cardswitch-data")]
+    data: PathBuf,
+    /// Also print every decision that answered, one JSON line each: what a client was told.
+    #[arg(long)]
+    decisions: bool,
+    /// Print the result as one JSON line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sums that are kept apart from the state, from the postings alone.
+#[derive(Default)]
+struct Postings {
+    by_account: BTreeMap<LedgerAccount, i128>,
+}
+
+/// What a replay found.
+struct Replayed {
+    state: State,
+    postings: Postings,
+    decisions: u64,
+}
+
+/// Replays the store; exit code 1 when something does not add up.
+pub fn run(args: &ReplayArgs) -> ExitCode {
+    let replayed = match replay(args) {
+        Ok(replayed) => replayed,
+        Err((code, sentence)) => {
+            eprintln!("cardswitch: {sentence}");
+            return ExitCode::from(code);
+        }
+    };
+    let fault = first_fault(&replayed);
+    print_result(args, &replayed, replayed.state.digest(), fault.as_deref());
+    if fault.is_none() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn replay(args: &ReplayArgs) -> Result<Replayed, (u8, String)> {
+    if !args.data.is_dir() {
+        return Err((66, format!("there is no store in {}", args.data.display())));
+    }
+    let mut replayed = Replayed {
+        state: State::new(),
+        postings: Postings::default(),
+        decisions: 0,
+    };
+    let opened = SledJournal::open(
+        &args.data,
+        SledOptions::standard(),
+        &mut |sequence, bytes| {
+            let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
+            replayed.postings.add(&event);
+            if let Event::Decided(decided) = &event {
+                replayed.decisions += 1;
+                if args.decisions {
+                    println!("{}", decision_line(sequence, decided));
+                }
+            }
+            replayed
+                .state
+                .apply(sequence, at, &event)
+                .map_err(|error| error.to_string())
+        },
+    );
+    let journal = opened.map_err(|error| (error.exit_code(), error.to_string()))?;
+    journal
+        .close()
+        .map_err(|error| (error.exit_code(), error.to_string()))?;
+    Ok(replayed)
+}
+
+fn decision_line(sequence: u64, decided: &crate::engine::event::Decided) -> serde_json::Value {
+    let facts = &decided.facts;
+    serde_json::json!({
+        "sequence": sequence,
+        "mti": format!("{:04}", facts.mti),
+        "stan": format!("{:06}", facts.trace.stan),
+        "transmitted": format!("{:010}", facts.trace.transmitted),
+        "rrn": facts.rrn.as_str(),
+        "card": decided.card.map(|card| card.0),
+        "minor": facts.amount.minor,
+        "currency": facts.amount.currency.to_string(),
+        "purpose": facts.purpose,
+        "reason": decided.reason,
+        "code": decided.code.as_str(),
+        "approval": decided.approval.as_ref().map(|code| code.as_str()),
+        "stored": decided.stored,
+    })
+}
+
+impl Postings {
+    fn add(&mut self, event: &Event) {
+        match event {
+            Event::Decided(decided) => {
+                for effect in &decided.effects {
+                    if let Effect::Posted { postings, .. } | Effect::Offset { postings, .. } =
+                        effect
+                    {
+                        for posting in postings {
+                            self.add_one(posting.account, posting.minor);
+                        }
+                    }
+                }
+            }
+            Event::AccountOpened(opened) => {
+                for (purse, minor) in &opened.opening {
+                    self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
+                }
+            }
+            Event::Housekept(_) => {}
+        }
+    }
+
+    fn add_one(&mut self, account: LedgerAccount, minor: i64) {
+        let sum = self.by_account.entry(account).or_default();
+        *sum = sum.saturating_add(i128::from(minor));
+    }
+}
+
+/// The first thing that does not add up: conservation, or a purse that is not its postings.
+fn first_fault(replayed: &Replayed) -> Option<String> {
+    if let Err(fault) = replayed.state.check_conservation() {
+        return Some(fault.to_string());
+    }
+    for record in replayed.state.accounts() {
+        for row in replayed.state.balances(record.account.id) {
+            let key = LedgerAccount::Purse(record.account.id, row.purse);
+            let posted = replayed.postings.by_account.get(&key).copied().unwrap_or(0);
+            if posted != i128::from(row.balance) {
+                return Some(format!(
+                    "account {} purse {}: balance {}, its postings sum to {posted}",
+                    record.account.id.0, row.purse.0, row.balance
+                ));
+            }
+        }
+    }
+    None
+}
+
+fn print_result(args: &ReplayArgs, replayed: &Replayed, digest: Digest, fault: Option<&str>) {
+    let state = &replayed.state;
+    let (accounts, cards, entries) = state.counts();
+    let negative: usize = state
+        .accounts()
+        .iter()
+        .flat_map(|record| &record.account.purses)
+        .filter(|purse| purse.balance < 0)
+        .count();
+    if args.json {
+        println!(
+            "{}",
+            serde_json::json!({
+                "sequence": state.sequence(),
+                "decisions": replayed.decisions,
+                "accounts": accounts,
+                "cards": cards,
+                "entries": entries,
+                "purses_below_zero": negative,
+                "digest": digest.to_string(),
+                "conserved": fault.is_none(),
+                "fault": fault,
+            })
+        );
+        return;
+    }
+    println!("records            {}", state.sequence());
+    println!("decisions          {}", replayed.decisions);
+    println!("accounts           {accounts}, cards {cards}, entries {entries}");
+    println!("purses below zero  {negative}");
+    println!("digest             {digest}");
+    match fault {
+        None => {
+            println!("money              conserved: purses equal postings, holds equal entries")
+        }
+        Some(fault) => println!("money              NOT CONSERVED: {fault}"),
+    }
+}

@@ -1,0 +1,270 @@
+//! `cardswitch serve`: the switch itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::domain::money::Amount;
+use crate::ops::admin::{self, AdminContext};
+use crate::ops::log;
+use crate::switch::card_file::{self, CardRow};
+use crate::switch::clock;
+use crate::switch::config::{Config, Listener, Overrides};
+use crate::switch::rulebook::LoadedRules;
+use crate::switch::server::Server;
+use crate::switch::store::{self, OpenStore};
+
+/// The demo cards that `--demo` opens.
+const DEMO: &str = include_str!("../../fixtures/demo.toml");
+/// How long tasks that outlive the stop may take.
+const RUNTIME_STOP: Duration = Duration::from_secs(1);
+
+/// What `serve` can be told.
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Open the demo accounts and cards on first start, and print them.
+    #[arg(long)]
+    demo: bool,
+    /// Directory of the store [default: ./cardswitch-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Listen here, e.g. 127.0.0.1:8583,be2,iso87-ascii; repeatable, replaces the configured ones.
+    #[arg(long, value_name = "ADDR,FRAMING,SPEC")]
+    listen: Vec<Listener>,
+    /// Address of the operators' API, loopback only [default: 127.0.0.1:8580].
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Configuration file; `spec/config.toml` shows every key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Why the switch stopped, with the exit code that says so.
+struct Stopped {
+    code: u8,
+    sentence: String,
+}
+
+impl Stopped {
+    fn because(code: u8, error: impl std::fmt::Display) -> Stopped {
+        Stopped {
+            code,
+            sentence: error.to_string(),
+        }
+    }
+}
+
+/// Runs the switch until SIGINT or SIGTERM.
+pub fn run(args: &ServeArgs) -> ExitCode {
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stopped) => {
+            eprintln!("cardswitch: {}", stopped.sentence);
+            ExitCode::from(stopped.code)
+        }
+    }
+}
+
+fn start(args: &ServeArgs) -> Result<(), Stopped> {
+    let overrides = Overrides {
+        data_dir: args.data.clone(),
+        listeners: args.listen.clone(),
+        admin: args.admin,
+    };
+    let config = Config::load(args.config.as_deref(), &overrides)
+        .map_err(|error| Stopped::because(78, error))?;
+    let rules = LoadedRules::load(config.programmes_dir.as_deref())
+        .map_err(|error| Stopped::because(78, error))?;
+    raise_open_files(&config);
+    let store = store::open(&config.data_dir, &config.journal, &rules.rulebook)
+        .map_err(|error| Stopped::because(error.exit_code(), error))?;
+    let directory = config.log_directory();
+    let log = log::init(&config.log, directory.as_deref(), clock::now)
+        .map_err(|error| Stopped::because(73, error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.io_threads_resolved())
+        .thread_name("io")
+        .enable_all()
+        .build()
+        .map_err(|error| Stopped::because(71, format!("start the runtime: {error}")))?;
+    let result = runtime.block_on(serve(args, &config, rules, store, &log));
+    runtime.shutdown_timeout(RUNTIME_STOP);
+    drop(log);
+    result
+}
+
+/// Asks the system for as many open files as the listeners may need.
+fn raise_open_files(config: &Config) {
+    let connections: usize = config
+        .listeners
+        .iter()
+        .map(|door| door.connections_max)
+        .sum();
+    let wanted = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(256);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => eprintln!(
+            "cardswitch: the system allows {limit} open files; {wanted} would serve every \
+             connection that the listeners may accept"
+        ),
+        Ok(_) => {}
+        Err(error) => eprintln!("cardswitch: raise the limit of open files: {error}"),
+    }
+}
+
+async fn serve(
+    args: &ServeArgs,
+    config: &Config,
+    rules: LoadedRules,
+    store: OpenStore,
+    log: &log::LogGuard,
+) -> Result<(), Stopped> {
+    let replayed = store.state.sequence();
+    let (accounts, ..) = store.state.counts();
+    let recovery = store.journal.recovery().clone();
+    let server = Server::start(config, store, rules)
+        .await
+        .map_err(|error| Stopped::because(71, error))?;
+    let socket = admin::bind(config.admin)
+        .await
+        .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;
+    let admin_address = socket.local_addr().unwrap_or(config.admin);
+    let context = AdminContext {
+        jobs: server.jobs.clone(),
+        telemetry: server.telemetry.clone(),
+        rules: server.rules.clone(),
+        token_key: server.token_key.clone(),
+        log: log.counters(),
+    };
+    let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
+    let admin = tokio::spawn(admin::serve(socket, context, async {
+        // A dropped sender stops it too.
+        let _ = admin_stops.await;
+    }));
+    tracing::info!(
+        sequence = replayed,
+        accounts,
+        generations = recovery.generations,
+        "started"
+    );
+    if let Some(cut) = recovery.cut {
+        tracing::warn!(
+            generation = cut.generation,
+            last_sequence = cut.last_sequence,
+            frames_ignored = cut.frames_ignored,
+            "a torn group commit was cut off; none of it had been answered"
+        );
+    }
+    println!("cardswitch {}", env!("CARGO_PKG_VERSION"));
+    println!(
+        "store      {} ({replayed} records replayed)",
+        config.data_dir.display()
+    );
+    for (name, address) in &server.addresses {
+        println!("listening  {address}  {name}");
+    }
+    println!("admin      http://{admin_address}/healthz");
+    if let Some(directory) = config.log_directory() {
+        println!("log        {}", log::active_file(&directory).display());
+    }
+    if args.demo {
+        open_demo(&server).await?;
+    }
+    println!("{}", next_step(args.demo, accounts));
+
+    let stopped = server.run(stop_signal()?).await;
+    drop(stop_admin);
+    // Its connections may be idle; the runtime ends them.
+    let _ = tokio::time::timeout(RUNTIME_STOP, admin).await;
+    match stopped {
+        Ok(()) => {
+            tracing::info!("stopped");
+            println!("stopped: everything answered is in the journal");
+            Ok(())
+        }
+        Err(fault) => {
+            tracing::error!(%fault, "stopped by a fault; nothing of the last batch was answered");
+            Err(Stopped::because(fault.exit_code(), fault))
+        }
+    }
+}
+
+fn next_step(demo: bool, accounts: usize) -> &'static str {
+    match (demo, accounts) {
+        (true, _) => {
+            "next       cardswitch acquirer run fixtures/scenarios/first-day.toml   \
+             (in another terminal; `cardswitch tail` follows the decisions)"
+        }
+        (false, 0) => "next       cardswitch import fixtures/demo.toml   (there are no cards yet)",
+        (false, _) => "next       cardswitch tail   (follows the decisions)",
+    }
+}
+
+async fn open_demo(server: &Server) -> Result<(), Stopped> {
+    let rows = card_file::parse(DEMO, &server.rules.rulebook, &server.token_key)
+        .map_err(|error| Stopped::because(65, error))?;
+    let accounts = rows.iter().map(|row| row.account.clone()).collect();
+    let opened = server
+        .jobs
+        .open(accounts)
+        .await
+        .map_err(|error| Stopped::because(70, error))?;
+    println!("\ndemo cards (test numbers; fixtures/demo.toml has them in full)");
+    for (row, outcome) in rows.iter().zip(opened) {
+        use crate::engine::command::Opened;
+        let account = match outcome {
+            Opened::Created(account, _) | Opened::Existing(account, _) => account.0.to_string(),
+            Opened::Refused(why) => why,
+        };
+        println!("{}", demo_line(row, &account, server));
+    }
+    println!();
+    Ok(())
+}
+
+fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
+    let programme = server.rules.rulebook.programme(&row.account.programme);
+    let balances: Vec<String> = row
+        .account
+        .balances
+        .iter()
+        .filter_map(|(id, minor)| {
+            let programme = programme?;
+            let currency = programme.purse_currency(programme.purse_named(id)?)?;
+            Some(format!("{id} {}", Amount::new(*minor, currency)))
+        })
+        .collect();
+    format!(
+        "  account {account:>2}  {:<10}  {}  {}  ({})",
+        row.account.programme,
+        row.account.card.masked,
+        if balances.is_empty() {
+            "empty".to_owned()
+        } else {
+            balances.join(", ")
+        },
+        row.note,
+    )
+}
+
+/// Resolves at SIGINT or SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()>, Stopped> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Stopped::because(71, format!("listen for signals: {error}")))
+    };
+    let (mut interrupt, mut terminate) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

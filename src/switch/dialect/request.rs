@@ -1,0 +1,374 @@
+//! `parse_request`: one ISO 8583:1987 message into the words of the trade.
+
+use arrayvec::ArrayString;
+
+use crate::domain::card::ExpiryMonth;
+use crate::domain::decision::{ApprovalCode, Reason};
+use crate::domain::facts::{Evidence, FactName, Facts, IssuerRoute, MessageKind, Purpose, Trace};
+use crate::domain::merchant::{Mcc, Origin};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::pan::{MaskedPan, Pan};
+use crate::domain::programme::Rulebook;
+use crate::iso8583::{Message, Mti};
+use crate::switch::token::TokenKey;
+
+use super::table::{Dialect, Indicator, Management, Statement};
+
+/// Originators without an acquirer identification are numbered above every DE 32 of 11 digits.
+const LINK_ORIGINATORS: u64 = 1 << 40;
+
+/// What a message asks of us.
+#[derive(Debug)]
+pub enum Request {
+    /// To decide, record or undo something about a card.
+    Card(Box<CardRequest>),
+    /// To manage the link.
+    Management(Management),
+    /// Something we do not do, or cannot read far enough; answered with this reason.
+    Reject(Reject),
+    /// An answer to something we never asked; not answered.
+    Unasked,
+}
+
+/// A request about a card.
+#[derive(Debug)]
+pub struct CardRequest {
+    /// What it says.
+    pub facts: Facts,
+    /// The card number as it may be shown.
+    pub masked: MaskedPan,
+}
+
+/// A message that will not be processed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Why.
+    pub reason: Reason,
+    /// What is wrong with it, without content.
+    pub evidence: String,
+}
+
+impl Reject {
+    fn missing(element: u8) -> Reject {
+        Reject {
+            reason: Reason::FormatError,
+            evidence: format!("element {element} is missing"),
+        }
+    }
+
+    fn wrong(element: u8, expected: &str) -> Reject {
+        Reject {
+            reason: Reason::FormatError,
+            evidence: format!("element {element}: expected {expected}"),
+        }
+    }
+}
+
+/// What turns messages into requests on one link.
+pub struct RequestParser<'a> {
+    /// The dialect's table.
+    pub dialect: &'a Dialect,
+    /// Its number in the rulebook.
+    pub dialect_number: u8,
+    /// Names cards.
+    pub token_key: &'a TokenKey,
+    /// Knows whose card numbers are ours.
+    pub rulebook: &'a Rulebook,
+    /// Name of the link, the originator of messages without DE 32.
+    pub link: &'a str,
+}
+
+impl RequestParser<'_> {
+    /// What a message asks of us.
+    pub fn parse(&self, message: &Message) -> Request {
+        let mti = message.mti();
+        if !mti.is_request() {
+            return Request::Unasked;
+        }
+        let kind = match (mti.class(), mti.function()) {
+            (1, 0) => MessageKind::Authorization,
+            (1, 2) => MessageKind::AuthorizationAdvice,
+            (2, 0) => MessageKind::Financial,
+            (2, 2) => MessageKind::FinancialAdvice,
+            (4, 0 | 2) => MessageKind::Reversal,
+            (8, _) => return self.management(message),
+            _ => return Request::Reject(unsupported(mti)),
+        };
+        match self.facts(kind, message) {
+            Ok(request) => Request::Card(Box::new(request)),
+            Err(reject) => Request::Reject(reject),
+        }
+    }
+
+    fn management(&self, message: &Message) -> Request {
+        let Some(code) = message.number(70).and_then(|code| u16::try_from(code).ok()) else {
+            return Request::Reject(Reject::missing(70));
+        };
+        match self.dialect.management(code) {
+            Some(management) => Request::Management(management),
+            None => Request::Reject(Reject {
+                reason: Reason::NotSupported,
+                evidence: format!("network management {code:03} is not in the dialect's table"),
+            }),
+        }
+    }
+
+    fn facts(&self, kind: MessageKind, message: &Message) -> Result<CardRequest, Reject> {
+        let (pan, track_expiry) = card_number(message)?;
+        let processing_code = message.number(3).ok_or(Reject::missing(3))?;
+        let purpose = self.dialect.purpose(processing_code);
+        let trace = self.trace(message)?;
+        let amount = amount(message, purpose)?;
+        let acceptor_name = trimmed(message, 43);
+        let mut facts = Facts {
+            kind,
+            mti: mti_number(message.mti()),
+            repeat: message.mti().is_repeat(),
+            purpose,
+            dialect: self.dialect_number,
+            trace,
+            route: route(self.rulebook, &pan),
+            card: self.token_key.token(&pan),
+            expiry: expiry(message, track_expiry)?,
+            amount,
+            billing: billing(message),
+            replacement_minor: replacement(message)?,
+            mcc: message
+                .number(18)
+                .and_then(|code| u16::try_from(code).ok())
+                .map(Mcc),
+            terminal: trimmed(message, 41),
+            acceptor: trimmed(message, 42),
+            origin: Origin {
+                acquirer_country: message.number(19).and_then(|code| u16::try_from(code).ok()),
+                merchant_country: country_letters(message),
+            },
+            acceptor_name,
+            rrn: trimmed(message, 37),
+            quoted_approval: quoted_approval(message),
+            original: self.original(message, trace),
+            stand_in_approved: stand_in_approved(message),
+            initiation: Default::default(),
+            certainty: Default::default(),
+            device: Default::default(),
+            presence: Default::default(),
+            pin_block_present: message.has(52),
+            evidence: Vec::new(),
+        };
+        for indicator in &self.dialect.indicators {
+            note(&mut facts, indicator, message);
+        }
+        if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
+            let source = format!("processing code {:02}", processing_code / 10_000);
+            facts.evidence.push(Evidence {
+                fact: FactName::Purpose,
+                source,
+            });
+        }
+        Ok(CardRequest {
+            facts,
+            masked: pan.masked(),
+        })
+    }
+
+    fn trace(&self, message: &Message) -> Result<Trace, Reject> {
+        let originator = match message.number(32) {
+            Some(acquirer) => acquirer,
+            None => self.link_originator(),
+        };
+        let transmitted = message.number(7).ok_or(Reject::missing(7))?;
+        let stan = message.number(11).ok_or(Reject::missing(11))?;
+        Ok(Trace {
+            originator,
+            transmitted: u32::try_from(transmitted).map_err(|_| Reject::wrong(7, "MMDDhhmmss"))?,
+            stan: u32::try_from(stan).map_err(|_| Reject::wrong(11, "six digits"))?,
+        })
+    }
+
+    fn link_originator(&self) -> u64 {
+        LINK_ORIGINATORS | u64::from(crc32fast::hash(self.link.as_bytes()))
+    }
+
+    /// DE 90: MTI 4, STAN 6, DE 7 10, DE 32 11, DE 33 11, zeros where unknown (lifecycle D.1).
+    fn original(&self, message: &Message, own: Trace) -> Option<Trace> {
+        let digits = message.digits(90)?;
+        let part = |from: usize, to: usize| digits.as_str().get(from..to)?.parse::<u64>().ok();
+        let stan = part(4, 10).filter(|stan| *stan != 0)?;
+        let transmitted = part(10, 20).filter(|at| *at != 0)?;
+        let originator = part(20, 31)
+            .filter(|acquirer| *acquirer != 0)
+            .unwrap_or(own.originator);
+        Some(Trace {
+            originator,
+            transmitted: u32::try_from(transmitted).ok()?,
+            stan: u32::try_from(stan).ok()?,
+        })
+    }
+}
+
+fn unsupported(mti: Mti) -> Reject {
+    Reject {
+        reason: Reason::NotSupported,
+        evidence: format!("message type {mti} is not processed here"),
+    }
+}
+
+fn mti_number(mti: Mti) -> u16 {
+    mti.digits()
+        .iter()
+        .fold(0, |number, digit| number * 10 + u16::from(digit & 0x0f))
+}
+
+/// DE 2, or the number and expiry of track 2 (ISO/IEC 7813).
+fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
+    let track = message.digits(35);
+    let track = track
+        .as_ref()
+        .and_then(|track| track.as_str().split_once('='));
+    let track_expiry = track.and_then(|(_, rest)| rest.get(..4)?.parse().ok());
+    if let Some(digits) = message.digits(2) {
+        let pan = Pan::parse(digits.as_str()).ok_or(Reject::wrong(2, "8 to 19 digits"))?;
+        return Ok((pan, track_expiry));
+    }
+    let (number, _) = track.ok_or(Reject::missing(2))?;
+    let pan = Pan::parse(number).ok_or(Reject::wrong(35, "a card number before the separator"))?;
+    Ok((pan, track_expiry))
+}
+
+fn route(rulebook: &Rulebook, pan: &Pan) -> IssuerRoute {
+    match rulebook.range_of(pan) {
+        None => IssuerRoute::Unknown,
+        Some((_, range)) => {
+            let well_formed = pan.expose().len() == range.pan_length
+                && (!range.check_digit || pan.has_valid_check_digit());
+            if well_formed {
+                IssuerRoute::Ours
+            } else {
+                IssuerRoute::Malformed
+            }
+        }
+    }
+}
+
+/// DE 4 and DE 49; an enquiry needs neither.
+fn amount(message: &Message, purpose: Purpose) -> Result<Amount, Reject> {
+    let enquiry = purpose == Purpose::BalanceEnquiry;
+    let minor = match message.number(4) {
+        Some(minor) => i64::try_from(minor).map_err(|_| Reject::wrong(4, "twelve digits"))?,
+        None if enquiry => 0,
+        None => return Err(Reject::missing(4)),
+    };
+    let currency = match currency(message, 49) {
+        Some(currency) => currency,
+        None if enquiry => Currency::from_numeric(0),
+        None if message.has(49) => return Err(Reject::wrong(49, "an ISO 4217 code")),
+        None => return Err(Reject::missing(49)),
+    };
+    Ok(Amount::new(minor, currency))
+}
+
+/// A currency element: three digits, or three letters of the table.
+fn currency(message: &Message, element: u8) -> Option<Currency> {
+    let text = message.text(element)?;
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().map(Currency::from_numeric);
+    }
+    Currency::from_alpha(&text)
+}
+
+/// DE 6 and DE 51: what the network converted the amount to.
+fn billing(message: &Message) -> Option<Amount> {
+    let minor = i64::try_from(message.number(6)?).ok()?;
+    Some(Amount::new(minor, currency(message, 51)?))
+}
+
+/// DE 95, first twelve digits: what shall remain of the transaction amount (lifecycle D.3).
+fn replacement(message: &Message) -> Result<Option<i64>, Reject> {
+    let Some(text) = message.text(95) else {
+        return Ok(None);
+    };
+    let digits = text
+        .get(..12)
+        .filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|part| part.parse().ok())
+        .map(Some)
+        .ok_or(Reject::wrong(95, "twelve digits first"))
+}
+
+fn expiry(message: &Message, track: Option<u64>) -> Result<Option<ExpiryMonth>, Reject> {
+    match message.number(14) {
+        Some(yymm) => ExpiryMonth::from_yymm(yymm)
+            .map(Some)
+            .ok_or(Reject::wrong(14, "YYMM")),
+        None => Ok(track.and_then(ExpiryMonth::from_yymm)),
+    }
+}
+
+fn quoted_approval(message: &Message) -> Option<ApprovalCode> {
+    let text = message.text(38)?;
+    let text = text.trim_end_matches(' ');
+    if text.is_empty() {
+        None
+    } else {
+        ApprovalCode::from(text).ok()
+    }
+}
+
+/// DE 39 of an advice: what the one who stood in decided; without it, it went ahead.
+fn stand_in_approved(message: &Message) -> bool {
+    message
+        .text(39)
+        .is_none_or(|code| matches!(code.as_ref(), "00" | "10" | "85"))
+}
+
+/// The last two characters of DE 43 when both are letters.
+fn country_letters(message: &Message) -> Option<[u8; 2]> {
+    let text = message.text(43)?;
+    let letters: [u8; 2] = text.as_bytes().get(38..40)?.try_into().ok()?;
+    letters
+        .iter()
+        .all(u8::is_ascii_uppercase)
+        .then_some(letters)
+}
+
+/// A text element without its right spaces; empty when the message does not have it.
+fn trimmed<const N: usize>(message: &Message, element: u8) -> ArrayString<N> {
+    let text = message.text(element).unwrap_or_default();
+    ArrayString::from(text.trim_end_matches(' ')).unwrap_or_default()
+}
+
+/// Sets the fact that an indicator states, unless an earlier row did.
+fn note(facts: &mut Facts, indicator: &Indicator, message: &Message) {
+    let fact = match indicator.says {
+        Statement::Initiation(_) => FactName::Initiation,
+        Statement::Certainty(_) => FactName::Certainty,
+        Statement::Device(_) => FactName::Device,
+        Statement::Presence(_) => FactName::Presence,
+    };
+    if !message.has(indicator.element) || facts.evidence_of(fact).is_some() {
+        return;
+    }
+    let digits = message.digits(indicator.element);
+    let text = match &digits {
+        Some(digits) => std::borrow::Cow::Borrowed(digits.as_str()),
+        None => message.text(indicator.element).unwrap_or_default(),
+    };
+    let read = match indicator.part {
+        None => Some(text.as_ref()),
+        Some((skip, length)) => text.get(skip..skip.saturating_add(length)),
+    };
+    if !read.is_some_and(|read| indicator.test.fits(read)) {
+        return;
+    }
+    match indicator.says {
+        Statement::Initiation(value) => facts.initiation = value,
+        Statement::Certainty(value) => facts.certainty = value,
+        Statement::Device(value) => facts.device = value,
+        Statement::Presence(value) => facts.presence = value,
+    }
+    facts.evidence.push(Evidence {
+        fact,
+        source: indicator.source.clone(),
+    });
+}

@@ -1,0 +1,161 @@
+//! `render_response`: a decision, or a refusal to process, into the response message.
+
+use std::fmt::Write;
+
+use arrayvec::ArrayString;
+use bytes::BytesMut;
+
+use crate::domain::decision::{ApprovalCode, Balances, Decision, ResponseCode};
+use crate::domain::money::Currency;
+use crate::iso8583::{ELEMENT_MAX, EncodeError, Message, MessageSpec, MessageWriter};
+
+use super::table::Dialect;
+
+/// Balances that DE 54 has room for (6 groups of 20 characters).
+const BALANCE_GROUPS_MAX: usize = 6;
+
+/// What a response says beyond what it repeats.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reply<'a> {
+    /// DE 39.
+    pub code: ResponseCode,
+    /// DE 38.
+    pub approval: Option<ApprovalCode>,
+    /// DE 54.
+    pub balances: Option<&'a Balances>,
+}
+
+impl<'a> Reply<'a> {
+    /// What a decision has to say.
+    pub fn to(decision: &'a Decision) -> Reply<'a> {
+        Reply {
+            code: decision.code,
+            approval: decision.approval,
+            balances: decision.show_balances.then_some(&decision.balances),
+        }
+    }
+}
+
+/// Writes the response to a request.
+///
+/// Returns whether there is one: a message that is not a request has none.
+///
+/// # Errors
+/// When the message specification cannot carry an element that the dialect wants.
+pub fn render(
+    dialect: &Dialect,
+    spec: &MessageSpec,
+    request: &Message,
+    reply: &Reply<'_>,
+    out: &mut BytesMut,
+) -> Result<bool, EncodeError> {
+    let Some(mti) = request.mti().response() else {
+        return Ok(false);
+    };
+    let mut writer = MessageWriter::begin(spec, mti, out);
+    for element in 2..=ELEMENT_MAX {
+        match element {
+            38 => {
+                if let Some(approval) = reply.approval {
+                    writer.text(38, &approval)?;
+                }
+            }
+            39 => {
+                writer.text(39, &reply.code)?;
+            }
+            54 => {
+                if let Some(balances) = reply.balances {
+                    writer.text(54, &balance_groups(balances))?;
+                }
+            }
+            other if dialect.echo.binary_search(&other).is_ok() => {
+                writer.copy(request, other)?;
+            }
+            _ => {}
+        }
+    }
+    writer.finish()?;
+    Ok(true)
+}
+
+/// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6).
+///
+/// One currency: available (02), then ledger (01), over its purses together. Several currencies:
+/// the available balance of each.
+fn balance_groups(balances: &Balances) -> ArrayString<120> {
+    let mut currencies: Vec<Currency> = Vec::new();
+    for row in balances {
+        if !currencies.contains(&row.currency) {
+            currencies.push(row.currency);
+        }
+    }
+    let sum = |currency: Currency, value: fn(&crate::domain::decision::PurseBalance) -> i64| {
+        balances
+            .iter()
+            .filter(|row| row.currency == currency)
+            .fold(0_i64, |sum, row| sum.saturating_add(value(row)))
+    };
+    let available = |currency| sum(currency, |row| row.balance.saturating_sub(row.held));
+    let mut text = ArrayString::new();
+    if let [only] = currencies.as_slice() {
+        group(&mut text, "02", *only, available(*only));
+        group(&mut text, "01", *only, sum(*only, |row| row.balance));
+        return text;
+    }
+    for currency in currencies.into_iter().take(BALANCE_GROUPS_MAX) {
+        group(&mut text, "02", currency, available(currency));
+    }
+    text
+}
+
+fn group(text: &mut ArrayString<120>, amount_type: &str, currency: Currency, minor: i64) {
+    let sign = if minor < 0 { 'D' } else { 'C' };
+    let digits = minor.unsigned_abs().min(999_999_999_999);
+    // Six groups of twenty characters fit exactly, and no more than six are written.
+    let _ = write!(
+        text,
+        "00{amount_type}{:03}{sign}{digits:012}",
+        currency.numeric()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::account::PurseIndex;
+    use crate::domain::decision::PurseBalance;
+
+    fn row(purse: u8, letters: &str, balance: i64, held: i64) -> PurseBalance {
+        let currency = Currency::from_alpha(letters).unwrap();
+        PurseBalance {
+            purse: PurseIndex(purse),
+            currency,
+            balance,
+            held,
+        }
+    }
+
+    #[test]
+    fn one_currency_shows_available_then_ledger_over_all_purses() {
+        let balances = Balances::from_iter([row(0, "JPY", 1_000, 300), row(1, "JPY", 500, 0)]);
+        let text = balance_groups(&balances);
+        assert_eq!(text.as_str(), "0002392C0000000012000001392C000000001500");
+    }
+
+    #[test]
+    fn a_negative_balance_is_a_debit() {
+        let balances = Balances::from_iter([row(0, "JPY", -70, 0)]);
+        assert_eq!(
+            balance_groups(&balances).get(..20),
+            Some("0002392D000000000070")
+        );
+    }
+
+    #[test]
+    fn several_currencies_show_one_group_each() {
+        let balances = ["JPY", "USD", "EUR", "GBP", "AUD"].map(|letters| row(0, letters, 5, 0));
+        let text = balance_groups(&balances.into_iter().collect());
+        assert_eq!(text.len(), 5 * 20);
+        assert!(text.contains("0002840C000000000005"));
+    }
+}

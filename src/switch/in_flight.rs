@@ -1,0 +1,73 @@
+//! Requests of one connection that wait for their answer: a bounded table of reusable slots.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::domain::pan::MaskedPan;
+use crate::iso8583::Message;
+
+/// A request that waits for its answer.
+pub(super) struct InFlight {
+    /// The request, to echo from.
+    pub message: Message,
+    /// Its transport header.
+    pub header: Bytes,
+    /// Its card as it may be shown.
+    pub masked: MaskedPan,
+    /// When its frame was complete.
+    pub received: Instant,
+    /// When it was decoded.
+    pub decoded: Instant,
+}
+
+/// The table.
+pub(super) struct InFlightTable {
+    slots: Vec<Option<InFlight>>,
+    free: Vec<usize>,
+    occupied: usize,
+    max: usize,
+}
+
+impl InFlightTable {
+    /// Room for `max` requests; memory grows with what is really used.
+    pub(super) fn new(max: usize) -> InFlightTable {
+        InFlightTable {
+            slots: Vec::new(),
+            free: Vec::new(),
+            occupied: 0,
+            max,
+        }
+    }
+
+    /// Whether no further request fits.
+    pub(super) fn is_full(&self) -> bool {
+        self.occupied >= self.max
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.occupied == 0
+    }
+
+    /// Keeps a request; the number names it.
+    pub(super) fn insert(&mut self, request: InFlight) -> usize {
+        self.occupied += 1;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(request);
+        }
+        slot
+    }
+
+    /// Takes a request out again.
+    pub(super) fn take(&mut self, slot: usize) -> Option<InFlight> {
+        let request = self.slots.get_mut(slot)?.take()?;
+        self.free.push(slot);
+        self.occupied -= 1;
+        Some(request)
+    }
+}

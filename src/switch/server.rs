@@ -1,0 +1,317 @@
+//! Opens the doors: listeners, connection permits, the single writer's thread, graceful stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::engine::command::Housekeep;
+use crate::iso8583::MessageSpec;
+use crate::journal::SledJournal;
+use crate::transport::{FrameCodec, Framing};
+
+use super::config::{Config, Listener, RetentionConfig};
+use super::rulebook::LoadedRules;
+use super::sequencer::{Job, Jobs, Sequencer, SequencerFault};
+use super::session::{Link, Session, SessionEnd};
+use super::store::OpenStore;
+use super::telemetry::Telemetry;
+use super::token::TokenKey;
+
+/// Connections the kernel may keep for us before we accept them.
+const BACKLOG: u32 = 4_096;
+/// Kernel buffer per socket and direction, bytes: bounds what a silent peer can cost, and is more
+/// than a full window of messages.
+const SOCKET_BUFFER_BYTES: u32 = 256 * 1024;
+/// How long a full file table keeps us from accepting.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a stop waits for peers to take their last answers.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Holds released by one command, so that a sweep never delays a decision for long.
+const RELEASES_MAX: usize = 256;
+
+/// The switch cannot open its doors.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A listener's framing, specification or dialect.
+    #[error("listener {listener}: {what}")]
+    Listener {
+        /// Which one.
+        listener: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// An address cannot be listened on.
+    #[error("listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The thread of the single writer cannot be started.
+    #[error("start the sequencer thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A running switch.
+pub struct Server {
+    /// Hands work to the single writer.
+    pub jobs: Jobs,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+    /// Programmes and dialects.
+    pub rules: LoadedRules,
+    /// Names cards.
+    pub token_key: Arc<TokenKey>,
+    /// Where it listens: name and bound address of each listener.
+    pub addresses: Vec<(String, SocketAddr)>,
+    stop: watch::Sender<bool>,
+    tasks: TaskTracker,
+    writer: tokio::sync::oneshot::Receiver<Result<SledJournal, SequencerFault>>,
+}
+
+impl Server {
+    /// Starts the single writer and opens every listener of the configuration.
+    ///
+    /// # Errors
+    /// [`ServerError`]; nothing keeps running then.
+    pub async fn start(
+        config: &Config,
+        store: OpenStore,
+        rules: LoadedRules,
+    ) -> Result<Server, ServerError> {
+        let telemetry = Arc::new(Telemetry::default());
+        let token_key = Arc::new(store.token_key);
+        let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
+        let sequencer = Sequencer::new(
+            store.state,
+            store.journal,
+            Arc::clone(&rules.rulebook),
+            config.sequencer.clone(),
+            Arc::clone(&telemetry),
+        );
+        let (stop, stopping) = watch::channel(false);
+        let tasks = TaskTracker::new();
+
+        let mut links = Vec::new();
+        for listener in &config.listeners {
+            let link = link(listener, &rules, &token_key, &jobs, &telemetry)?;
+            links.push((bind(listener.address)?, Arc::new(link)));
+        }
+        let addresses = links
+            .iter()
+            .map(|(socket, link)| {
+                let address = socket.local_addr().unwrap_or(link.listener.address);
+                (link.listener.name.clone(), address)
+            })
+            .collect();
+        for (socket, link) in links {
+            tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
+        }
+        tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
+
+        let (done, writer) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name("sequencer".to_owned())
+            .spawn(move || {
+                let guard = AbortOnPanic;
+                let result = sequencer.run(&mut queue);
+                std::mem::forget(guard);
+                // Whoever waits for the end may have gone already.
+                let _ = done.send(result);
+            })
+            .map_err(ServerError::Thread)?;
+        Ok(Server {
+            jobs,
+            telemetry,
+            rules,
+            token_key,
+            addresses,
+            stop,
+            tasks,
+            writer,
+        })
+    }
+
+    /// Runs until `stop` resolves or the single writer fails, then stops gracefully: no further
+    /// connection, what is in flight is answered, the journal is closed.
+    ///
+    /// # Errors
+    /// The fault that stopped the single writer; nothing of its last batch was answered.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), SequencerFault> {
+        tokio::select! {
+            () = stop => {}
+            result = &mut self.writer => return finished(result),
+        }
+        tracing::info!("stopping: answering what is in flight");
+        self.stop.send_replace(true);
+        self.tasks.close();
+        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            let open = self.tasks.len();
+            tracing::warn!(open, "connections did not take their answers in time");
+        }
+        // When the writer is gone already, its result says why.
+        let _ = self.jobs.submit(Job::Stop).await;
+        finished(self.writer.await)
+    }
+}
+
+type Ended = Result<Result<SledJournal, SequencerFault>, tokio::sync::oneshot::error::RecvError>;
+
+fn finished(ended: Ended) -> Result<(), SequencerFault> {
+    // The sender is only dropped unsent by a panic, and that aborts the process.
+    let Ok(result) = ended else { return Ok(()) };
+    result?.close()?;
+    Ok(())
+}
+
+/// A panic of the single writer must not leave a process that looks alive.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
+fn link(
+    listener: &Listener,
+    rules: &LoadedRules,
+    token_key: &Arc<TokenKey>,
+    jobs: &Jobs,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Link, ServerError> {
+    let wrong = |what: String| ServerError::Listener {
+        listener: listener.name.clone(),
+        what,
+    };
+    let framing = Framing::preset(&listener.framing).map_err(|error| wrong(error.to_string()))?;
+    let spec = MessageSpec::builtin(&listener.spec).ok_or_else(|| {
+        wrong(format!(
+            "no message specification is named {:?}",
+            listener.spec
+        ))
+    })?;
+    let (dialect_number, dialect) = rules
+        .dialect(&listener.dialect)
+        .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
+    Ok(Link {
+        listener: listener.clone(),
+        codec: FrameCodec::new(&framing, listener.frame_bytes_max),
+        spec,
+        dialect,
+        dialect_number,
+        rules: rules.clone(),
+        token_key: Arc::clone(token_key),
+        jobs: jobs.clone(),
+        telemetry: Arc::clone(telemetry),
+    })
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    let bound = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        // Accepted sockets inherit both.
+        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().map_err(|source| ServerError::Bind { address, source })
+}
+
+async fn accept(
+    socket: TcpListener,
+    link: Arc<Link>,
+    tasks: TaskTracker,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let permits = Arc::new(Semaphore::new(link.listener.connections_max));
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stopping.changed() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(link = link.listener.name, %error, "accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            Telemetry::add(&link.telemetry.connections_refused);
+            tracing::warn!(
+                link = link.listener.name,
+                %peer,
+                connections_max = link.listener.connections_max,
+                "refused a connection: the listener has its maximum"
+            );
+            continue;
+        };
+        let (link, stopping) = (Arc::clone(&link), stopping.clone());
+        tasks.spawn(async move {
+            serve(&link, stream, peer, stopping).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn serve(link: &Link, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    Telemetry::add(&link.telemetry.connections_accepted);
+    Telemetry::add(&link.telemetry.connections_open);
+    // Without it answers would only be later.
+    let _ = stream.set_nodelay(true);
+    tracing::debug!(link = link.listener.name, %peer, "connection open");
+    let end = Session::new(link, stream).serve(stopping).await;
+    link.telemetry.connections_open.fetch_sub(1, Relaxed);
+    match end {
+        SessionEnd::Closed | SessionEnd::Stopping => {
+            tracing::debug!(link = link.listener.name, %peer, %end, "connection closed");
+        }
+        SessionEnd::Frame(_)
+        | SessionEnd::ReadTimeout(_)
+        | SessionEnd::Idle(_)
+        | SessionEnd::WriteTimeout(_)
+        | SessionEnd::Io(_) => {
+            tracing::warn!(link = link.listener.name, %peer, %end, "connection closed");
+        }
+    }
+}
+
+/// Tells the single writer that time has passed.
+async fn sweep(jobs: Jobs, retention: RetentionConfig, mut stopping: watch::Receiver<bool>) {
+    let hours = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let terms = Housekeep {
+        answers_hours: hours(retention.answers_retention_hours),
+        entries_hours: hours(retention.holds_retention_days.saturating_mul(24)),
+        tombstones_hours: hours(retention.tombstone_retention_hours),
+        releases_max: RELEASES_MAX,
+    };
+    let mut every = tokio::time::interval(Duration::from_secs(retention.expire_every_seconds));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = stopping.changed() => return,
+        }
+        if jobs.submit(Job::Housekeep(terms)).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! One connection of a peer: read, decode, hand over, answer.
+//!
+//! One task per connection. Whatever one read brought is handed to the single writer as one job;
+//! whatever the writer released is written with one write. Invariants: at most `in_flight_max`
+//! requests wait for their answer, and no byte is read beyond that; what was handed over is
+//! answered or, when the peer has gone, at least logged.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+use tokio_util::codec::Decoder;
+
+use crate::domain::decision::Reason;
+use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
+use crate::transport::{Frame, FrameCodec};
+
+use super::clock;
+use super::config::Listener;
+use super::dialect::request::{Reject, Request, RequestParser};
+use super::dialect::response::{Reply, render};
+use super::dialect::table::{Dialect, Management};
+use super::in_flight::{InFlight, InFlightTable};
+use super::rulebook::LoadedRules;
+use super::sequencer::{Job, Jobs, SequencerReply, SequencerRequest};
+use super::session_log::{self, Steps};
+use super::telemetry::Telemetry;
+use super::token::TokenKey;
+
+/// First reservation of the read buffer, bytes; an idle connection holds no more.
+const READ_BUFFER_BYTES: usize = 4_096;
+
+/// What every connection of a listener shares.
+pub(super) struct Link {
+    /// The listener's configuration.
+    pub listener: Listener,
+    /// Cuts its frames.
+    pub codec: FrameCodec,
+    /// Reads its messages.
+    pub spec: &'static MessageSpec,
+    /// Translates its messages.
+    pub dialect: Arc<Dialect>,
+    /// The dialect's number in the rulebook.
+    pub dialect_number: u8,
+    /// Programmes.
+    pub rules: LoadedRules,
+    /// Names cards.
+    pub token_key: Arc<TokenKey>,
+    /// The single writer.
+    pub jobs: Jobs,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionEnd {
+    /// The peer closed it.
+    #[error("closed by the peer")]
+    Closed,
+    /// The switch is stopping and everything was answered.
+    #[error("closed because the switch is stopping")]
+    Stopping,
+    /// The bytes are not frames of this listener.
+    #[error("closed: {0}")]
+    Frame(#[from] crate::transport::FrameError),
+    /// A frame began and did not end in time.
+    #[error("closed: a frame began and was not complete after {0} ms")]
+    ReadTimeout(u64),
+    /// Nothing came for too long.
+    #[error("closed: nothing came for {0} ms")]
+    Idle(u64),
+    /// The peer does not take its answers.
+    #[error("closed: the peer did not take an answer within {0} ms")]
+    WriteTimeout(u64),
+    /// The socket failed.
+    #[error("closed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Whether the peer has signed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SignOn {
+    NotYet,
+    On,
+    Off,
+}
+
+/// One connection.
+pub(super) struct Session<'a> {
+    link: &'a Link,
+    stream: TcpStream,
+    codec: FrameCodec,
+    sign_on: SignOn,
+    in_flight: InFlightTable,
+    replies_in: mpsc::Sender<Vec<SequencerReply>>,
+    replies: mpsc::Receiver<Vec<SequencerReply>>,
+    read: BytesMut,
+    write: BytesMut,
+    /// When the last byte came.
+    last_read: Instant,
+    /// When the frame that is not complete yet began.
+    frame_began: Option<Instant>,
+    /// Lines to be logged once their answers are written.
+    lines: session_log::Lines,
+    /// Whether the peer can still take answers.
+    writable: bool,
+}
+
+impl<'a> Session<'a> {
+    /// A session on a fresh connection.
+    pub(super) fn new(link: &'a Link, stream: TcpStream) -> Session<'a> {
+        let in_flight_max = link.listener.in_flight_max;
+        // Every message of the channel answers at least one request in flight.
+        let (replies_in, replies) = mpsc::channel(in_flight_max);
+        Session {
+            link,
+            stream,
+            codec: link.codec.clone(),
+            sign_on: SignOn::NotYet,
+            in_flight: InFlightTable::new(in_flight_max),
+            replies_in,
+            replies,
+            read: BytesMut::new(),
+            write: BytesMut::new(),
+            last_read: clock::instant(),
+            frame_began: None,
+            lines: session_log::Lines::default(),
+            writable: true,
+        }
+    }
+
+    /// Serves the connection until it ends, then answers or logs what is still in flight.
+    pub(super) async fn serve(mut self, mut stopping: watch::Receiver<bool>) -> SessionEnd {
+        let end = match self.serve_until_end(&mut stopping).await {
+            Ok(end) | Err(end) => end,
+        };
+        self.writable = matches!(end, SessionEnd::Closed | SessionEnd::Stopping);
+        while !self.in_flight.is_empty() {
+            let Some(replies) = self.replies.recv().await else {
+                break;
+            };
+            if let Err(late) = self.answer(replies).await {
+                self.writable = false;
+                tracing::debug!(link = self.link.listener.name, reason = %late, "late answer");
+            }
+        }
+        // The peer may already be gone; nothing is lost by that.
+        let _ = self.stream.shutdown().await;
+        end
+    }
+
+    async fn serve_until_end(
+        &mut self,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Result<SessionEnd, SessionEnd> {
+        let wake = sleep_until(self.deadline().into());
+        tokio::pin!(wake);
+        loop {
+            if *stopping.borrow_and_update() {
+                return Ok(SessionEnd::Stopping);
+            }
+            if self.read.capacity() - self.read.len() < READ_BUFFER_BYTES / 2 {
+                self.read.reserve(READ_BUFFER_BYTES);
+            }
+            tokio::select! {
+                Some(replies) = self.replies.recv(), if !self.in_flight.is_empty() => {
+                    self.answer(replies).await?;
+                    // Frames that had no room may have some now.
+                    self.take_frames().await?;
+                }
+                read = self.stream.read_buf(&mut self.read), if !self.in_flight.is_full() => {
+                    if read? == 0 {
+                        return Ok(self.peer_closed());
+                    }
+                    self.last_read = clock::instant();
+                    self.take_frames().await?;
+                    if wake.deadline() > self.deadline().into() {
+                        wake.as_mut().reset(self.deadline().into());
+                    }
+                }
+                () = &mut wake => {
+                    self.check_deadlines()?;
+                    wake.as_mut().reset(self.deadline().into());
+                }
+                // An error means that whoever could stop us is gone: then we stop.
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    fn peer_closed(&mut self) -> SessionEnd {
+        if self.read.is_empty() {
+            SessionEnd::Closed
+        } else {
+            Telemetry::add(&self.link.telemetry.frames_broken);
+            SessionEnd::Frame(self.codec.incomplete(&self.read))
+        }
+    }
+
+    /// When something must have happened at the latest.
+    fn deadline(&self) -> Instant {
+        const NEVER: Duration = Duration::from_secs(86_400);
+        let listener = &self.link.listener;
+        match self.frame_began {
+            Some(began) => began + Duration::from_millis(listener.read_timeout_ms),
+            None => self.last_read + listener.idle_timeout().unwrap_or(NEVER),
+        }
+    }
+
+    fn check_deadlines(&mut self) -> Result<(), SessionEnd> {
+        let now = clock::instant();
+        // A peer that waits for us, or whom we let wait, is not idle.
+        if !self.in_flight.is_empty() {
+            self.last_read = now;
+            self.frame_began = self.frame_began.map(|_| now);
+            return Ok(());
+        }
+        if now < self.deadline() {
+            return Ok(());
+        }
+        let listener = &self.link.listener;
+        if self.frame_began.is_some() {
+            Telemetry::add(&self.link.telemetry.connections_timed_out);
+            return Err(SessionEnd::ReadTimeout(listener.read_timeout_ms));
+        }
+        if listener.idle_timeout().is_some() {
+            Telemetry::add(&self.link.telemetry.connections_timed_out);
+            return Err(SessionEnd::Idle(listener.idle_timeout_ms));
+        }
+        self.last_read = now;
+        Ok(())
+    }
+
+    /// Takes every complete frame that there is room for, and hands the requests over as one job.
+    async fn take_frames(&mut self) -> Result<(), SessionEnd> {
+        let mut requests = Vec::new();
+        let mut broken = None;
+        while !self.in_flight.is_full() {
+            match self.codec.decode(&mut self.read) {
+                Ok(Some(frame)) => self.take_frame(frame, &mut requests),
+                Ok(None) => break,
+                Err(error) => {
+                    Telemetry::add(&self.link.telemetry.frames_broken);
+                    broken = Some(SessionEnd::Frame(error));
+                    break;
+                }
+            }
+        }
+        self.frame_began = match (
+            self.read.is_empty() || self.in_flight.is_full(),
+            self.frame_began,
+        ) {
+            (true, _) => None,
+            (false, Some(began)) if requests.is_empty() => Some(began),
+            (false, _) => Some(self.last_read),
+        };
+        if !requests.is_empty() {
+            let job = Job::Requests {
+                requests,
+                replies: self.replies_in.clone(),
+            };
+            self.link
+                .jobs
+                .submit(job)
+                .await
+                .map_err(|_| SessionEnd::Stopping)?;
+        }
+        self.write_out().await?;
+        broken.map_or(Ok(()), Err)
+    }
+
+    fn take_frame(&mut self, frame: Frame, requests: &mut Vec<SequencerRequest>) {
+        let received = clock::instant();
+        Telemetry::add(&self.link.telemetry.frames_received);
+        let message = match decode(self.link.spec, frame.body.clone()) {
+            Ok(message) => message,
+            Err(failure) => return self.answer_undecodable(&frame, failure, received),
+        };
+        let decoded = clock::instant();
+        match self.parser().parse(&message) {
+            Request::Card(_) if !self.may_send_requests() => {
+                let reject = Reject {
+                    reason: Reason::NotSignedOn,
+                    evidence: "the link has not signed on".to_owned(),
+                };
+                self.reject(&frame, &message, &reject, Steps::new(received, decoded));
+            }
+            Request::Card(request) => {
+                let slot = self.in_flight.insert(InFlight {
+                    message,
+                    header: frame.header,
+                    masked: request.masked,
+                    received,
+                    decoded,
+                });
+                let facts = Box::new(request.facts);
+                requests.push(SequencerRequest {
+                    slot,
+                    facts,
+                    submitted: clock::instant(),
+                });
+            }
+            Request::Management(what) => self.manage(&frame, &message, what),
+            Request::Reject(reject) => {
+                self.reject(&frame, &message, &reject, Steps::new(received, decoded));
+            }
+            Request::Unasked => {
+                Telemetry::add(&self.link.telemetry.messages_unanswerable);
+                tracing::warn!(
+                    link = self.link.listener.name,
+                    mti = %message.mti(),
+                    "an answer to something never asked"
+                );
+            }
+        }
+    }
+
+    fn parser(&self) -> RequestParser<'a> {
+        RequestParser {
+            dialect: &self.link.dialect,
+            dialect_number: self.link.dialect_number,
+            token_key: &self.link.token_key,
+            rulebook: &self.link.rules.rulebook,
+            link: &self.link.listener.name,
+        }
+    }
+
+    fn may_send_requests(&self) -> bool {
+        match self.sign_on {
+            SignOn::On => true,
+            SignOn::NotYet => !self.link.listener.sign_on_required,
+            SignOn::Off => false,
+        }
+    }
+
+    fn manage(&mut self, frame: &Frame, message: &Message, what: Management) {
+        match what {
+            Management::SignOn => self.sign_on = SignOn::On,
+            Management::SignOff => self.sign_on = SignOn::Off,
+            Management::Echo | Management::Cutover => {}
+        }
+        let approved = self.link.dialect.codes.code(Reason::Approved);
+        let reply = Reply {
+            code: approved,
+            approval: None,
+            balances: None,
+        };
+        self.render_reply(&frame.header, message, &reply);
+        tracing::info!(link = self.link.listener.name, management = ?what, "network management");
+    }
+
+    /// A message that is not processed is answered, and logged like a decision.
+    fn reject(&mut self, frame: &Frame, message: &Message, reject: &Reject, steps: Steps) {
+        let code = self.link.dialect.codes.code(reject.reason);
+        let reply = Reply {
+            code,
+            approval: None,
+            balances: None,
+        };
+        self.render_reply(&frame.header, message, &reply);
+        self.lines
+            .push_reject(message, reject, code, steps.rendered_now());
+    }
+
+    /// Answers with a format error when the message type and DE 11 could be read.
+    fn answer_undecodable(&mut self, frame: &Frame, failure: DecodeFailure, received: Instant) {
+        Telemetry::add(&self.link.telemetry.messages_undecodable);
+        let steps = Steps::new(received, clock::instant());
+        let answerable = failure
+            .partial
+            .filter(|partial| partial.has(11) && partial.mti().response().is_some());
+        match answerable {
+            Some(partial) => {
+                let reject = Reject {
+                    reason: Reason::FormatError,
+                    evidence: failure.error.to_string(),
+                };
+                self.reject(frame, &partial, &reject, steps);
+            }
+            None => {
+                Telemetry::add(&self.link.telemetry.messages_unanswerable);
+                tracing::warn!(
+                    link = self.link.listener.name,
+                    error = %failure.error,
+                    "a message that cannot be answered"
+                );
+            }
+        }
+    }
+
+    /// Renders and writes a run of answers, and whatever else has been released meanwhile.
+    async fn answer(&mut self, replies: Vec<SequencerReply>) -> Result<(), SessionEnd> {
+        self.render_replies(replies);
+        while let Ok(more) = self.replies.try_recv() {
+            self.render_replies(more);
+        }
+        self.write_out().await
+    }
+
+    fn render_replies(&mut self, replies: Vec<SequencerReply>) {
+        for reply in replies {
+            let Some(request) = self.in_flight.take(reply.slot) else {
+                continue;
+            };
+            self.render_reply(
+                &request.header,
+                &request.message,
+                &Reply::to(&reply.decision),
+            );
+            self.lines.push_decision(request, reply, clock::instant());
+        }
+    }
+
+    fn render_reply(&mut self, header: &[u8], request: &Message, reply: &Reply<'_>) {
+        if !self.writable {
+            return;
+        }
+        let before = self.write.len();
+        let mark = self.codec.begin_reply(&mut self.write, header);
+        match render(
+            &self.link.dialect,
+            self.link.spec,
+            request,
+            reply,
+            &mut self.write,
+        ) {
+            Ok(true) => {
+                if let Err(error) = self.codec.finish(&mut self.write, mark) {
+                    tracing::error!(link = self.link.listener.name, %error, "frame an answer");
+                }
+            }
+            Ok(false) => self.write.truncate(before),
+            Err(error) => {
+                self.write.truncate(before);
+                tracing::error!(link = self.link.listener.name, %error, "render an answer");
+            }
+        }
+    }
+
+    /// Writes everything rendered so far, then logs it.
+    async fn write_out(&mut self) -> Result<(), SessionEnd> {
+        let result = if self.write.is_empty() {
+            Ok(())
+        } else {
+            self.write_all().await
+        };
+        self.write.clear();
+        let delivered = result.is_ok() && self.writable;
+        let link = self.link;
+        self.lines.log(
+            &link.listener.name,
+            &link.rules.rulebook,
+            &link.telemetry,
+            delivered,
+        );
+        result
+    }
+
+    async fn write_all(&mut self) -> Result<(), SessionEnd> {
+        // Nearly always the socket takes everything at once, and no timer is needed.
+        let mut written = match self.stream.try_write(&self.write) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error.into()),
+        };
+        let limit_ms = self.link.listener.write_timeout_ms;
+        while let Some(rest) = self.write.get(written..).filter(|rest| !rest.is_empty()) {
+            let progress =
+                tokio::time::timeout(Duration::from_millis(limit_ms), self.stream.write(rest))
+                    .await;
+            match progress {
+                Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(Ok(count)) => written += count,
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    Telemetry::add(&self.link.telemetry.connections_timed_out);
+                    return Err(SessionEnd::WriteTimeout(limit_ms));
+                }
+            }
+        }
+        Ok(())
+    }
+}

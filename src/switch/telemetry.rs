@@ -1,0 +1,78 @@
+//! Counters that the shell fills and the admin API shows.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counts since start, except where a name says `open`.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    /// Connections that are open now.
+    pub connections_open: AtomicU64,
+    /// Connections accepted.
+    pub connections_accepted: AtomicU64,
+    /// Connections closed at once because the listener had its maximum.
+    pub connections_refused: AtomicU64,
+    /// Connections closed because a frame or answer took too long or nothing came for too long.
+    pub connections_timed_out: AtomicU64,
+    /// Connections closed because their bytes are not frames.
+    pub frames_broken: AtomicU64,
+    /// Frames received.
+    pub frames_received: AtomicU64,
+    /// Messages that could not be decoded.
+    pub messages_undecodable: AtomicU64,
+    /// Messages that could not even be answered.
+    pub messages_unanswerable: AtomicU64,
+    /// Answers written.
+    pub answers_written: AtomicU64,
+    /// Answers whose peer had gone; a repeat gets them.
+    pub answers_undelivered: AtomicU64,
+    /// Group commits.
+    pub commits: AtomicU64,
+    /// Records in them.
+    pub records: AtomicU64,
+}
+
+/// One counter with its name.
+pub type Count = (&'static str, u64);
+
+impl Telemetry {
+    /// Adds one.
+    pub fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// Every counter by name.
+    pub fn counts(&self) -> [Count; 12] {
+        [
+            ("connections_open", self.connections_open.load(Relaxed)),
+            (
+                "connections_accepted",
+                self.connections_accepted.load(Relaxed),
+            ),
+            (
+                "connections_refused",
+                self.connections_refused.load(Relaxed),
+            ),
+            (
+                "connections_timed_out",
+                self.connections_timed_out.load(Relaxed),
+            ),
+            ("frames_broken", self.frames_broken.load(Relaxed)),
+            ("frames_received", self.frames_received.load(Relaxed)),
+            (
+                "messages_undecodable",
+                self.messages_undecodable.load(Relaxed),
+            ),
+            (
+                "messages_unanswerable",
+                self.messages_unanswerable.load(Relaxed),
+            ),
+            ("answers_written", self.answers_written.load(Relaxed)),
+            (
+                "answers_undelivered",
+                self.answers_undelivered.load(Relaxed),
+            ),
+            ("commits", self.commits.load(Relaxed)),
+            ("records", self.records.load(Relaxed)),
+        ]
+    }
+}
