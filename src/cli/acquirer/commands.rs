@@ -35,8 +35,11 @@ enum AcquirerCommand {
     Load(LoadArgs),
 }
 
-/// Exit code 0: every expectation met; 1: some not; 2: the scenario or its target is wrong.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: every expectation was met; 1: some were not; 2: nothing was \
+                        sent, the scenario or its target is wrong."
+)]
 struct RunArgs {
     /// Scenario file
     scenario: PathBuf,
@@ -60,8 +63,11 @@ struct RunArgs {
     no_color: bool,
 }
 
-/// Exit code 0: every message got its reply; 1: some did not; 2: the load could not run.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: every message got its reply; 1: some did not; 2: the load \
+                        could not run."
+)]
 #[command(group = ArgGroup::new("pace").args(["window", "rate"]))]
 struct LoadArgs {
     /// Host and port of the switch

@@ -2,111 +2,22 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::iso8583::MessageSpec;
-use crate::transport::{FrameCodec, Framing};
-
-use super::cards::LoadCard;
-use super::connection::{
-    Answered, Connection, InFlight, Outgoing, ReadEnd, Received, STAN_MAX, Window,
-};
-use super::layout::{Layouts, ReplyHead};
-use super::mix::{Kind, Mix};
-use super::report::LoadReport;
-use super::template::{Stamp, TemplateError, Templates};
 use crate::cli::acquirer::clock;
 use crate::cli::acquirer::link::{self, LinkError, LinkPlan, REPLY_BYTES_MAX};
+use crate::transport::FrameCodec;
 
-/// How the load is paced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// So many messages in flight on each connection, always.
-    Window(u32),
-    /// So many messages per second over all connections, whatever the answers do.
-    PerSecond(u64),
-}
-
-/// A load to run.
-#[derive(Debug, Clone)]
-pub struct LoadPlan {
-    /// Host and port.
-    pub address: String,
-    /// Framing of the link.
-    pub framing: Framing,
-    /// Spec of the messages.
-    pub spec: &'static MessageSpec,
-    /// How many connections.
-    pub connections: u32,
-    /// How it is paced.
-    pub pace: Pace,
-    /// Not measured.
-    pub warmup: Duration,
-    /// Measured.
-    pub duration: Duration,
-    /// When a message counts as unanswered.
-    pub reply_timeout: Duration,
-    /// Kinds of message.
-    pub mix: Mix,
-    /// Cards, used at random.
-    pub cards: Arc<[LoadCard]>,
-    /// Smallest amount in minor units; each purchase is up to 99 more.
-    pub amount_minor: u64,
-    /// Send 0800 sign-on on every connection first.
-    pub sign_on: bool,
-}
-
-/// How far a load is.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// Time since the first message, warm-up included.
-    pub elapsed: Duration,
-    /// Replies per second since the last progress.
-    pub per_second: u64,
-    /// Messages in flight.
-    pub in_flight: usize,
-}
-
-/// Why a load did not run.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// More slots than trace numbers.
-    #[error("run {got} messages in flight: at most {max} (connections times window)")]
-    TooManyInFlight {
-        /// Connections times window.
-        got: u64,
-        /// Largest product.
-        max: u32,
-    },
-    /// A plan that sends nothing.
-    #[error("run a load without {0}")]
-    Empty(&'static str),
-    /// A connection could not be opened or signed on.
-    #[error("open connection {number}: {reason}")]
-    Open {
-        /// From 1.
-        number: u32,
-        /// What failed.
-        reason: String,
-    },
-    /// The messages could not be built.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// The readiness loop failed.
-    #[error("wait for the sockets: {0}")]
-    Poll(#[from] io::Error),
-}
-
-/// Slots of all connections at most: every trace number comes around at least four times.
-const SLOTS_MAX: u32 = STAN_MAX / 4;
-
-/// Slots of one connection in an open loop; a switch that is further behind delays the schedule.
-const OPEN_WINDOW_MAX: u32 = 4_096;
+use super::connection::{Connection, InFlight, Outgoing, ReadEnd, Received, Window};
+use super::exchange::due_ns;
+use super::layout::Layouts;
+use super::plan::{LoadError, LoadPlan, Pace, Progress, window_of};
+use super::report::LoadReport;
+use super::template::Templates;
 
 const EVENTS_AT_ONCE: usize = 1_024;
 const TICK_NS: u64 = 100_000_000;
@@ -124,24 +35,24 @@ pub fn run(plan: &LoadPlan, progress: &mut dyn FnMut(&Progress)) -> Result<LoadR
     Ok(engine.report())
 }
 
-struct Engine<'a> {
-    plan: &'a LoadPlan,
-    templates: Templates,
-    codec: FrameCodec,
-    layouts: Layouts,
-    connections: Vec<Connection>,
-    poll: Poll,
-    start: Instant,
+pub(super) struct Engine<'a> {
+    pub(super) plan: &'a LoadPlan,
+    pub(super) templates: Templates,
+    pub(super) codec: FrameCodec,
+    pub(super) layouts: Layouts,
+    pub(super) connections: Vec<Connection>,
+    pub(super) poll: Poll,
+    pub(super) start: Instant,
     /// The measured part, in nanoseconds since the start.
-    measured: std::ops::Range<u64>,
+    pub(super) measured: std::ops::Range<u64>,
     /// The next message of the schedule, for an open loop.
-    scheduled: u64,
-    random: u64,
-    next_rrn: u64,
-    transmission: u64,
-    in_flight: usize,
-    cpu: [Option<Duration>; 2],
-    counts: LoadReport,
+    pub(super) scheduled: u64,
+    pub(super) random: u64,
+    pub(super) next_rrn: u64,
+    pub(super) transmission: u64,
+    pub(super) in_flight: usize,
+    pub(super) cpu: [Option<Duration>; 2],
+    pub(super) counts: LoadReport,
 }
 
 impl<'a> Engine<'a> {
@@ -383,188 +294,6 @@ impl<'a> Engine<'a> {
         self.connections = connections;
     }
 
-    fn take_replies(&mut self, connection: &mut Connection, now: u64) -> io::Result<()> {
-        loop {
-            let bytes = connection.received.bytes();
-            let bounds = self.codec.bounds(bytes).map_err(io::Error::other)?;
-            let Some(bounds) = bounds else { return Ok(()) };
-            if let Some(body) = bytes
-                .get(bounds.body_start..bounds.whole)
-                .filter(|body| !body.is_empty())
-            {
-                let found = self.match_reply(&connection.window, body);
-                match found {
-                    Some((slot, sent, code)) => {
-                        self.count_reply(&mut connection.window, slot, &sent, code, now);
-                    }
-                    None => self.counts.replies_ever += 1,
-                }
-            }
-            connection.received.consume(bounds.whole);
-        }
-    }
-
-    /// The request a reply belongs to: at the positions of a known layout, else by decoding.
-    fn match_reply(&mut self, window: &Window, body: &[u8]) -> Option<(u32, InFlight, [u8; 2])> {
-        let lookup = |head: ReplyHead| {
-            window
-                .find(head.stan, head.rrn)
-                .map(|(slot, sent)| (slot, sent, head.code))
-        };
-        if let Some(found) = self.layouts.read_known(body).and_then(lookup) {
-            return Some(found);
-        }
-        let Some(head) = self.layouts.learn(self.plan.spec, body) else {
-            self.counts.unreadable += 1;
-            return None;
-        };
-        let found = lookup(head);
-        if found.is_none() {
-            self.counts.unmatched += 1;
-        }
-        found
-    }
-
-    fn count_reply(
-        &mut self,
-        window: &mut Window,
-        slot: u32,
-        sent: &InFlight,
-        code: [u8; 2],
-        now: u64,
-    ) {
-        window.release(slot);
-        self.in_flight -= 1;
-        self.counts.replies_ever += 1;
-        if let Some(slot) = window.slot(slot) {
-            match sent.kind {
-                Kind::Purchase => {
-                    slot.purchase = Some(Answered {
-                        stamp: sent.stamp,
-                        code,
-                        reversed: false,
-                    });
-                }
-                Kind::Repeat => {
-                    let is_same = slot.purchase.is_some_and(|answered| answered.code == code);
-                    self.counts.repeats_answered_otherwise += u64::from(!is_same);
-                }
-                Kind::Reversal | Kind::Balance => {}
-            }
-        }
-        if self.measured.contains(&sent.from_ns) {
-            self.counts
-                .latency_ns
-                .saturating_record(now.saturating_sub(sent.from_ns));
-        }
-        if !self.measured.contains(&now) {
-            return;
-        }
-        self.counts.replies += 1;
-        let codes = &mut self.counts.codes;
-        let known = codes
-            .iter_mut()
-            .find(|(kind, known, _)| *kind == sent.kind && *known == code);
-        match known {
-            Some((_, _, count)) => *count += 1,
-            None => codes.push((sent.kind, code, 1)),
-        }
-    }
-
-    /// Sends as much as the window or the schedule allows.
-    fn fill(&mut self, connection: &mut Connection, now: u64) {
-        match self.plan.pace {
-            Pace::Window(_) => {
-                if now >= self.measured.end {
-                    return;
-                }
-                while connection.window.has_room() {
-                    self.send(connection, now);
-                }
-            }
-            Pace::PerSecond(rate) => {
-                while connection.owed > 0 && connection.window.has_room() {
-                    connection.owed -= 1;
-                    let due = due_ns(connection.next_scheduled, rate);
-                    connection.next_scheduled += u64::from(self.plan.connections);
-                    self.send(connection, due);
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, connection: &mut Connection, from_ns: u64) {
-        let Some(index) = connection.window.take() else {
-            return;
-        };
-        let random = self.next_random();
-        let answered = connection.window.slot(index).and_then(|slot| slot.purchase);
-        let wanted = self.plan.mix.kind_of(random >> 32);
-        let kind = match (wanted, answered) {
-            (Kind::Repeat, None) => Kind::Purchase,
-            // Only what was approved and still stands can be reversed.
-            (Kind::Reversal, answered)
-                if answered.is_none_or(|one| one.reversed || one.code != *b"00") =>
-            {
-                Kind::Purchase
-            }
-            (kind, _) => kind,
-        };
-        let original = answered.map(|answered| answered.stamp).unwrap_or_default();
-        let stamp = if kind == Kind::Repeat {
-            original
-        } else {
-            self.next_rrn = (self.next_rrn + 1) % 1_000_000_000_000;
-            let cards = u64::try_from(self.templates.cards()).unwrap_or(1).max(1);
-            let card = match kind {
-                Kind::Reversal => original.card,
-                Kind::Purchase | Kind::Repeat | Kind::Balance => {
-                    usize::try_from((random & 0xFFFF_FFFF) % cards).unwrap_or_default()
-                }
-            };
-            let stan = connection.window.next_stan(index);
-            Stamp {
-                stan,
-                rrn: self.next_rrn,
-                transmission: self.transmission,
-                card,
-            }
-        };
-        let rrn = if kind == Kind::Reversal {
-            original.rrn
-        } else {
-            stamp.rrn
-        };
-        let out = &mut connection.out.buffer;
-        self.templates
-            .append(out, kind, &stamp, &original, &connection.terminal);
-        if let Some(slot) = connection.window.slot(index) {
-            slot.in_flight = Some(InFlight {
-                kind,
-                stamp,
-                rrn,
-                from_ns,
-            });
-            if kind == Kind::Reversal
-                && let Some(purchase) = &mut slot.purchase
-            {
-                purchase.reversed = true;
-            }
-        }
-        self.in_flight += 1;
-        self.counts.sent += u64::from(self.measured.contains(&from_ns));
-    }
-
-    /// A xorshift generator: the same cards and kinds in every run.
-    fn next_random(&mut self) -> u64 {
-        let mut x = self.random;
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.random = x;
-        x
-    }
-
     /// What is still in flight when nobody waits any more is unanswered.
     fn finish(&mut self) {
         let measured = self.measured.clone();
@@ -581,40 +310,6 @@ impl<'a> Engine<'a> {
         }
         self.counts.codes.sort_unstable();
         self.counts
-    }
-}
-
-fn window_of(plan: &LoadPlan) -> Result<u32, LoadError> {
-    if plan.connections == 0 {
-        return Err(LoadError::Empty("connections"));
-    }
-    if plan.cards.is_empty() {
-        return Err(LoadError::Empty("cards"));
-    }
-    match plan.pace {
-        Pace::Window(0) => Err(LoadError::Empty("a window")),
-        Pace::PerSecond(0) => Err(LoadError::Empty("a rate")),
-        Pace::Window(window) => {
-            let got = u64::from(window) * u64::from(plan.connections);
-            if got > u64::from(SLOTS_MAX) {
-                return Err(LoadError::TooManyInFlight {
-                    got,
-                    max: SLOTS_MAX,
-                });
-            }
-            Ok(window)
-        }
-        Pace::PerSecond(_) => {
-            let window = (SLOTS_MAX / plan.connections).min(OPEN_WINDOW_MAX);
-            if window == 0 {
-                let got = u64::from(plan.connections);
-                return Err(LoadError::TooManyInFlight {
-                    got,
-                    max: SLOTS_MAX,
-                });
-            }
-            Ok(window)
-        }
     }
 }
 
@@ -647,12 +342,6 @@ fn empty_report(plan: &LoadPlan) -> Result<LoadReport, LoadError> {
         connections_lost: 0,
         client_cpu: None,
     })
-}
-
-/// When the message at this position of the schedule is due.
-fn due_ns(position: u64, per_second: u64) -> u64 {
-    let due = u128::from(position) * 1_000_000_000 / u128::from(per_second);
-    u64::try_from(due).unwrap_or(u64::MAX)
 }
 
 fn nanos(duration: Duration) -> u64 {

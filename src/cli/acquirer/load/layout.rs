@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::iso8583::{self, MessageSpec};
 
-use super::template::{DigitField, offset_in};
+use super::digits::{DigitField, offset_in};
 
 /// What a reply says that a load client needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,18 +9,25 @@ mod cards;
 
 mod mix;
 
+mod digits;
+
 mod template;
 
 mod layout;
 
 mod connection;
 
+mod plan;
+
+mod exchange;
+
 mod engine;
 
 mod report;
 
 pub use cards::{LoadCard, cards_from_toml};
-pub use engine::{LoadError, LoadPlan, Pace, Progress, run};
+pub use engine::run;
 pub use mix::{Kind, Mix};
+pub use plan::{LoadError, LoadPlan, Pace, Progress};
 pub use report::LoadReport;
 pub use template::{Template, TemplateError};
