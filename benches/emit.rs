@@ -8,10 +8,10 @@ use cardswitch::domain::account::{AccountId, Purse};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::{CardToken, Pan};
 use cardswitch::domain::time::UnixMs;
+use cardswitch::ops::log_layer::JsonLines;
 use cardswitch::switch::decision_line::{
     CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit,
 };
-use cardswitch::ops::log_layer::JsonLines;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};

@@ -2,10 +2,9 @@
 
 use cardswitch::domain::pan::Pan;
 use cardswitch::domain::time::UnixMs;
-use cardswitch::ops::log::{
-    CorridorLatency, DecisionLine, DecisionWord, LogError, active_file, emit, init,
-};
+use cardswitch::ops::log::{LogError, active_file, init};
 use cardswitch::switch::config::{Config, Overrides};
+use cardswitch::switch::decision_line::{CorridorLatency, DecisionLine, DecisionWord, emit};
 
 #[test]
 fn installed_log_writes_decisions_to_its_file_and_refuses_a_second_one() {
