@@ -10,7 +10,7 @@
 //! cargo bench --bench corridor -- --test            a smoke of about a second
 //! cargo bench --bench corridor -- --repetitions 9 --only echo,durable --shapes 1x1,64x32
 //! cargo bench --bench corridor -- --config FILE     the switch's configuration, else a generated
-//!                                                   one: the shipped programme, limits out of reach
+//!                                                   one: the shipped programme, limits raised
 //! ```
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
@@ -110,7 +110,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Every repetition goes over all shapes, every shape over all servers, first another one each time.
+/// Every repetition goes over all shapes, every shape over all servers in rotating order.
 fn measure(
     options: &Options,
     peers: &[Peer],
