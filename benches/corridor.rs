@@ -4,6 +4,8 @@
 //! appends 300 bytes per message and syncs once per batch before it answers, `cardswitch` is the
 //! switch on its sled store. One client (the load engine of `cardswitch acquirer load`) measures
 //! them in turn, shape by shape, in rotating order; ratios are paired within a repetition.
+//! A server that waited for a core while other programs held it makes its figures worthless, above
+//! all the durable echo's, which every ratio stands on: the bench says so and fails.
 //!
 //! ```text
 //! cargo bench --bench corridor                      the whole table, about two minutes
@@ -139,15 +141,10 @@ fn measure(
                     amount_minor: 1,
                     sign_on: false,
                 };
-                let before = peer.cpu_ns();
+                let before = peer.cpu();
                 let report = load::run(&plan, &mut |_| {})?;
-                let server_ns = peer.cpu_ns().saturating_sub(before);
-                measured.add(
-                    *shape,
-                    peer.kind,
-                    repetition,
-                    Sample::of(&report, server_ns),
-                );
+                let cpu = peer.cpu().since(before);
+                measured.add(*shape, peer.kind, repetition, Sample::of(&report, cpu));
             }
         }
     }
