@@ -1,5 +1,7 @@
 //! `decide`: the one switch from a command to what follows from it. It only reads.
 
+use std::sync::Arc;
+
 use crate::domain::card::Card;
 use crate::domain::decision::{ApprovalCode, Balances, Decision, Reason, ResponseCode};
 use crate::domain::facts::{Facts, IssuerRoute, MessageKind, TraceKey};
@@ -64,7 +66,12 @@ impl Verdict {
     }
 }
 
-fn decide_message(rulebook: &Rulebook, state: &State, command: &Command, facts: &Facts) -> Outcome {
+fn decide_message(
+    rulebook: &Rulebook,
+    state: &State,
+    command: &Command,
+    facts: &Arc<Facts>,
+) -> Outcome {
     if let Some(stored) = state.answer(&facts.key()) {
         return if stored.is_for(facts) {
             repeat(state, stored)
@@ -177,7 +184,7 @@ fn conclude(
     rulebook: &Rulebook,
     state: &State,
     command: &Command,
-    facts: &Facts,
+    facts: &Arc<Facts>,
     keep: Keep,
     verdict: Verdict,
 ) -> Outcome {
@@ -206,7 +213,7 @@ fn conclude(
         sequence: command.sequence,
     };
     let decided = Decided {
-        facts: facts.clone(),
+        facts: Arc::clone(facts),
         reason: verdict.reason,
         code,
         approval: verdict.approval,
