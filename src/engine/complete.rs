@@ -145,6 +145,17 @@ fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
         },
     ]);
     effects.extend(offset(case, &split));
+    let purchase = entry
+        .refund_of
+        .and_then(|purchase| case.state.entry(purchase));
+    let left = purchase.map(|purchase| purchase.posted.total().saturating_sub(purchase.refunded));
+    if case.programme.refund.needs_original && left.is_none_or(|left| case.amount.minor > left) {
+        effects.push(exception(
+            ExceptionKind::ForcedRefund,
+            Some(entry.id),
+            case.amount.minor,
+        ));
+    }
     effects
 }
 

@@ -274,7 +274,7 @@ fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {
         .map_or_else(ResponseCode::new, |codes| codes.code(reason))
 }
 
-/// The answer of the original of a trace, whatever its kind, when it was declined or booked nothing.
+/// Whether the original of a trace was answered, whatever its kind: declined, or booked nothing.
 pub(super) fn answer_of_original(
     state: &State,
     facts: &Facts,

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "switch",
         &["iso8583", "domain", "engine", "journal", "transport"],
     ),
-    ("ops", &["switch", "domain", "journal"]),
+    ("ops", &["switch", "engine", "domain", "journal"]),
     (
         "cli",
         &[
