@@ -90,7 +90,12 @@ fn decide_message(rulebook: &Rulebook, state: &State, command: &Command, facts: 
         Ok(case) => judge(&case),
         Err(refusal) => unknown_card(facts, refusal),
     };
-    conclude(rulebook, state, command, facts, Keep::Stored, verdict)
+    // A fault of ours is no answer to keep: the repeat is decided once we can.
+    let keep = match verdict.reason {
+        Reason::SystemFault => Keep::Unstored,
+        _ => Keep::Stored,
+    };
+    conclude(rulebook, state, command, facts, keep, verdict)
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
@@ -153,9 +158,9 @@ fn case_of<'a>(
 }
 
 /// A message whose card is not one of ours: a question is declined, a reversal is remembered and
-/// acknowledged, since its sender will not stop before.
+/// acknowledged, since its sender will not stop before. A fault of ours acknowledges nothing.
 fn unknown_card(facts: &Facts, refusal: Refusal) -> Verdict {
-    if facts.kind != MessageKind::Reversal {
+    if facts.kind != MessageKind::Reversal || refusal.reason == Reason::SystemFault {
         return Verdict::refused(refusal);
     }
     let effects = Effects::from_iter([Effect::ExceptionRaised {
