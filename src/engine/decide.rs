@@ -267,12 +267,12 @@ fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {
         .map_or_else(ResponseCode::new, |codes| codes.code(reason))
 }
 
-/// The answer of the original of a trace, whatever its kind, when it was declined or booked nothing.
-pub(super) fn answer_of_original(
-    state: &State,
+/// The answer to the original of a trace, whatever its kind, to a message about the same card.
+pub(super) fn answer_of_original<'a>(
+    state: &'a State,
     facts: &Facts,
     trace: crate::domain::facts::Trace,
-) -> bool {
+) -> Option<&'a StoredAnswer> {
     [
         MessageKind::Authorization,
         MessageKind::Financial,
@@ -280,7 +280,7 @@ pub(super) fn answer_of_original(
         MessageKind::FinancialAdvice,
     ]
     .into_iter()
-    .any(|kind| {
+    .find_map(|kind| {
         let key = TraceKey {
             kind,
             trace,
@@ -288,7 +288,7 @@ pub(super) fn answer_of_original(
         };
         state
             .answer(&key)
-            .is_some_and(|answer| answer.card == facts.card)
+            .filter(|answer| answer.card == facts.card)
     })
 }
 

@@ -1,6 +1,7 @@
 //! 0400 and 0420: undo, in full or in part, before or after capture, or before the original came
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
+use crate::domain::decision::Reason;
 use crate::domain::facts::Trace;
 use crate::domain::programme::Channel;
 
@@ -11,10 +12,14 @@ use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
+use super::state::MatchKey;
 use crate::domain::facts::Purpose;
 
 /// Undoes what the reversal names.
 pub(super) fn undo(case: &Case<'_>) -> Verdict {
+    if let Some(verdict) = undo_answered(case) {
+        return verdict;
+    }
     match find(case.state, case.card.id, case.facts, Ladder::Strong, |_| {
         true
     }) {
@@ -31,10 +36,32 @@ pub(super) fn undo(case: &Case<'_>) -> Verdict {
     }
 }
 
+/// A reversal of a message that we answered but that opened no entry. A completion moved the entry
+/// of its authorization. A decline booked nothing, and no weaker evidence may then find an entry:
+/// the reversal of a declined attempt would undo the retry that was approved.
+fn undo_answered(case: &Case<'_>) -> Option<Verdict> {
+    let original = case.facts.original?;
+    let key = MatchKey::Trace(case.card.id, original);
+    if !case.state.entries_by(&key).is_empty() {
+        return None;
+    }
+    let answer = answer_of_original(case.state, case.facts, original)?;
+    if answer.reason != Reason::Approved {
+        let verdict = Verdict::accepted(Effects::new());
+        return Some(verdict.seeing("its original booked nothing".to_owned()));
+    }
+    let entry = case.state.entry(answer.entry?)?;
+    let evidence = format!(
+        "reverses record {} by the answer to its original",
+        entry.id.0
+    );
+    Some(undo_entry(case, entry, evidence))
+}
+
 /// Nothing stands to be undone: either the original was declined, or it has not come yet.
 fn unmatched(case: &Case<'_>) -> Verdict {
     let original = original_trace(case);
-    if answer_of_original(case.state, case.facts, original) {
+    if answer_of_original(case.state, case.facts, original).is_some() {
         return Verdict::accepted(Effects::new()).seeing("its original booked nothing".to_owned());
     }
     Verdict::accepted(Effects::from_iter([
