@@ -99,8 +99,13 @@ fn decide_message(rulebook: &Rulebook, state: &State, command: &Command, facts: 
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
+    let is_undone = case.state.has_tombstone(case.facts.card, case.facts.trace);
     match case.facts.kind {
         MessageKind::Authorization | MessageKind::Financial => authorize::judge(case),
+        // It cannot be refused, and its reversal was acknowledged already: the two are even.
+        MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {
+            Verdict::accepted(Effects::new()).seeing("its reversal came first".to_owned())
+        }
         MessageKind::AuthorizationAdvice => authorize::record_advice(case),
         MessageKind::FinancialAdvice => complete::post(case),
         MessageKind::Reversal => reverse::undo(case),
