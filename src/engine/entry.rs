@@ -90,9 +90,10 @@ impl Entry {
         is_debit(self.purpose)
     }
 
-    /// What a reversal could still undo, minor units.
+    /// What a reversal could still undo, minor units: what refunds have given back is even.
     pub fn outstanding(&self) -> i64 {
-        self.held.total().saturating_add(self.posted.total())
+        let paid = self.posted.total().saturating_sub(self.refunded).max(0);
+        self.held.total().saturating_add(paid)
     }
 }
 
