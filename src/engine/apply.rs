@@ -111,6 +111,7 @@ impl State {
                     id: EntryId(self.sequence),
                     account,
                     card,
+                    opened_by: facts.kind,
                     purpose: facts.purpose,
                     currency: *currency,
                     state: EntryState::Pending,
