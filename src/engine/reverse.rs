@@ -78,7 +78,7 @@ fn original_trace(case: &Case<'_>) -> Trace {
 fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
     let outstanding = entry.outstanding();
     if outstanding == 0 {
-        return undo_without_money(entry, evidence);
+        return undo_without_money(case, entry, evidence);
     }
     let Some(wanted) = wanted_minor(case, entry) else {
         let kind = ExceptionKind::ReplacementAboveOriginal;
@@ -112,16 +112,25 @@ fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
 
 /// A reversal of something that neither holds nor has posted: an authorized refund is called off,
 /// anything else has nothing left to undo.
-fn undo_without_money(entry: &Entry, evidence: String) -> Verdict {
-    let mut effects = Effects::new();
-    if entry.state == EntryState::Pending {
-        effects.push(Effect::EntryMoved {
+fn undo_without_money(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
+    if entry.state != EntryState::Pending {
+        return Verdict::accepted(Effects::new())
+            .seeing(format!("{evidence}; nothing is left to undo"));
+    }
+    let original = case.facts.amount.minor;
+    let effect = match case.facts.replacement_minor.unwrap_or(0) {
+        0 => Effect::EntryMoved {
             entry: entry.id,
             state: EntryState::Reversed,
-        });
-        return Verdict::accepted(effects).seeing(evidence);
-    }
-    Verdict::accepted(effects).seeing(format!("{evidence}; nothing is left to undo"))
+        },
+        remaining if remaining > original => {
+            let kind = ExceptionKind::ReplacementAboveOriginal;
+            exception(kind, Some(entry.id), original)
+        }
+        // Its posting says how much comes back.
+        _ => return Verdict::accepted(Effects::new()).seeing(evidence),
+    };
+    Verdict::accepted(Effects::from_iter([effect])).seeing(evidence)
 }
 
 /// How much the reversal asks for in the entry's currency; `None` when more would remain than was.
