@@ -8,6 +8,8 @@
 mod acquirer;
 mod codec_properties;
 mod decision_log;
+mod decisions;
+mod decisions_notation;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
