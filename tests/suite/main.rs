@@ -7,11 +7,14 @@
 
 mod acquirer;
 mod codec_properties;
+mod corridor;
 mod decision_log;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
+mod scenarios;
 mod spec_pages;
+mod support;
 mod tidy;
 mod tidy_planted;
 mod tidy_source;
