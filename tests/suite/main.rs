@@ -12,6 +12,7 @@ mod decision_log;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
+mod peers;
 mod scenarios;
 mod spec_pages;
 mod support;

@@ -100,6 +100,11 @@ impl Switch {
         self.addresses[0]
     }
 
+    /// The address of each door.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// Tells it to stop, and does not wait.
     pub(crate) fn tell_to_stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
@@ -401,6 +406,14 @@ impl Client {
     /// Whether the switch closes the connection without another word.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.next_frame().is_none()
+    }
+
+    /// Listens for this long; whether nothing came and the connection is still open.
+    pub(crate) fn hears_nothing_for(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let heard = self.stream.read(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        heard.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Says that nothing more will be sent.
