@@ -4,13 +4,15 @@
 //! appends 300 bytes per message and syncs once per batch before it answers, `cardswitch` is the
 //! switch on its sled store. One client (the load engine of `cardswitch acquirer load`) measures
 //! them in turn, shape by shape, in rotating order; ratios are paired within a repetition.
+//! A server that waited for a core while other programs held it makes its figures worthless, above
+//! all the durable echo's, which every ratio stands on: the bench says so and fails.
 //!
 //! ```text
 //! cargo bench --bench corridor                      the whole table, about two minutes
 //! cargo bench --bench corridor -- --test            a smoke of about a second
 //! cargo bench --bench corridor -- --repetitions 9 --only echo,durable --shapes 1x1,64x32
 //! cargo bench --bench corridor -- --config FILE     the switch's configuration, else a generated
-//!                                                   one: the shipped programme, limits out of reach
+//!                                                   one: the shipped programme, limits raised
 //! ```
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
@@ -110,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Every repetition goes over all shapes, every shape over all servers, first another one each time.
+/// Every repetition goes over all shapes, every shape over all servers in rotating order.
 fn measure(
     options: &Options,
     peers: &[Peer],
@@ -139,15 +141,10 @@ fn measure(
                     amount_minor: 1,
                     sign_on: false,
                 };
-                let before = peer.cpu_ns();
+                let before = peer.cpu();
                 let report = load::run(&plan, &mut |_| {})?;
-                let server_ns = peer.cpu_ns().saturating_sub(before);
-                measured.add(
-                    *shape,
-                    peer.kind,
-                    repetition,
-                    Sample::of(&report, server_ns),
-                );
+                let cpu = peer.cpu().since(before);
+                measured.add(*shape, peer.kind, repetition, Sample::of(&report, cpu));
             }
         }
     }

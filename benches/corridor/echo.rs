@@ -164,7 +164,7 @@ impl Server {
         {
             match connection.stream.write(rest) {
                 Ok(size) => connection.sent += size,
-                // What is left goes when the socket is writable again; a broken one ends on reading.
+                // The rest goes when the socket is writable again; a broken one ends on reading.
                 Err(_) => return,
             }
         }

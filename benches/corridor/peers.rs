@@ -148,20 +148,35 @@ impl Peer {
         Err("did not listen in time".into())
     }
 
-    /// Processor time of all its threads, in nanoseconds; 0 where the system does not tell.
-    pub(crate) fn cpu_ns(&self) -> u64 {
+    /// What the scheduler gave all its threads so far; zeros where the system does not tell.
+    pub(crate) fn cpu(&self) -> Cpu {
         let tasks = format!("/proc/{}/task", self.child.id());
-        let Ok(entries) = fs::read_dir(tasks) else {
-            return 0;
-        };
-        let time = |path: PathBuf| -> Option<u64> {
-            let text = fs::read_to_string(path.join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse().ok()
-        };
-        entries
-            .flatten()
-            .filter_map(|entry| time(entry.path()))
-            .sum()
+        let mut cpu = Cpu::default();
+        for entry in fs::read_dir(tasks).into_iter().flatten().flatten() {
+            let text = fs::read_to_string(entry.path().join("schedstat")).unwrap_or_default();
+            let mut figures = text
+                .split_whitespace()
+                .map(|figure| figure.parse().unwrap_or(0));
+            cpu.run_ns += figures.next().unwrap_or(0);
+            cpu.wait_ns += figures.next().unwrap_or(0);
+        }
+        cpu
+    }
+}
+
+/// Time on a core, and time runnable but waiting for one because something else held it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cpu {
+    pub(crate) run_ns: u64,
+    pub(crate) wait_ns: u64,
+}
+
+impl Cpu {
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            run_ns: self.run_ns.saturating_sub(before.run_ns),
+            wait_ns: self.wait_ns.saturating_sub(before.wait_ns),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use cardswitch::cli::acquirer::load::LoadReport;
 use serde_json::{Value as Json, json};
 
-use super::peers::PeerKind;
+use super::peers::{Cpu, PeerKind};
 use super::{FRAMING, Options, SPEC};
 
 /// Connections and messages in flight on each.
@@ -49,12 +49,14 @@ pub(crate) struct Sample {
     p99_ns: u64,
     server_ns_per_message: u64,
     client_ns_per_message: u64,
+    /// Share of its runnable time that the server had no core, in thousandths.
+    starved: u64,
     /// Replies with another code than 00, and messages without a reply.
     not_approved: u64,
 }
 
 impl Sample {
-    pub(crate) fn of(report: &LoadReport, server_ns: u64) -> Self {
+    pub(crate) fn of(report: &LoadReport, cpu: Cpu) -> Self {
         let declined: u64 = report
             .codes
             .iter()
@@ -67,7 +69,8 @@ impl Sample {
             per_second: report.per_second(),
             p50_ns: report.latency_ns.value_at_quantile(0.50),
             p99_ns: report.latency_ns.value_at_quantile(0.99),
-            server_ns_per_message: server_ns / warm,
+            server_ns_per_message: cpu.run_ns / warm,
+            starved: cpu.wait_ns / (cpu.run_ns + cpu.wait_ns).div_ceil(1_000).max(1),
             client_ns_per_message: report.client_ns_per_reply().unwrap_or_default(),
             not_approved: declined + report.timeouts + report.unmatched + report.unreadable,
         }
@@ -110,6 +113,14 @@ impl Measured {
             if count > 0 {
                 complaints.push(format!("{} {shape}: {count} not approved", kind.name()));
             }
+            let starved = self.median(*shape, *kind, |sample| sample.starved);
+            if let Some(starved) = starved.filter(|starved| *starved > STARVED_MAX) {
+                complaints.push(format!(
+                    "{} {shape}: without a core for {}% of its runnable time, not comparable",
+                    kind.name(),
+                    starved / 10
+                ));
+            }
         }
         complaints
     }
@@ -123,6 +134,7 @@ impl Measured {
                 "per_second": median(|sample| sample.per_second),
                 "p50_ns": median(|sample| sample.p50_ns),
                 "p99_ns": median(|sample| sample.p99_ns),
+                "server_starved_thousandths": median(|sample| sample.starved),
                 "server_cpu_ns_per_message": median(|sample| sample.server_ns_per_message),
                 "client_cpu_ns_per_message": median(|sample| sample.client_ns_per_message),
                 "rate_to_durable_thousandths":
@@ -140,7 +152,7 @@ impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>9} {:>9}",
+            "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>7} {:>9} {:>9}",
             "shape",
             "server",
             "msg/s",
@@ -148,6 +160,7 @@ impl fmt::Display for Measured {
             "p99 us",
             "srv ns/m",
             "cli ns/m",
+            "starved",
             "rate/dur",
             "p50/dur"
         )?;
@@ -159,7 +172,7 @@ impl fmt::Display for Measured {
             };
             writeln!(
                 f,
-                "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>9} {:>9}",
+                "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>6}% {:>9} {:>9}",
                 shape.to_string(),
                 kind.name(),
                 median(|sample| sample.per_second),
@@ -167,6 +180,7 @@ impl fmt::Display for Measured {
                 median(|sample| sample.p99_ns) / 1_000,
                 median(|sample| sample.server_ns_per_message),
                 median(|sample| sample.client_ns_per_message),
+                median(|sample| sample.starved) / 10,
                 ratio(|sample| sample.per_second),
                 ratio(|sample| sample.p50_ns),
             )?;
@@ -174,6 +188,10 @@ impl fmt::Display for Measured {
         Ok(())
     }
 }
+
+/// Above this share the machine was not free for the bench: half of the runnable time, as the
+/// client and the server's own threads also take turns on a small machine.
+const STARVED_MAX: u64 = 500;
 
 /// The machine and how it was measured.
 pub(crate) fn settings(options: &Options) -> String {

@@ -77,8 +77,11 @@ fn import(args: &ImportArgs) -> Result<Imported, Failed> {
     };
     let config = Config::load(args.config.as_deref(), &overrides)
         .map_err(|error| (78, error.to_string()))?;
-    let rules = LoadedRules::load(config.programmes_dir.as_deref())
-        .map_err(|error| (78, error.to_string()))?;
+    let rules = LoadedRules::load(
+        config.programmes_dir.as_deref(),
+        config.dialects_dir.as_deref(),
+    )
+    .map_err(|error| (78, error.to_string()))?;
     match store::open(&config.data_dir, &config.journal, &rules.rulebook) {
         Ok(store) => into_store(&text, store, &rules.rulebook, &config),
         // A switch has it open: ask that switch.

@@ -77,8 +77,11 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     };
     let config = Config::load(args.config.as_deref(), &overrides)
         .map_err(|error| Stopped::because(78, error))?;
-    let rules = LoadedRules::load(config.programmes_dir.as_deref())
-        .map_err(|error| Stopped::because(78, error))?;
+    let rules = LoadedRules::load(
+        config.programmes_dir.as_deref(),
+        config.dialects_dir.as_deref(),
+    )
+    .map_err(|error| Stopped::because(78, error))?;
     raise_open_files(&config);
     let store = store::open(&config.data_dir, &config.journal, &rules.rulebook)
         .map_err(|error| Stopped::because(error.exit_code(), error))?;
@@ -214,7 +217,7 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
         .open(accounts)
         .await
         .map_err(|error| Stopped::because(70, error))?;
-    println!("\ndemo cards (test numbers; fixtures/demo.toml has them in full)");
+    println!("\ndemo cards (test numbers, as in fixtures/demo.toml)");
     for (row, outcome) in rows.iter().zip(opened) {
         use crate::engine::command::Opened;
         let account = match outcome {
@@ -242,7 +245,7 @@ fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
     format!(
         "  account {account:>2}  {:<10}  {}  {}  ({})",
         row.account.programme,
-        row.account.card.masked,
+        row.pan.expose(),
         if balances.is_empty() {
             "empty".to_owned()
         } else {

@@ -1,5 +1,7 @@
 //! What the engine is asked, and what it answers.
 
+use std::sync::Arc;
+
 use crate::domain::account::{AccountId, Kyc};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
 use crate::domain::decision::Decision;
@@ -25,7 +27,7 @@ pub struct Command {
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Judge or record one message.
-    Message(Box<Facts>),
+    Message(Arc<Facts>),
     /// Open an account with its cards and opening balances.
     OpenAccount(Box<OpenAccount>),
     /// Release holds whose time is over, forget what nobody will ask for any more.

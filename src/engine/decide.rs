@@ -1,14 +1,17 @@
 //! `decide`: the one switch from a command to what follows from it. It only reads.
 
+use std::sync::Arc;
+
 use crate::domain::card::Card;
 use crate::domain::decision::{ApprovalCode, Balances, Decision, Reason, ResponseCode};
-use crate::domain::facts::{Facts, IssuerRoute, MessageKind, TraceKey};
+use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose, TraceKey};
 use crate::domain::programme::{ProgrammeName, Rulebook};
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
 use super::command::{Answer, Body, Command, Outcome};
 use super::complete;
+use super::entry::Entry;
 use super::event::{Decided, Effect, Effects, Event, ExceptionKind};
 use super::housekeep;
 use super::matching::{Found, Ladder, find};
@@ -64,7 +67,12 @@ impl Verdict {
     }
 }
 
-fn decide_message(rulebook: &Rulebook, state: &State, command: &Command, facts: &Facts) -> Outcome {
+fn decide_message(
+    rulebook: &Rulebook,
+    state: &State,
+    command: &Command,
+    facts: &Arc<Facts>,
+) -> Outcome {
     if let Some(stored) = state.answer(&facts.key()) {
         return if stored.is_for(facts) {
             repeat(state, stored)
@@ -129,14 +137,6 @@ fn case_of<'a>(
                 "the programme is not loaded".to_owned(),
             )
         })?;
-    let refund_of = match find(state, card.id, facts, Ladder::Strong, |entry| {
-        entry.is_debit() && !entry.posted.is_empty()
-    }) {
-        Found::One(entry, _) if facts.purpose == crate::domain::facts::Purpose::Refund => {
-            Some(entry)
-        }
-        Found::One(..) | Found::Several | Found::Nothing => None,
-    };
     Ok(Case {
         state,
         facts,
@@ -148,8 +148,20 @@ fn case_of<'a>(
         sequence: command.sequence,
         at: command.at,
         date: programme.calendar.date_of(command.at),
-        refund_of,
+        refund_of: purchase_of_refund(state, card, facts),
     })
+}
+
+/// The posted purchase that a refund gives back, where it can be told.
+fn purchase_of_refund<'a>(state: &'a State, card: &Card, facts: &Facts) -> Option<&'a Entry> {
+    if facts.purpose != Purpose::Refund {
+        return None;
+    }
+    let posted_purchase = |entry: &Entry| entry.is_debit() && !entry.posted.is_empty();
+    match find(state, card.id, facts, Ladder::Strong, posted_purchase) {
+        Found::One(entry, _) => Some(entry),
+        Found::Several | Found::Nothing => None,
+    }
 }
 
 /// A message whose card is not one of ours: a question is declined, a reversal is remembered and
@@ -177,7 +189,7 @@ fn conclude(
     rulebook: &Rulebook,
     state: &State,
     command: &Command,
-    facts: &Facts,
+    facts: &Arc<Facts>,
     keep: Keep,
     verdict: Verdict,
 ) -> Outcome {
@@ -206,7 +218,7 @@ fn conclude(
         sequence: command.sequence,
     };
     let decided = Decided {
-        facts: facts.clone(),
+        facts: Arc::clone(facts),
         reason: verdict.reason,
         code,
         approval: verdict.approval,

@@ -3,6 +3,8 @@
 //! Byte form: [`super::record`]. Variants and fields are only ever added at the end of their list,
 //! and only together with a new record version.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -33,7 +35,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
     /// What the message said.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// Why it was answered as it was.
     pub reason: Reason,
     /// DE 39 as sent.

@@ -17,6 +17,8 @@ use super::token::TokenKey;
 pub struct CardRow {
     /// The account with its card.
     pub account: OpenAccount,
+    /// Its number; printed only where the file itself is public, as the demo cards are.
+    pub pan: Pan,
     /// What it is for, in the file's words.
     pub note: String,
 }
@@ -140,6 +142,7 @@ fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardR
                 status: row.status.unwrap_or(CardStatus::Active),
             },
         },
+        pan,
         note: row.note,
     })
 }

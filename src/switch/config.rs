@@ -22,6 +22,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Folder of programme files; `None` takes the files built into the binary.
     pub programmes_dir: Option<PathBuf>,
+    /// Folder of dialect tables beside the ones built into the binary; a file there replaces the
+    /// built-in table of the same name.
+    pub dialects_dir: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
     /// Address of the operators' API: loopback only, because it has no authentication yet.
@@ -49,7 +52,7 @@ pub struct Listener {
     pub framing: String,
     /// Message specification: `iso87-ascii` or `iso87-binary`.
     pub spec: String,
-    /// Translation between message and business: `iso87`.
+    /// Translation between message and business: `iso87`, or a table of `dialects_dir`.
     pub dialect: String,
     /// Whether a peer must sign on (0800, 001) before it may send financial messages.
     pub sign_on_required: bool,
@@ -221,8 +224,8 @@ pub const LOG_DIRECTORY: &str = "log";
 pub(crate) const FRAMINGS: [&str; 4] = ["be2", "ascii4", "bcd2", "be4"];
 /// Message specifications a listener may name.
 pub(crate) const SPECS: [&str; 2] = ["iso87-ascii", "iso87-binary"];
-/// Dialects a listener may name.
-pub(crate) const DIALECTS: [&str; 1] = ["iso87"];
+/// The dialect of a listener that names none.
+pub(crate) const DIALECT_STANDARD: &str = "iso87";
 
 /// What the command line says in place of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,6 +244,7 @@ impl Config {
         Config {
             data_dir: PathBuf::from("./cardswitch-data"),
             programmes_dir: None,
+            dialects_dir: None,
             io_threads: knob::IO_THREADS.standard,
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
             listeners: vec![
@@ -349,7 +353,7 @@ impl Listener {
             address,
             framing: framing.to_string(),
             spec: spec.to_string(),
-            dialect: "iso87".to_string(),
+            dialect: DIALECT_STANDARD.to_string(),
             sign_on_required: false,
             connections_max: knob::CONNECTIONS_MAX.standard,
             in_flight_max: knob::IN_FLIGHT_MAX.standard,

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use super::config::{
-    Config, ConfigError, ConfigMistake, DIALECTS, JournalConfig, Knob, Listener, LogConfig,
-    LogFile, LogLevel, LogStdout, Overrides, RetentionConfig, SPECS, SequencerConfig,
-    framing_exists, framings_expected, knob,
+    Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig, LogFile,
+    LogLevel, LogStdout, Overrides, RetentionConfig, SPECS, SequencerConfig, framing_exists,
+    framings_expected, knob,
 };
 use crate::journal::WatermarkPolicy;
 
@@ -54,6 +54,7 @@ pub(super) fn parse(
     let mut config = Config {
         data_dir: top.path("data_dir", standard.data_dir, &mut notes),
         programmes_dir: top.path_optional("programmes_dir", &mut notes),
+        dialects_dir: top.path_optional("dialects_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
         listeners: listeners(&mut top, standard.listeners, &mut notes),
@@ -161,13 +162,11 @@ fn listener(mut section: Section, notes: &mut Notes) -> Listener {
         framing.as_deref().unwrap_or_default(),
         spec.unwrap_or_default(),
     );
-    let dialects = DIALECTS.map(|name| (name, name));
     let listener = Listener {
         name: section.text("name", notes).unwrap_or(standard.name),
         dialect: section
-            .word("dialect", DIALECTS.first().copied(), &dialects, notes)
-            .unwrap_or_default()
-            .to_string(),
+            .text_optional("dialect", notes)
+            .unwrap_or(standard.dialect),
         sign_on_required: section.switch("sign_on_required", standard.sign_on_required, notes),
         connections_max: section.number(&knob::CONNECTIONS_MAX, notes),
         in_flight_max: section.number(&knob::IN_FLIGHT_MAX, notes),
@@ -416,10 +415,14 @@ impl Section {
     }
 
     fn path_optional(&mut self, key: &str, notes: &mut Notes) -> Option<PathBuf> {
+        self.text_optional(key, notes).map(PathBuf::from)
+    }
+
+    fn text_optional(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
         if !self.table.contains_key(key) {
             return None;
         }
-        self.text(key, notes).map(PathBuf::from)
+        self.text(key, notes)
     }
 
     fn finish(self, notes: &mut Notes) {

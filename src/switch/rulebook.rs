@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::programme::{Programme, Rulebook};
 use crate::domain::programme_file;
 
-use super::dialect::{built_in, table::Dialect};
+use super::dialect::table::{self, Dialect};
 
 /// The programme files built into the binary.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -24,6 +24,10 @@ const BUILT_IN: [(&str, &str); 3] = [
     ),
 ];
 
+/// The dialect tables built into the binary.
+const BUILT_IN_DIALECTS: [(&str, &str); 1] =
+    [("iso87", include_str!("../../spec/dialect/iso87.toml"))];
+
 /// The rulebook with the dialects its response codes came from, in the same order.
 #[derive(Clone, Debug)]
 pub struct LoadedRules {
@@ -39,14 +43,18 @@ pub struct LoadedRules {
 pub struct RulesError(pub Vec<String>);
 
 impl LoadedRules {
-    /// Reads every `*.toml` of a folder, or the built-in programmes without one.
+    /// Reads every `*.toml` of `programmes_dir`, or the built-in programmes without one, and the
+    /// dialects: the built-in ones, replaced or joined by those of `dialects_dir`.
     ///
     /// # Errors
     /// Every mistake of every file, and card number ranges that two programmes claim.
-    pub fn load(folder: Option<&Path>) -> Result<LoadedRules, RulesError> {
+    pub fn load(
+        programmes_dir: Option<&Path>,
+        dialects_dir: Option<&Path>,
+    ) -> Result<LoadedRules, RulesError> {
         let mut mistakes = Vec::new();
         let mut programmes = Vec::new();
-        for (name, text) in texts(folder)? {
+        for (name, text) in programme_texts(programmes_dir)? {
             match programme_file::parse(&name, &text) {
                 Ok(programme) => programmes.push(programme),
                 Err(error) => mistakes.push(error.to_string()),
@@ -56,23 +64,20 @@ impl LoadedRules {
             mistakes.push("no programme file found".to_owned());
         }
         mistakes.extend(claimed_twice(&programmes));
-        let dialect = match built_in("iso87") {
-            Ok(dialect) => dialect,
-            Err(mistake) => {
-                mistakes.push(mistake);
-                return Err(RulesError(mistakes));
-            }
-        };
+        let dialects = dialects(dialects_dir, &mut mistakes)?;
         if !mistakes.is_empty() {
             return Err(RulesError(mistakes));
         }
         let rulebook = Rulebook {
             programmes,
-            codes: vec![dialect.codes.clone()],
+            codes: dialects
+                .iter()
+                .map(|dialect| dialect.codes.clone())
+                .collect(),
         };
         Ok(LoadedRules {
             rulebook: Arc::new(rulebook),
-            dialects: vec![Arc::new(dialect)],
+            dialects,
         })
     }
 
@@ -87,12 +92,36 @@ impl LoadedRules {
     }
 }
 
-fn texts(folder: Option<&Path>) -> Result<Vec<(String, String)>, RulesError> {
+/// The built-in dialects, replaced or joined by those of a folder.
+fn dialects(
+    folder: Option<&Path>,
+    mistakes: &mut Vec<String>,
+) -> Result<Vec<Arc<Dialect>>, RulesError> {
+    let mut dialects: Vec<Arc<Dialect>> = Vec::new();
+    let own = folder.map(toml_files).transpose()?.unwrap_or_default();
+    let built_in = BUILT_IN_DIALECTS.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    for (name, text) in own.into_iter().chain(built_in) {
+        match table::parse(&text) {
+            // The folder comes first, so a built-in table of the same name is passed over.
+            Ok(dialect) if dialects.iter().any(|known| known.name == dialect.name) => {}
+            Ok(dialect) => dialects.push(Arc::new(dialect)),
+            Err(wrong) => mistakes.push(format!("dialect {name}: {}", wrong.join("; "))),
+        }
+    }
+    Ok(dialects)
+}
+
+fn programme_texts(folder: Option<&Path>) -> Result<Vec<(String, String)>, RulesError> {
     let Some(folder) = folder else {
         return Ok(BUILT_IN
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
             .into());
     };
+    toml_files(folder)
+}
+
+/// Name and text of every `*.toml` of a folder, in order of the names.
+fn toml_files(folder: &Path) -> Result<Vec<(String, String)>, RulesError> {
     let unreadable = |error: std::io::Error| {
         RulesError(vec![format!("read folder {}: {error}", folder.display())])
     };
@@ -138,10 +167,11 @@ fn claimed_twice(programmes: &[Programme]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::decision::Reason;
 
     #[test]
     fn the_built_in_rulebook_loads() {
-        let rules = LoadedRules::load(None).unwrap();
+        let rules = LoadedRules::load(None, None).unwrap();
         assert_eq!(rules.rulebook.programmes.len(), 3);
         assert!(rules.dialect("iso87").is_some());
     }
@@ -155,12 +185,26 @@ mod tests {
                 .replace("name = \"prepaid-jp\"", &format!("name = {name:?}"));
             std::fs::write(folder.path().join(format!("{name}.toml")), text).unwrap();
         }
-        let error = LoadedRules::load(Some(folder.path()))
+        let error = LoadedRules::load(Some(folder.path()), None)
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("both claim") && error.contains("476173"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_table_of_the_folder_replaces_the_built_in_one_of_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = BUILT_IN_DIALECTS[0]
+            .1
+            .replace("insufficient-funds = \"51\"", "insufficient-funds = \"05\"");
+        std::fs::write(folder.path().join("mine.toml"), text).unwrap();
+        let rules = LoadedRules::load(None, Some(folder.path())).unwrap();
+        assert_eq!(rules.dialects.len(), 1);
+        let (number, _) = rules.dialect("iso87").unwrap();
+        let codes = &rules.rulebook.codes[usize::from(number)];
+        assert_eq!(codes.code(Reason::InsufficientFunds).as_str(), "05");
     }
 }

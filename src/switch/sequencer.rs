@@ -54,7 +54,7 @@ pub struct SequencerRequest {
     /// The connection's own number for it.
     pub slot: usize,
     /// What it says.
-    pub facts: Box<Facts>,
+    pub facts: Arc<Facts>,
     /// When it was handed over.
     pub submitted: Instant,
 }
@@ -64,7 +64,7 @@ pub struct SequencerReply {
     /// The connection's own number for the request.
     pub slot: usize,
     /// What the request said.
-    pub facts: Box<Facts>,
+    pub facts: Arc<Facts>,
     /// What was decided; durable.
     pub decision: Box<Decision>,
     /// When it was handed over.

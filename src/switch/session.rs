@@ -299,7 +299,7 @@ impl<'a> Session<'a> {
                     received,
                     decoded,
                 });
-                let facts = Box::new(request.facts);
+                let facts = Arc::new(request.facts);
                 requests.push(SequencerRequest {
                     slot,
                     facts,

@@ -1,6 +1,10 @@
 //! Turns answered requests into lines of the decision log, after their answers are on the wire.
 
+use std::fmt::Write;
 use std::time::Instant;
+
+use arrayvec::ArrayString;
+use smallvec::SmallVec;
 
 use crate::domain::account::Purse;
 use crate::domain::decision::{PurseBalance, Reason, ResponseCode};
@@ -128,9 +132,9 @@ fn log_decision(
     rendered: Instant,
 ) {
     let (facts, decision) = (&*reply.facts, &*reply.decision);
-    let stan = format!("{:06}", facts.trace.stan);
-    let mti = format!("{:04}", facts.mti);
-    let mcc = facts.mcc.map(|mcc| mcc.to_string());
+    let stan = digits(facts.trace.stan, 6);
+    let mti = digits(u32::from(facts.mti), 4);
+    let mcc = facts.mcc.map(|mcc| digits(u32::from(mcc.0), 4));
     let programme = decision
         .programme
         .and_then(|name| rulebook.programme(&name));
@@ -146,7 +150,8 @@ fn log_decision(
             money,
         })
     };
-    let balances: Vec<PurseLine<'_>> = decision.balances.iter().filter_map(purse_line).collect();
+    let balances: SmallVec<[PurseLine<'_>; 2]> =
+        decision.balances.iter().filter_map(purse_line).collect();
     emit(&DecisionLine {
         at: arrived(now, written, request.received),
         link,
@@ -216,6 +221,14 @@ fn log_reject(link: &str, now: UnixMs, written: Instant, line: &RejectLine) {
             total_ns: between(line.steps.received, written),
         },
     });
+}
+
+/// A number as text of at least `width` digits, without an allocation.
+fn digits(number: u32, width: usize) -> ArrayString<10> {
+    let mut text = ArrayString::new();
+    // Ten characters hold every u32, and no width here is larger.
+    let _ = write!(text, "{number:0width$}");
+    text
 }
 
 /// Wall time of an earlier instant.

@@ -141,7 +141,8 @@ fn admin() -> String {
             } else {
                 assert!(first.starts_with("GET /v1/accounts/7 "), "{first}");
                 r#"{"available":8800,"purses":[
-                    {"id":"withdrawable","currency":"JPY","balance":10000,"held":1200,"available":8800}]}"#
+                    {"id":"withdrawable","currency":"JPY",
+                     "balance":10000,"held":1200,"available":8800}]}"#
             };
             write!(
                 stream,
@@ -298,8 +299,8 @@ fn an_expectation_that_is_not_met_fails_the_run_and_says_what_came() {
         ),
         ("expect = { mti = '0210' }", "mti: expected 0210, got 0110"),
         (
-            "expect = { pan = '4761739001010010' }",
-            "expected 476173******0010, got 476173******0119",
+            "expect = { pan = '4761739001010011' }",
+            "expected 476173******0011, got 476173******0119",
         ),
         (
             "save = { x = 54 }",
@@ -399,7 +400,7 @@ pan = '4761739001010119'
 expiry = '2912'
 programme = 'prepaid-jp'
 [[card]]
-pan = '4761739001010010'
+pan = '4761739001010011'
 expiry = '2912'
 [[card]]
 pan = '4761739001013'

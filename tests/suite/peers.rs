@@ -100,13 +100,12 @@ fn a_frame_may_come_in_any_pieces() {
 
 #[test]
 fn bytes_that_are_no_frame_end_the_connection_and_no_other() {
-    let rows: [(&str, &[u8]); 7] = [
-        ("be2", &[0, 0]),
+    let rows: [(&str, &[u8]); 6] = [
         ("be2", &[0xff, 0xff]),
         ("be4", b"GET / HTTP/1.1\r\n\r\n"),
         ("be4", &[0x7f, 0xff, 0xff, 0xff]),
         ("ascii4", b"12a4"),
-        ("ascii4", b"0000"),
+        ("ascii4", b"-001"),
         ("bcd2", &[0x0a, 0x00]),
     ];
     for (framing, garbage) in rows {
@@ -125,13 +124,22 @@ fn bytes_that_are_no_frame_end_the_connection_and_no_other() {
 }
 
 #[test]
+fn keep_alives_are_skipped() {
+    let switch = door(|_| {});
+    let mut client = client_of(&switch);
+    client.write(&[0; 200]);
+    assert_eq!(client.code(&yen(1)), "00");
+    switch.stop().unwrap();
+}
+
+#[test]
 fn what_came_before_garbage_is_answered() {
     let switch = door(|_| {});
     let mut client = client_of(&switch);
     let requests: Vec<u8> = (1..=5)
         .flat_map(|stan| client.frame_of(&yen(stan)))
         .collect();
-    client.write(&[&requests[..], &[0, 0]].concat());
+    client.write(&[&requests[..], &[0xff, 0xff]].concat());
     for _ in 1..=5 {
         assert_eq!(text(&client.receive(), 39), "00");
     }

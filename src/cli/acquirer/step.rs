@@ -383,7 +383,7 @@ impl Reader<'_> {
             }
             let Some(element) = alias::element_of(key) else {
                 let reason = format!(
-                    "'{key}' is neither an element (2 to 128 or a name such as amount) nor one of {}",
+                    "'{key}' is neither an element (2 to 128 or a trade name) nor one of {}",
                     STEP_KEYS.join(", ")
                 );
                 mistakes.add(place, reason);

@@ -1,8 +1,8 @@
 //! The value of an element in a scenario: text with `$variables`.
 //!
-//! `$stan`, `$rrn`, `$now_mmddhhmmss`, `$now_hhmmss`, `$now_mmdd` (UTC), `$card.NAME.pan`, `.expiry`,
-//! `.track2`, and `$NAME` for what an earlier step saved; `${NAME}` where a letter or a digit follows.
-//! `$$` is a dollar sign.
+//! `$stan`, `$rrn`, `$now_mmddhhmmss`, `$now_hhmmss`, `$now_mmdd` (UTC), `$card.NAME.pan`,
+//! `$card.NAME.expiry`, `$card.NAME.track2`, and `$NAME` for what an earlier step saved;
+//! `${NAME}` where a letter or a digit follows. `$$` is a dollar sign.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -7,9 +7,9 @@ use bytes::BytesMut;
 
 use crate::domain::decision::{ApprovalCode, Balances, Decision, ResponseCode};
 use crate::domain::money::Currency;
-use crate::iso8583::{ELEMENT_MAX, EncodeError, Message, MessageSpec, MessageWriter};
+use crate::iso8583::{EncodeError, Message, MessageSpec, MessageWriter};
 
-use super::table::Dialect;
+use super::table::{Dialect, ResponseElement};
 
 /// Balances that DE 54 has room for (6 groups of 20 characters).
 const BALANCE_GROUPS_MAX: usize = 6;
@@ -53,25 +53,24 @@ pub fn render(
         return Ok(false);
     };
     let mut writer = MessageWriter::begin(spec, mti, out);
-    for element in 2..=ELEMENT_MAX {
-        match element {
-            38 => {
+    for element in &dialect.response {
+        match *element {
+            ResponseElement::Echo(element) => {
+                writer.copy(request, element)?;
+            }
+            ResponseElement::Approval => {
                 if let Some(approval) = reply.approval {
                     writer.text(38, &approval)?;
                 }
             }
-            39 => {
+            ResponseElement::Code => {
                 writer.text(39, &reply.code)?;
             }
-            54 => {
+            ResponseElement::Balances => {
                 if let Some(balances) = reply.balances {
                     writer.text(54, &balance_groups(balances))?;
                 }
             }
-            other if dialect.echo.binary_search(&other).is_ok() => {
-                writer.copy(request, other)?;
-            }
-            _ => {}
         }
     }
     writer.finish()?;

@@ -13,8 +13,8 @@ use crate::iso8583::ELEMENT_MAX;
 pub struct Dialect {
     /// Its name.
     pub name: String,
-    /// Elements a response repeats, ascending.
-    pub echo: Vec<u8>,
+    /// What a response carries, in ascending order of the elements.
+    pub response: Vec<ResponseElement>,
     /// Purpose by the first two digits of the processing code.
     purposes: [Purpose; 100],
     /// Rows that set special facts, in order.
@@ -23,6 +23,19 @@ pub struct Dialect {
     management: BTreeMap<u16, Management>,
     /// DE 39 by reason.
     pub codes: ResponseCodes,
+}
+
+/// One element of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseElement {
+    /// As the request has it, if it has it.
+    Echo(u8),
+    /// DE 38.
+    Approval,
+    /// DE 39.
+    Code,
+    /// DE 54.
+    Balances,
 }
 
 /// What a network management message asks for.
@@ -133,15 +146,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     let file: File = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
     let mut mistakes = Vec::new();
 
-    let mut echo = file.echo;
-    echo.sort_unstable();
-    echo.dedup();
-    if echo
-        .iter()
-        .any(|element| !(2..=ELEMENT_MAX).contains(element))
-    {
-        mistakes.push(format!("echo: expected elements 2 to {ELEMENT_MAX}"));
-    }
+    let response = response_elements(&file.echo, &mut mistakes);
     let mut purposes = [Purpose::Unnamed; 100];
     for (code, purpose) in &file.processing_code {
         match numeric(code, 2).and_then(|position| purposes.get_mut(usize::from(position))) {
@@ -175,7 +180,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     match codes {
         Some(codes) if mistakes.is_empty() => Ok(Dialect {
             name: file.name,
-            echo,
+            response,
             purposes,
             indicators,
             management,
@@ -183,6 +188,28 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
         }),
         _ => Err(mistakes),
     }
+}
+
+fn response_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<ResponseElement> {
+    let own = [38, 39, 54];
+    if echo
+        .iter()
+        .any(|element| !(2..=ELEMENT_MAX).contains(element) || own.contains(element))
+    {
+        mistakes.push(format!(
+            "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54"
+        ));
+    }
+    (2..=ELEMENT_MAX)
+        .filter_map(|element| match element {
+            38 => Some(ResponseElement::Approval),
+            39 => Some(ResponseElement::Code),
+            54 => Some(ResponseElement::Balances),
+            other => echo
+                .contains(&other)
+                .then_some(ResponseElement::Echo(other)),
+        })
+        .collect()
 }
 
 fn numeric(text: &str, digits: usize) -> Option<u16> {

@@ -1,4 +1,4 @@
-//! What the loop does with one connection: take its replies, match and count them, send what is due.
+//! What the loop does with one connection: takes, matches and counts replies, sends what is due.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Messages built once per kind; of each copy only the trace numbers, times, amount and card change.
+//! Messages built once per kind; of a copy only trace numbers, times, amount and card change.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
