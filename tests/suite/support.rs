@@ -60,7 +60,7 @@ impl Switch {
             listeners,
             ..Config::standard()
         };
-        let rules = LoadedRules::load(None).unwrap();
+        let rules = LoadedRules::load(None, None).unwrap();
         let store = store::open(&config.data_dir, &config.journal, &rules.rulebook).unwrap();
         let demo = include_str!("../../fixtures/demo.toml");
         let rows = card_file::parse(demo, &rules.rulebook, &store.token_key).unwrap();
