@@ -140,7 +140,8 @@ impl<'a> Session<'a> {
         let end = match self.serve_until_end(&mut stopping).await {
             Ok(end) | Err(end) => end,
         };
-        self.writable = matches!(end, SessionEnd::Closed | SessionEnd::Stopping);
+        // Whatever it said last, what it asked before is answered while it can be told.
+        self.writable = !matches!(end, SessionEnd::WriteTimeout(_) | SessionEnd::Io(_));
         while !self.in_flight.is_empty() {
             let Some(replies) = self.replies.recv().await else {
                 break;
@@ -241,9 +242,13 @@ impl<'a> Session<'a> {
     async fn take_frames(&mut self) -> Result<(), SessionEnd> {
         let mut requests = Vec::new();
         let mut broken = None;
+        let mut is_new = false;
         while !self.in_flight.is_full() {
             match self.codec.decode(&mut self.read) {
-                Ok(Some(frame)) => self.take_frame(frame, &mut requests),
+                Ok(Some(frame)) => {
+                    is_new = true;
+                    self.take_frame(frame, &mut requests);
+                }
                 Ok(None) => break,
                 Err(error) => {
                     Telemetry::add(&self.link.telemetry.frames_broken);
@@ -257,8 +262,8 @@ impl<'a> Session<'a> {
             self.frame_began,
         ) {
             (true, _) => None,
-            (false, Some(began)) if requests.is_empty() => Some(began),
-            (false, _) => Some(self.last_read),
+            (false, Some(began)) if !is_new => Some(began),
+            (false, _) => Some(clock::instant()),
         };
         if !requests.is_empty() {
             let job = Job::Requests {

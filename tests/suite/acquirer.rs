@@ -264,8 +264,9 @@ fn a_scenario_is_told_in_words_and_without_card_numbers() {
     let args = ["run", &path, "--connect", &target, "--admin", &admin];
     let (_, text) = acquirer(&args);
     for sentence in [
-        "0100 purchase ¥1,200 at 5411 LAWSON TOKYO  card 476173******0119  ->  \
-         0110 approved (00)  approval 4F7K2Q",
+        "->  0100 purchase ¥1,200 at 5411 LAWSON TOKYO  card 476173******0119\n",
+        "<-  0110 approved (00)  approval 4F7K2Q  ",
+        "card 476173******0119 has withdrawable ¥10,000 (¥1,200 held)\n",
         "0101 repeat of purchase ¥1,200",
         "0420 reversal ¥1,200",
         "0110 not permitted (57)",
@@ -350,6 +351,8 @@ expect = { flavour = "sweet" }
 reverse = "one"
 send = "0100"
 balance = { card = "dave" }
+[[step]]
+balance = { card = "bob", available = "+5", withdrawable = { held = "-1" }, rest = "5" }
 "#;
     let (_dir, path) = write_file(scenario);
     let (outcome, _) = acquirer(&["run", &path]);
@@ -370,6 +373,8 @@ balance = { card = "dave" }
         "step 4: expect: 'flavour' is neither mti nor an element",
         "step 5: send: a reversal is a 04xx",
         "step 5: balance: expected card",
+        "step 6: balance: rest: expected minor units, or a change such as \"-1200\"",
+        "step 6: balance: a change needs an earlier look",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

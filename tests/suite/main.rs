@@ -7,13 +7,17 @@
 
 mod acquirer;
 mod codec_properties;
+mod corridor;
 mod decision_log;
 mod decisions;
 mod decisions_notation;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
+mod peers;
+mod scenarios;
 mod spec_pages;
+mod support;
 mod tidy;
 mod tidy_planted;
 mod tidy_source;

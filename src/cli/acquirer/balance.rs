@@ -1,37 +1,91 @@
 //! Balance expectations: what the switch's admin API says about a card's account.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value as Json, json};
 
-use super::report::Check;
-use super::step::{BalanceExpectation, PurseField};
+use super::report::{Check, StepReport};
+use super::step::{BalanceExpectation, Figure, Minor, PurseField};
 use super::words;
 
-/// Looks the card's account up and compares every figure that is expected.
-pub(super) fn check(admin: &str, expected: &BalanceExpectation) -> Vec<Check> {
-    let card = words::masked(&expected.card.pan);
-    let account = match account_of(admin, &expected.card.pan) {
-        Ok(account) => account,
-        Err(reason) => return vec![Check::fail(format!("balance of card {card}: {reason}"))],
-    };
-    let mut checks = Vec::new();
-    if let Some(want) = expected.available {
-        let got = account.get("available").and_then(Json::as_i64);
-        checks.push(compare("available", want, got));
-    }
-    for (purse, field, want) in &expected.purses {
-        let got = purse_figure(&account, purse, *field);
-        checks.push(compare(&format!("{purse} {}", field.name()), *want, got));
-    }
-    checks
+/// The looks at accounts in one conversation.
+#[derive(Debug)]
+pub(super) struct Looks<'a> {
+    admin: &'a str,
+    /// Every figure of each card at the last look at it.
+    last: BTreeMap<String, Json>,
 }
 
-fn compare(what: &str, want: i64, got: Option<i64>) -> Check {
-    match got {
-        Some(got) if got == want => Check::pass(format!("{what} = {want}")),
-        Some(got) => Check::fail(format!("{what}: expected {want}, got {got}")),
-        None => Check::fail(format!(
-            "{what}: expected {want}, the account has no such figure"
+impl<'a> Looks<'a> {
+    /// No look yet; `admin` is the address of the admin API.
+    pub(super) fn new(admin: &'a str) -> Self {
+        Self {
+            admin,
+            last: BTreeMap::new(),
+        }
+    }
+
+    /// Looks the card's account up, tells it, and compares every figure that is expected.
+    pub(super) fn look(&mut self, expected: &BalanceExpectation, report: &mut StepReport) {
+        let pan = &expected.card.pan;
+        let card = words::masked(pan);
+        let account = match account_of(self.admin, pan) {
+            Ok(account) => account,
+            Err(reason) => {
+                let text = format!("balance of card {card}: {reason}");
+                report.checks.push(Check::fail(text));
+                return;
+            }
+        };
+        report.balance = Some(format!("card {card} has {}", in_words(&account)));
+        let before = self.last.get(pan);
+        for (figure, want) in &expected.figures {
+            let got = read(&account, figure);
+            let before = before.and_then(|account| read(account, figure));
+            report
+                .checks
+                .push(compare(&name_of(figure), *want, before, got));
+        }
+        self.last.insert(pan.clone(), account);
+    }
+}
+
+fn compare(what: &str, want: Minor, before: Option<i64>, got: Option<i64>) -> Check {
+    match (want, before, got) {
+        (Minor::Is(want), _, Some(got)) if got == want => Check::pass(format!("{what} = {want}")),
+        (Minor::Is(want), _, Some(got)) => {
+            Check::fail(format!("{what}: expected {want}, got {got}"))
+        }
+        (Minor::MovedBy(want), Some(before), Some(got)) if got - before == want => {
+            Check::pass(match want {
+                0 => format!("{what} has not moved"),
+                _ => format!("{what} moved by {want:+}"),
+            })
+        }
+        (Minor::MovedBy(want), Some(before), Some(got)) => Check::fail(format!(
+            "{what}: expected a move by {want:+}, got {:+} ({before} to {got})",
+            got - before
         )),
+        (Minor::Is(_) | Minor::MovedBy(_), _, None) => {
+            Check::fail(format!("{what}: the account has no such figure"))
+        }
+        (Minor::MovedBy(_), None, Some(_)) => {
+            Check::fail(format!("{what}: the earlier look did not find it"))
+        }
+    }
+}
+
+fn name_of(figure: &Figure) -> String {
+    match figure {
+        Figure::Available => "available".to_owned(),
+        Figure::Purse(purse, field) => format!("{purse} {}", field.name()),
+    }
+}
+
+fn read(account: &Json, figure: &Figure) -> Option<i64> {
+    match figure {
+        Figure::Available => account.get("available")?.as_i64(),
+        Figure::Purse(purse, field) => purse_figure(account, purse, *field),
     }
 }
 
@@ -43,6 +97,29 @@ fn purse_figure(account: &Json, purse: &str, field: PurseField) -> Option<i64> {
         _ => false,
     })?;
     found.get(field.name())?.as_i64()
+}
+
+/// `withdrawable ¥50,000, non-withdrawable ¥20,000 (¥1,200 held)`; purses with nothing are left out.
+fn in_words(account: &Json) -> String {
+    let purses = account.get("purses").and_then(Json::as_array);
+    let told: Vec<String> = purses.into_iter().flatten().filter_map(told).collect();
+    if told.is_empty() {
+        "nothing".to_owned()
+    } else {
+        told.join(", ")
+    }
+}
+
+fn told(purse: &Json) -> Option<String> {
+    let id = purse.get("id")?.as_str()?;
+    let currency = purse.get("currency")?.as_str()?;
+    let figure = |field: PurseField| purse.get(field.name()).and_then(Json::as_i64);
+    let money = |minor: i64| words::money(minor.unsigned_abs(), minor < 0, currency);
+    match (figure(PurseField::Balance)?, figure(PurseField::Held)?) {
+        (0, 0) => None,
+        (balance, 0) => Some(format!("{id} {}", money(balance))),
+        (balance, held) => Some(format!("{id} {} ({} held)", money(balance), money(held))),
+    }
 }
 
 fn account_of(admin: &str, pan: &str) -> Result<Json, String> {

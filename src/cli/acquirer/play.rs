@@ -10,7 +10,7 @@ use jiff::Zoned;
 use crate::iso8583::{Mask, Message, MessageSpec};
 
 use super::alias;
-use super::balance;
+use super::balance::Looks;
 use super::clock;
 use super::compose::{self, Sent};
 use super::link::{Link, LinkError, LinkPlan};
@@ -45,12 +45,12 @@ pub(super) fn play(
 
 struct Player<'a> {
     plan: &'a LinkPlan,
-    admin: &'a str,
     link: Option<Link>,
     next_stan: u32,
     next_rrn: u64,
     sent: Vec<Option<Sent>>,
     saved: BTreeMap<String, String>,
+    looks: Looks<'a>,
 }
 
 const STAN_MAX: u32 = 999_999;
@@ -58,17 +58,18 @@ const RRN_MAX: u64 = 999_999_999_999;
 
 impl<'a> Player<'a> {
     fn new(plan: &'a LinkPlan, admin: &'a str) -> Self {
-        // Numbers begin at the time of day, so that a second run repeats nothing of the first.
-        let second = u64::try_from(clock::utc().timestamp().as_second()).unwrap_or_default();
-        let stan = u32::try_from(second * 10 % u64::from(STAN_MAX)).unwrap_or_default();
+        // Numbers begin at the microsecond, so that the next run repeats nothing of this one, even
+        // within the same second of DE 7: no message takes less than a microsecond.
+        let started = u64::try_from(clock::utc().timestamp().as_microsecond()).unwrap_or_default();
+        let stan = u32::try_from(started % u64::from(STAN_MAX)).unwrap_or_default();
         Self {
             plan,
-            admin,
             link: None,
             next_stan: stan + 1,
-            next_rrn: second * 100 % RRN_MAX,
+            next_rrn: started % RRN_MAX,
             sent: Vec::new(),
             saved: BTreeMap::new(),
+            looks: Looks::new(admin),
         }
     }
 
@@ -96,7 +97,7 @@ impl<'a> Player<'a> {
         };
         self.sent.push(exchanged);
         if let Some(expected) = &step.balance {
-            report.checks.extend(balance::check(self.admin, expected));
+            self.looks.look(expected, &mut report);
         }
         report
     }

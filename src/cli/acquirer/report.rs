@@ -22,6 +22,8 @@ pub(super) struct StepReport {
     pub(super) reply: Option<String>,
     /// Wire time of the exchange in microseconds.
     pub(super) latency_us: Option<u128>,
+    /// What the card's account holds, when the step looks at it.
+    pub(super) balance: Option<String>,
     pub(super) checks: Vec<Check>,
 }
 
@@ -87,26 +89,50 @@ pub(super) fn write_step(out: &mut dyn Write, reader: Reader, step: &StepReport)
             .collect();
         let line = json!({
             "step": step.name, "at": step.at, "request": step.request, "reply": step.reply,
+            "balance": step.balance,
             "latency_us": step.latency_us.map(|us| u64::try_from(us).unwrap_or(u64::MAX)),
             "checks": checks,
         });
         return writeln!(out, "{line}");
     }
-    let at = &step.at;
-    writeln!(out, "\n{DIM}{at}  {}{DIM:#}", step.name)?;
+    writeln!(
+        out,
+        "\n{DIM}{}{DIM:#}  {TITLE}{}{TITLE:#}",
+        step.at, step.name
+    )?;
     if let Some(request) = &step.request {
+        writeln!(out, "      ->  {request}")?;
         let reply = step.reply.as_deref().unwrap_or("no reply");
-        writeln!(out, "{at}  {request}  ->  {reply}")?;
+        write!(out, "      <-  {reply}")?;
+        match step.latency_us {
+            Some(us) => writeln!(out, "  {DIM}{}{DIM:#}", milliseconds(us))?,
+            None => writeln!(out)?,
+        }
     }
-    for check in &step.checks {
-        let (style, word) = if check.passed {
-            (PASS, "PASS")
-        } else {
-            (FAIL, "FAIL")
-        };
-        writeln!(out, "          {style}{word}{style:#}  {}", check.text)?;
+    if let Some(balance) = &step.balance {
+        writeln!(out, "          {balance}")?;
+    }
+    let passed: Vec<&str> = step
+        .checks
+        .iter()
+        .filter(|check| check.passed)
+        .map(|check| check.text.as_str())
+        .collect();
+    if !passed.is_empty() {
+        writeln!(
+            out,
+            "    {PASS}PASS{PASS:#}  {DIM}{}{DIM:#}",
+            passed.join("; ")
+        )?;
+    }
+    for check in step.checks.iter().filter(|check| !check.passed) {
+        writeln!(out, "    {FAIL}FAIL{FAIL:#}  {}", check.text)?;
     }
     Ok(())
+}
+
+fn milliseconds(us: u128) -> String {
+    format!("{}.{:02} ms", us / 1_000, us % 1_000 / 10)
 }
 
 /// The last line.

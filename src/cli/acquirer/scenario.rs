@@ -177,7 +177,10 @@ fn parse_cards(item: Option<&Toml>, mistakes: &mut Mistakes) -> BTreeMap<String,
         };
         let card = Card {
             pan: digits("pan", 8..=19),
-            expiry: digits("expiry", 4..=4),
+            // Bearer numbers have none.
+            expiry: fields
+                .contains_key("expiry")
+                .then(|| digits("expiry", 4..=4)),
         };
         for key in fields
             .keys()
@@ -204,13 +207,20 @@ fn parse_defaults(
     };
     for (key, value) in table {
         let place = format!("defaults.{key}");
+        if key == "card" {
+            match value.as_str().and_then(|alias| cards.get(alias)) {
+                Some(card) => defaults.extend(card.elements()),
+                None => mistakes.add(&place, format!("{value} is not in [cards]")),
+            }
+            continue;
+        }
         let Some(element) = alias::element_of(key) else {
             mistakes.add(&place, "no element has this number or name");
             continue;
         };
         match value_of(value, cards, &[]) {
             Ok(value) => {
-                if defaults.insert(element, value).is_some() {
+                if defaults.insert(element, value).is_some() && !table.contains_key("card") {
                     mistakes.add(&place, "the element is given twice");
                 }
             }

@@ -74,10 +74,26 @@ pub(super) enum Want {
 #[derive(Debug)]
 pub(super) struct BalanceExpectation {
     pub(super) card: Card,
+    /// Each figure with what is expected of it; none: the balances are only shown.
+    pub(super) figures: Vec<(Figure, Minor)>,
+}
+
+/// One figure of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Figure {
     /// `available` of the account as a whole.
-    pub(super) available: Option<i64>,
-    /// Purse id, field of the purse, amount.
-    pub(super) purses: Vec<(String, PurseField, i64)>,
+    Available,
+    /// Purse id and field of the purse.
+    Purse(String, PurseField),
+}
+
+/// What is expected of a figure, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Minor {
+    /// It is this.
+    Is(i64),
+    /// It has moved by this since the last look at this card.
+    MovedBy(i64),
 }
 
 /// One figure of a purse.
@@ -123,6 +139,8 @@ struct Reader<'a> {
     /// Name of each earlier step and whether it sent a message that can be repeated or reversed.
     earlier: Vec<(String, bool)>,
     saved: Vec<String>,
+    /// Cards whose balances an earlier step looks at.
+    seen: Vec<Card>,
 }
 
 /// Reads all steps.
@@ -142,6 +160,7 @@ pub(super) fn parse_steps(
         defaults,
         earlier: Vec::new(),
         saved: Vec::new(),
+        seen: Vec::new(),
     };
     for (index, item) in items.iter().enumerate() {
         let number = index + 1;
@@ -164,6 +183,9 @@ pub(super) fn parse_steps(
         reader
             .earlier
             .push((step.name.clone(), step.send.is_some()));
+        reader
+            .seen
+            .extend(step.balance.iter().map(|look| look.card.clone()));
         steps.push(step);
     }
     steps
@@ -287,6 +309,10 @@ impl Reader<'_> {
             8 => BTreeMap::new(),
             _ => self.defaults.clone(),
         };
+        if table.contains_key("card") {
+            // Another card: nothing of the default one stays.
+            elements.retain(|element, _| !matches!(element, 2 | 14));
+        }
         elements.entry(7).or_insert_with(Value::transmission);
         elements.entry(11).or_insert_with(Value::stan);
         elements.extend(own);
@@ -345,8 +371,7 @@ impl Reader<'_> {
         if let Some(value) = table.get("card") {
             match value.as_str().and_then(|alias| self.cards.get(alias)) {
                 Some(card) => {
-                    elements.insert(2, Value::text(card.pan.clone()));
-                    elements.insert(14, Value::text(card.expiry.clone()));
+                    elements.extend(card.elements());
                 }
                 None => mistakes.add(place, format!("card: {value} is not in [cards]")),
             }
@@ -432,24 +457,41 @@ impl Reader<'_> {
         };
         let mut balance = BalanceExpectation {
             card: card.clone(),
-            available: None,
-            purses: Vec::new(),
+            figures: Vec::new(),
         };
         for (key, value) in table.iter().filter(|(key, _)| *key != "card") {
-            match (key.as_str(), value) {
-                ("available", Toml::Integer(minor)) => balance.available = Some(*minor),
-                (purse, Toml::Integer(minor)) => {
-                    balance
-                        .purses
-                        .push((purse.to_owned(), PurseField::Balance, *minor));
+            match (key.as_str(), value, minor_of(value)) {
+                ("available", _, Some(minor)) => balance.figures.push((Figure::Available, minor)),
+                (purse, _, Some(minor)) => {
+                    let figure = Figure::Purse(purse.to_owned(), PurseField::Balance);
+                    balance.figures.push((figure, minor));
                 }
-                (purse, Toml::Table(fields)) => {
+                (purse, Toml::Table(fields), None) => {
                     purse_fields(purse, fields, place, &mut balance, mistakes);
                 }
-                _ => mistakes.add(place, format!("balance: {key}: expected minor units")),
+                _ => mistakes.add(place, format!("balance: {key}: expected {MINOR_UNITS}")),
             }
         }
+        let moves = |(_, minor): &(Figure, Minor)| matches!(minor, Minor::MovedBy(_));
+        if balance.figures.iter().any(moves) && !self.seen.contains(card) {
+            mistakes.add(
+                place,
+                "balance: a change needs an earlier look: balance = { card = \"...\" }",
+            );
+        }
         Some(balance)
+    }
+}
+
+/// How an expected amount is written.
+const MINOR_UNITS: &str = "minor units, or a change such as \"-1200\" or \"+0\"";
+
+/// A number is what a figure must be; text with a sign is what it must have moved by.
+fn minor_of(value: &Toml) -> Option<Minor> {
+    match value {
+        Toml::Integer(minor) => Some(Minor::Is(*minor)),
+        Toml::String(text) if text.starts_with(['+', '-']) => text.parse().ok().map(Minor::MovedBy),
+        _ => None,
     }
 }
 
@@ -464,14 +506,15 @@ fn purse_fields(
         let field = PurseField::ALL
             .into_iter()
             .find(|field| field.name() == key);
-        match (field, value) {
-            (Some(field), Toml::Integer(minor)) => {
-                balance.purses.push((purse.to_owned(), field, *minor));
+        match (field, minor_of(value)) {
+            (Some(field), Some(minor)) => {
+                let figure = Figure::Purse(purse.to_owned(), field);
+                balance.figures.push((figure, minor));
             }
             _ => mistakes.add(
                 place,
                 format!(
-                    "balance: {purse}.{key}: expected balance, held or available in minor units"
+                    "balance: {purse}.{key}: expected balance, held or available in {MINOR_UNITS}"
                 ),
             ),
         }

@@ -1,8 +1,8 @@
 //! The value of an element in a scenario: text with `$variables`.
 //!
 //! `$stan`, `$rrn`, `$now_mmddhhmmss`, `$now_hhmmss`, `$now_mmdd` (UTC), `$card.NAME.pan`,
-//! `$card.NAME.expiry`, `$card.NAME.track2`, and `$NAME` for what an earlier step saved.
-//! `$$` is a dollar sign.
+//! `$card.NAME.expiry`, `$card.NAME.track2`, and `$NAME` for what an earlier step saved;
+//! `${NAME}` where a letter or a digit follows. `$$` is a dollar sign.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,13 +43,23 @@ pub(super) struct Moment<'a> {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Card {
     pub(super) pan: String,
-    pub(super) expiry: String,
+    pub(super) expiry: Option<String>,
 }
 
 impl Card {
     /// Track 2 as a terminal would read it: service code 201, zeros for the issuer's own part.
-    pub(super) fn track2(&self) -> String {
-        format!("{}={}2010000000", self.pan, self.expiry)
+    pub(super) fn track2(&self) -> Option<String> {
+        let expiry = self.expiry.as_ref()?;
+        Some(format!("{}={expiry}2010000000", self.pan))
+    }
+
+    /// The elements that name it: DE 2 and, when it has an expiry, DE 14.
+    pub(super) fn elements(&self) -> impl Iterator<Item = (u8, Value)> {
+        let expiry = self
+            .expiry
+            .as_deref()
+            .map(|expiry| (14, Value::text(expiry)));
+        [(2, Value::text(&self.pan))].into_iter().chain(expiry)
     }
 }
 
@@ -94,10 +104,16 @@ impl Value {
                 literal = true;
                 continue;
             }
-            let end = piece
-                .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')))
-                .unwrap_or(piece.len());
-            let (name, rest) = piece.split_at(end);
+            let (name, rest) = match piece.strip_prefix('{') {
+                Some(braced) => braced
+                    .split_once('}')
+                    .ok_or_else(|| "a value has '${' without '}'".to_owned())?,
+                None => {
+                    let in_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+                    let end = piece.find(|c| !in_name(c)).unwrap_or(piece.len());
+                    piece.split_at(end)
+                }
+            };
             parts.push(variable(name, cards, saved)?);
             if !rest.is_empty() {
                 parts.push(Part::Text(rest.to_owned()));
@@ -154,12 +170,15 @@ fn variable(name: &str, cards: &BTreeMap<String, Card>, saved: &[String]) -> Res
         let card = cards
             .get(alias)
             .ok_or_else(|| format!("no card '{alias}' in [cards]"))?;
-        return match field {
-            "pan" => Ok(Part::Text(card.pan.clone())),
-            "expiry" => Ok(Part::Text(card.expiry.clone())),
-            "track2" => Ok(Part::Text(card.track2())),
-            _ => Err(format!("'${name}': a card has pan, expiry and track2")),
+        let text = match field {
+            "pan" => Some(card.pan.clone()),
+            "expiry" => card.expiry.clone(),
+            "track2" => card.track2(),
+            _ => return Err(format!("'${name}': a card has pan, expiry and track2")),
         };
+        return text
+            .map(Part::Text)
+            .ok_or_else(|| format!("'${name}': the card has no expiry"));
     }
     if saved.iter().any(|known| known == name) {
         return Ok(Part::Saved(name.to_owned()));
@@ -176,7 +195,7 @@ mod tests {
     fn cards() -> BTreeMap<String, Card> {
         let card = Card {
             pan: "4761739001010119".to_owned(),
-            expiry: "2912".to_owned(),
+            expiry: Some("2912".to_owned()),
         };
         BTreeMap::from([("alice".to_owned(), card)])
     }
@@ -200,6 +219,7 @@ mod tests {
             ("$card.alice.pan", "4761739001010119"),
             ("$card.alice.track2", "4761739001010119=29122010000000"),
             ("<$approval>", "<4F7K2Q>"),
+            ("0${approval}0", "04F7K2Q0"),
             ("US$$ 5", "US$ 5"),
             ("", ""),
         ];
@@ -216,6 +236,7 @@ mod tests {
             ("$card.bob.pan", "no card 'bob'"),
             ("$card.alice.pin", "a card has pan, expiry and track2"),
             ("5$", "lone '$'"),
+            ("${stan", "'${' without '}'"),
         ];
         for (text, expected) in rows {
             let reason = Value::parse(text, &cards(), &[]).unwrap_err();

@@ -9,8 +9,9 @@ pub(super) fn request(message: &Message) -> String {
         words.push_str(&format!(" {}", money(minor, false, &text(message, 49))));
     }
     let shop = [text(message, 18), text(message, 43)].join(" ");
-    if !shop.trim().is_empty() {
-        words.push_str(&format!(" at {}", shop.trim()));
+    let shop: Vec<&str> = shop.split_whitespace().collect();
+    if !shop.is_empty() {
+        words.push_str(&format!(" at {}", shop.join(" ")));
     }
     if let Some(pan) = message.digits(2) {
         words.push_str(&format!("  card {}", masked(&pan)));
@@ -21,7 +22,13 @@ pub(super) fn request(message: &Message) -> String {
 /// A reply in words: `0110 approved (00)  approval 4F7K2Q  available ¥8,800`.
 pub(super) fn reply(message: &Message) -> String {
     let code = text(message, 39);
-    let mut words = format!("{} {} ({code})", message.mti(), code_words(&code));
+    let mti = message.mti();
+    // What already happened, and the link itself, is not for us to approve.
+    let told = match (code.as_str(), mti.class(), mti.function()) {
+        ("00", 4 | 8, _) | ("00", _, 3) => "accepted",
+        _ => code_words(&code),
+    };
+    let mut words = format!("{mti} {told} ({code})");
     if message.has(38) {
         words.push_str(&format!("  approval {}", text(message, 38)));
     }
