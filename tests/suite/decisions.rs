@@ -152,7 +152,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
-        let rules = LoadedRules::load(None).unwrap();
+        let rules = LoadedRules::load(None, None).unwrap();
         Desk {
             programmes: BTreeMap::new(),
             rulebook: Rulebook::clone(&rules.rulebook),
@@ -253,7 +253,7 @@ impl Desk {
     fn send(&mut self, facts: Facts, expected: &Expected) -> Step {
         let (key, before) = (facts.key(), self.balances());
         let (_, raised_before) = self.state.exceptions();
-        let outcome = self.execute(Body::Message(Box::new(facts)))?;
+        let outcome = self.execute(Body::Message(std::sync::Arc::new(facts)))?;
         let Answer::Decided(decision) = outcome.answer else {
             return Err(format!("{:?}", outcome.answer));
         };
