@@ -2,13 +2,14 @@
 
 use crate::domain::card::Card;
 use crate::domain::decision::{ApprovalCode, Balances, Decision, Reason, ResponseCode};
-use crate::domain::facts::{Facts, IssuerRoute, MessageKind, TraceKey};
+use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose, TraceKey};
 use crate::domain::programme::{ProgrammeName, Rulebook};
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
 use super::command::{Answer, Body, Command, Outcome};
 use super::complete;
+use super::entry::Entry;
 use super::event::{Decided, Effect, Effects, Event, ExceptionKind};
 use super::housekeep;
 use super::matching::{Found, Ladder, find};
@@ -139,13 +140,9 @@ fn case_of<'a>(
                 "the programme is not loaded".to_owned(),
             )
         })?;
-    let refund_of = match find(state, card.id, facts, Ladder::Strong, |entry| {
-        entry.is_debit() && !entry.posted.is_empty()
-    }) {
-        Found::One(entry, _) if facts.purpose == crate::domain::facts::Purpose::Refund => {
-            Some(entry)
-        }
-        Found::One(..) | Found::Several | Found::Nothing => None,
+    let refund_of = match facts.purpose {
+        Purpose::Refund => refunded_purchase(state, card, facts),
+        _ => None,
     };
     Ok(Case {
         state,
@@ -160,6 +157,16 @@ fn case_of<'a>(
         date: programme.calendar.date_of(command.at),
         refund_of,
     })
+}
+
+/// The posted purchase that a refund gives back, when exactly one can be meant.
+fn refunded_purchase<'a>(state: &'a State, card: &Card, facts: &Facts) -> Option<&'a Entry> {
+    match find(state, card.id, facts, Ladder::Strong, |entry| {
+        entry.is_debit() && !entry.posted.is_empty()
+    }) {
+        Found::One(entry, _) => Some(entry),
+        Found::Several | Found::Nothing => None,
+    }
 }
 
 /// A message whose card is not one of ours: a question is declined, a reversal is remembered and
