@@ -273,6 +273,13 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
     let held = entry.held.total();
     let change = case.amount.minor.saturating_sub(held);
     let mut effects = Effects::new();
+    if change == 0 {
+        // Noted all the same, so that a reversal of the advice finds the hold.
+        effects.push(Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Pending,
+        });
+    }
     if change > 0 {
         let more =
             funds::spend_regardless(case.programme, case.account(), case.amount.currency, change);
