@@ -14,6 +14,7 @@ mod encode_refusals;
 mod golden_messages;
 mod peers;
 mod scenarios;
+mod secrets;
 mod spec_pages;
 mod support;
 mod tidy;

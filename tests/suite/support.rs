@@ -286,7 +286,8 @@ impl Draft {
         let mti: Mti = self.mti.parse().unwrap();
         let mut writer = MessageWriter::begin(spec, mti, &mut out);
         for (element, text) in &self.elements {
-            if matches!(element, 52 | 64 | 128) {
+            let is_binary = spec.element(*element).unwrap().format().starts_with('b');
+            if is_binary {
                 writer.binary(*element, &from_hex(text)).unwrap();
             } else {
                 writer.text(*element, text).unwrap();
