@@ -386,7 +386,7 @@ impl Client {
     }
 
     pub(crate) fn receive(&mut self) -> Message {
-        let frame = self.next_frame().expect("the switch closed the connection");
+        let frame = self.next_frame().unwrap();
         let spec = MessageSpec::builtin(self.spec).unwrap();
         iso8583::decode(spec, frame.body).unwrap()
     }
