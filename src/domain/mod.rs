@@ -32,5 +32,7 @@ pub mod facts;
 pub mod programme;
 
 pub mod programme_file;
+#[cfg(test)]
+mod programme_file_tests;
 
 pub mod decision;

@@ -78,6 +78,10 @@ impl State {
                 balances: decided.balances.clone().map(Box::new),
                 card_id: decided.card,
                 sequence: self.sequence,
+                entry: decided
+                    .effects
+                    .iter()
+                    .find_map(|effect| booked_entry(effect, self.sequence)),
             };
             if self.answers.insert(key, answer).is_some() {
                 return Err("a stored answer would be overwritten".to_owned());
@@ -107,6 +111,7 @@ impl State {
                     id: EntryId(self.sequence),
                     account,
                     card,
+                    opened_by: facts.kind,
                     purpose: facts.purpose,
                     currency: *currency,
                     state: EntryState::Pending,
@@ -507,6 +512,21 @@ impl State {
         if let Some(record) = self.account_mut(entry.account) {
             record.entries.retain(|other| *other != id);
         }
+    }
+}
+
+/// The entry that an effect opens, holds for or posts for.
+fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
+    match effect {
+        Effect::EntryOpened { .. } => Some(EntryId(sequence)),
+        Effect::HoldRaised { entry, .. }
+        | Effect::HoldLowered { entry, .. }
+        | Effect::Posted { entry, .. }
+        | Effect::EntryMoved { entry, .. } => Some(*entry),
+        Effect::Offset { .. }
+        | Effect::Counted { .. }
+        | Effect::TombstoneSet { .. }
+        | Effect::ExceptionRaised { .. } => None,
     }
 }
 

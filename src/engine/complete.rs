@@ -2,6 +2,7 @@
 //! exception for a person (rule A34, lifecycle D.2 and D.5).
 
 use crate::domain::account::Split;
+use crate::domain::facts::MessageKind;
 
 use super::authorize::{
     exception, load_split, offset, posted_credit, posted_purchase, refund_split,
@@ -111,7 +112,12 @@ fn post_refund(case: &Case<'_>) -> Verdict {
         case.card.id,
         case.facts,
         Ladder::Strong,
-        |entry| entry.purpose == case.facts.purpose && entry.currency == case.amount.currency,
+        |entry| {
+            // A refund that was itself a posting has nothing to complete.
+            entry.opened_by == MessageKind::Authorization
+                && entry.purpose == case.facts.purpose
+                && entry.currency == case.amount.currency
+        },
     );
     if let Found::One(entry, rung) = found {
         let evidence = format!("completes refund {} by {}", entry.id.0, rung.name());
@@ -124,11 +130,20 @@ fn post_refund(case: &Case<'_>) -> Verdict {
     forced_credit(case, &split, from, ExceptionKind::ForcedRefund)
 }
 
-/// The posting of an authorized refund; one that was credited at once has no second effect.
+/// The posting of an authorized refund. One that was credited already has no second effect; one
+/// that was released or called off posts all the same, and a person is told.
 fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
-    if entry.state != EntryState::Pending {
-        return Effects::new();
-    }
+    let late = match entry.state {
+        EntryState::Captured => return Effects::new(),
+        EntryState::Pending => None,
+        EntryState::Released | EntryState::Reversed => Some(ExceptionKind::LateCapture),
+    };
+    // The authorization knew its purchase; its completion need not name that again.
+    let purchase = entry.refund_of.and_then(|id| case.state.entry(id));
+    let case = &Case {
+        refund_of: purchase.or(case.refund_of),
+        ..*case
+    };
     let Some(split) = refund_split(case) else {
         return Effects::new();
     };
@@ -145,6 +160,9 @@ fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
         },
     ]);
     effects.extend(offset(case, &split));
+    let forced = rules::first_refusal(case).map(|_| ExceptionKind::ForcedRefund);
+    let raised = late.or(forced);
+    effects.extend(raised.map(|kind| exception(kind, Some(entry.id), case.amount.minor)));
     effects
 }
 

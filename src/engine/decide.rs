@@ -98,12 +98,22 @@ fn decide_message(
         Ok(case) => judge(&case),
         Err(refusal) => unknown_card(facts, refusal),
     };
-    conclude(rulebook, state, command, facts, Keep::Stored, verdict)
+    // A fault of ours is no answer to keep: the repeat is decided once we can.
+    let keep = match verdict.reason {
+        Reason::SystemFault => Keep::Unstored,
+        _ => Keep::Stored,
+    };
+    conclude(rulebook, state, command, facts, keep, verdict)
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
+    let is_undone = case.state.has_tombstone(case.facts.card, case.facts.trace);
     match case.facts.kind {
         MessageKind::Authorization | MessageKind::Financial => authorize::judge(case),
+        // It cannot be refused, and its reversal was acknowledged already: the two are even.
+        MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {
+            Verdict::accepted(Effects::new()).seeing("its reversal came first".to_owned())
+        }
         MessageKind::AuthorizationAdvice => authorize::record_advice(case),
         MessageKind::FinancialAdvice => complete::post(case),
         MessageKind::Reversal => reverse::undo(case),
@@ -165,9 +175,9 @@ fn purchase_of_refund<'a>(state: &'a State, card: &Card, facts: &Facts) -> Optio
 }
 
 /// A message whose card is not one of ours: a question is declined, a reversal is remembered and
-/// acknowledged, since its sender will not stop before.
+/// acknowledged, since its sender will not stop before. A fault of ours acknowledges nothing.
 fn unknown_card(facts: &Facts, refusal: Refusal) -> Verdict {
-    if facts.kind != MessageKind::Reversal {
+    if facts.kind != MessageKind::Reversal || refusal.reason == Reason::SystemFault {
         return Verdict::refused(refusal);
     }
     let effects = Effects::from_iter([Effect::ExceptionRaised {
@@ -274,12 +284,12 @@ fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {
         .map_or_else(ResponseCode::new, |codes| codes.code(reason))
 }
 
-/// The answer of the original of a trace, whatever its kind, when it was declined or booked nothing.
-pub(super) fn answer_of_original(
-    state: &State,
+/// The answer to the original of a trace, whatever its kind, to a message about the same card.
+pub(super) fn answer_of_original<'a>(
+    state: &'a State,
     facts: &Facts,
     trace: crate::domain::facts::Trace,
-) -> bool {
+) -> Option<&'a StoredAnswer> {
     [
         MessageKind::Authorization,
         MessageKind::Financial,
@@ -287,7 +297,7 @@ pub(super) fn answer_of_original(
         MessageKind::FinancialAdvice,
     ]
     .into_iter()
-    .any(|kind| {
+    .find_map(|kind| {
         let key = TraceKey {
             kind,
             trace,
@@ -295,7 +305,7 @@ pub(super) fn answer_of_original(
         };
         state
             .answer(&key)
-            .is_some_and(|answer| answer.card == facts.card)
+            .filter(|answer| answer.card == facts.card)
     })
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::account::{AccountId, Split};
 use crate::domain::card::CardId;
 use crate::domain::decision::ApprovalCode;
-use crate::domain::facts::{Purpose, Trace};
+use crate::domain::facts::{MessageKind, Purpose, Trace};
 use crate::domain::merchant::{AcceptorId, Mcc, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::time::{BusinessDate, UnixMs};
@@ -44,6 +44,8 @@ pub struct Entry {
     pub account: AccountId,
     /// By which card.
     pub card: CardId,
+    /// Kind of the message that opened it.
+    pub opened_by: MessageKind,
     /// Purchase, refund or load.
     pub purpose: Purpose,
     /// Currency of all its amounts.
@@ -90,9 +92,10 @@ impl Entry {
         is_debit(self.purpose)
     }
 
-    /// What a reversal could still undo, minor units.
+    /// What a reversal could still undo, minor units: what refunds have given back is even.
     pub fn outstanding(&self) -> i64 {
-        self.held.total().saturating_add(self.posted.total())
+        let paid = self.posted.total().saturating_sub(self.refunded).max(0);
+        self.held.total().saturating_add(paid)
     }
 }
 

@@ -38,7 +38,7 @@ impl Rung {
 pub(super) enum Found<'a> {
     /// One entry.
     One(&'a Entry, Rung),
-    /// Several could be meant on the first rung that hit.
+    /// Several could be meant, and no rung tells them apart.
     Several,
     /// None.
     Nothing,
@@ -68,12 +68,17 @@ pub(super) fn find<'a>(
             )
         }),
     ];
+    let mut ambiguous = false;
     for (key, rung) in keyed.into_iter().flatten() {
         match unique(state, state.entries_by(&key), &wanted) {
             Found::One(entry, _) => return Found::One(entry, rung),
-            Found::Several => return Found::Several,
+            // A later rung may tell them apart; the weak one may not.
+            Found::Several => ambiguous = true,
             Found::Nothing => {}
         }
+    }
+    if ambiguous {
+        return Found::Several;
     }
     match ladder {
         Ladder::WithWeakRung => weak(state, card, facts, wanted),

@@ -1,6 +1,7 @@
 //! 0400 and 0420: undo, in full or in part, before or after capture, or before the original came
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
+use crate::domain::decision::Reason;
 use crate::domain::facts::Trace;
 use crate::domain::programme::Channel;
 
@@ -11,10 +12,14 @@ use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
+use super::state::MatchKey;
 use crate::domain::facts::Purpose;
 
 /// Undoes what the reversal names.
 pub(super) fn undo(case: &Case<'_>) -> Verdict {
+    if let Some(verdict) = undo_answered(case) {
+        return verdict;
+    }
     match find(case.state, case.card.id, case.facts, Ladder::Strong, |_| {
         true
     }) {
@@ -31,10 +36,32 @@ pub(super) fn undo(case: &Case<'_>) -> Verdict {
     }
 }
 
+/// A reversal of a message that we answered but that opened no entry. A completion moved the entry
+/// of its authorization. A decline booked nothing, and no weaker evidence may then find an entry:
+/// the reversal of a declined attempt would undo the retry that was approved.
+fn undo_answered(case: &Case<'_>) -> Option<Verdict> {
+    let original = case.facts.original?;
+    let key = MatchKey::Trace(case.card.id, original);
+    if !case.state.entries_by(&key).is_empty() {
+        return None;
+    }
+    let answer = answer_of_original(case.state, case.facts, original)?;
+    if answer.reason != Reason::Approved {
+        let verdict = Verdict::accepted(Effects::new());
+        return Some(verdict.seeing("its original booked nothing".to_owned()));
+    }
+    let entry = case.state.entry(answer.entry?)?;
+    let evidence = format!(
+        "reverses record {} by the answer to its original",
+        entry.id.0
+    );
+    Some(undo_entry(case, entry, evidence))
+}
+
 /// Nothing stands to be undone: either the original was declined, or it has not come yet.
 fn unmatched(case: &Case<'_>) -> Verdict {
     let original = original_trace(case);
-    if answer_of_original(case.state, case.facts, original) {
+    if answer_of_original(case.state, case.facts, original).is_some() {
         return Verdict::accepted(Effects::new()).seeing("its original booked nothing".to_owned());
     }
     Verdict::accepted(Effects::from_iter([
@@ -51,7 +78,7 @@ fn original_trace(case: &Case<'_>) -> Trace {
 fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
     let outstanding = entry.outstanding();
     if outstanding == 0 {
-        return undo_without_money(entry, evidence);
+        return undo_without_money(case, entry, evidence);
     }
     let Some(wanted) = wanted_minor(case, entry) else {
         let kind = ExceptionKind::ReplacementAboveOriginal;
@@ -85,16 +112,25 @@ fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
 
 /// A reversal of something that neither holds nor has posted: an authorized refund is called off,
 /// anything else has nothing left to undo.
-fn undo_without_money(entry: &Entry, evidence: String) -> Verdict {
-    let mut effects = Effects::new();
-    if entry.state == EntryState::Pending {
-        effects.push(Effect::EntryMoved {
+fn undo_without_money(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
+    if entry.state != EntryState::Pending {
+        return Verdict::accepted(Effects::new())
+            .seeing(format!("{evidence}; nothing is left to undo"));
+    }
+    let original = case.facts.amount.minor;
+    let effect = match case.facts.replacement_minor.unwrap_or(0) {
+        0 => Effect::EntryMoved {
             entry: entry.id,
             state: EntryState::Reversed,
-        });
-        return Verdict::accepted(effects).seeing(evidence);
-    }
-    Verdict::accepted(effects).seeing(format!("{evidence}; nothing is left to undo"))
+        },
+        remaining if remaining > original => {
+            let kind = ExceptionKind::ReplacementAboveOriginal;
+            exception(kind, Some(entry.id), original)
+        }
+        // Its posting says how much comes back.
+        _ => return Verdict::accepted(Effects::new()).seeing(evidence),
+    };
+    Verdict::accepted(Effects::from_iter([effect])).seeing(evidence)
 }
 
 /// How much the reversal asks for in the entry's currency; `None` when more would remain than was.

@@ -64,6 +64,8 @@ pub struct StoredAnswer {
     pub card_id: Option<CardId>,
     /// Record of the decision.
     pub sequence: u64,
+    /// The entry that the message opened or moved.
+    pub entry: Option<EntryId>,
 }
 
 impl StoredAnswer {

@@ -81,7 +81,7 @@ fn purchase() -> DecisionLine<'static> {
                 },
             },
             PurseLine {
-                purse: "gift \"x\"",
+                purse: "gift-x",
                 money: Purse {
                     currency: Currency::JPY,
                     balance: i64::MIN,
@@ -115,7 +115,7 @@ fn decision_is_one_flat_json_line_without_what_the_message_lacked() {
         "code": "51", "repeat": false,
         "balances": [
             {"purse": "withdrawable", "currency": "JPY", "balance_minor": -5, "held_minor": 0},
-            {"purse": "gift \"x\"", "currency": "JPY",
+            {"purse": "gift-x", "currency": "JPY",
              "balance_minor": i64::MIN, "held_minor": i64::MAX},
         ],
         "sequence": 99, "decode_ns": 1, "parse_request_ns": 2, "sequence_ns": 3,

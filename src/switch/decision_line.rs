@@ -181,15 +181,15 @@ fn balances_json(purses: &[PurseLine<'_>]) -> String {
     json.push('[');
     for (index, purse) in purses.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
+        let currency = currency_name(purse.money.currency);
         // Writing to a string cannot fail.
         let _ = write!(
             json,
-            "{comma}{{\"purse\":\"{}\",\"currency\":\"{}\",\"balance_minor\":{},\"held_minor\":{}}}",
-            purse.purse,
-            currency_name(purse.money.currency),
-            purse.money.balance,
-            purse.money.held,
+            "{comma}{{\"purse\":\"{}\",\"currency\":\"{currency}\",",
+            purse.purse
         );
+        let (balance, held) = (purse.money.balance, purse.money.held);
+        let _ = write!(json, "\"balance_minor\":{balance},\"held_minor\":{held}}}");
     }
     json.push(']');
     json

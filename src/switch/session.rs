@@ -32,6 +32,10 @@ use super::session_log::{self, Steps};
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
 
+/// After the last answer of a stopping switch: a peer silent for so long sends nothing more.
+const LINGER_QUIET: Duration = Duration::from_millis(250);
+/// How long a peer may go on sending to a stopping switch before it is closed all the same.
+const LINGER_MAX: Duration = Duration::from_secs(3);
 /// First reservation of the read buffer, bytes; an idle connection holds no more.
 const READ_BUFFER_BYTES: usize = 4_096;
 
@@ -153,7 +157,25 @@ impl<'a> Session<'a> {
         }
         // The peer may already be gone; nothing is lost by that.
         let _ = self.stream.shutdown().await;
+        if matches!(end, SessionEnd::Stopping) {
+            // The limit passed: the peer has had its chance.
+            let _ = tokio::time::timeout(LINGER_MAX, self.discard_until_quiet()).await;
+        }
         end
+    }
+
+    /// Reads on without listening: a socket closed with unread bytes in it is reset, and a reset
+    /// takes back the answers that the peer has not received yet.
+    async fn discard_until_quiet(&mut self) {
+        loop {
+            self.read.clear();
+            self.read.reserve(READ_BUFFER_BYTES);
+            let read = self.stream.read_buf(&mut self.read);
+            match tokio::time::timeout(LINGER_QUIET, read).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) | Err(_) => return,
+            }
+        }
     }
 
     async fn serve_until_end(
@@ -189,8 +211,12 @@ impl<'a> Session<'a> {
                     self.check_deadlines()?;
                     wake.as_mut().reset(self.deadline().into());
                 }
-                // An error means that whoever could stop us is gone: then we stop.
-                _ = stopping.changed() => {}
+                changed = stopping.changed() => {
+                    if changed.is_err() {
+                        // Whoever could stop us is gone: then we stop.
+                        return Ok(SessionEnd::Stopping);
+                    }
+                }
             }
         }
     }

@@ -23,9 +23,6 @@ pub struct OpenStore {
 /// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The data directory cannot be made.
-    #[error("create the data directory: {0}")]
-    Create(std::io::Error),
     /// The journal refuses.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -45,7 +42,6 @@ impl StoreError {
     pub fn exit_code(&self) -> u8 {
         match self {
             StoreError::Journal(error) => error.exit_code(),
-            StoreError::Create(_) => 73,
             StoreError::TokenKey(_) | StoreError::NotConserved(_) => 65,
             StoreError::ProgrammeMissing(_) => 78,
         }
@@ -61,7 +57,6 @@ pub fn open(
     journal: &JournalConfig,
     rulebook: &Rulebook,
 ) -> Result<OpenStore, StoreError> {
-    std::fs::create_dir_all(data_dir).map_err(StoreError::Create)?;
     let mut state = State::new();
     let journal = SledJournal::open(data_dir, journal.options(), &mut |sequence, bytes| {
         let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;

@@ -96,15 +96,19 @@ impl TokenKey {
         let mut key = [0_u8; 32];
         getrandom::fill(&mut key).map_err(|error| TokenKeyError::Random(error.to_string()))?;
         let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        // Under its name the file is whole: a start that is cut off leaves no half of a key.
+        let unfinished = path.with_extension("key.writing");
         let written = fs::OpenOptions::new()
             .write(true)
-            .create_new(true)
+            .create(true)
+            .truncate(true)
             .mode(0o600)
-            .open(&path)
+            .open(&unfinished)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
                 file.sync_all()
             })
+            .and_then(|()| fs::rename(&unfinished, &path))
             .and_then(|()| match path.parent() {
                 Some(directory) => fs::File::open(directory)?.sync_all(),
                 None => Ok(()),
@@ -140,7 +144,7 @@ mod tests {
         let again = TokenKey::open(directory.path(), false).unwrap();
         let card = pan("4761739001010119");
         assert_eq!(first.token(&card), again.token(&card));
-        assert_ne!(first.token(&card), first.token(&pan("4761739001010127")));
+        assert_ne!(first.token(&card), first.token(&pan("4761739001010118")));
     }
 
     #[test]
@@ -159,6 +163,18 @@ mod tests {
             TokenKey::open(directory.path(), false),
             Err(TokenKeyError::Lost { .. })
         ));
+    }
+
+    #[test]
+    fn a_start_that_was_cut_off_while_it_made_the_key_is_made_good_by_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let half = directory.path().join("card-token.key.writing");
+        fs::write(&half, "abc").unwrap();
+        let made = TokenKey::open(directory.path(), true).unwrap();
+        let again = TokenKey::open(directory.path(), false).unwrap();
+        let card = pan("4761739001010119");
+        assert_eq!(made.token(&card), again.token(&card));
+        assert!(!half.exists());
     }
 
     #[test]

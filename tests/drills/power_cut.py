@@ -10,9 +10,10 @@ its own journal) and verified: every acknowledged sequence must be there.
 A second system, the control, must lose records: if it does not, the drill sees nothing.
 
   tests/drills/power_cut.py [CUTS] [--fs ext4|xfs] [--seed N]
-  tests/drills/power_cut.py 50 --name switch --write 'CMD {store} {acks}' --verify 'CMD {store} {acks}'
+  tests/drills/power_cut.py [CUTS] --switch        the whole switch instead of its journal
+  tests/drills/power_cut.py 50 --name other --write 'CMD {store} {acks}' --verify 'CMD {store} {acks}'
 
-Needs root. Exit code 0 passed, 1 failed, 77 skipped. Evidence: target/drills/power_cut-*.json.
+DRILL_SHORT=1: 3 cuts of the journal, then 3 of the whole switch. Needs root. Exit code 0 passed, 1 failed, 77 skipped. Evidence: target/drills/power_cut-*.json.
 Limits: it models a device that honours flushes and keeps the order of what it was given.
 """
 
@@ -33,7 +34,9 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGE_BYTES = 2 << 30
 FIRST_ACK_SECONDS_MAX = 30
 VERIFY_SECONDS_MAX = 120
+UNMOUNT_SECONDS_MAX = 20
 CONTROL_CUTS_MIN = 5
+SHORT = os.environ.get("DRILL_SHORT") == "1"
 
 
 def main():
@@ -42,7 +45,18 @@ def main():
     if reason:
         print(f"SKIPPED power_cut on {arguments.fs}: {reason}. Nothing was tested.")
         sys.exit(77)
+    if SHORT and arguments.write is None and not arguments.switch:
+        # The journal with its control here, then the whole switch; both must pass.
+        again = [sys.executable, __file__, str(arguments.cuts), "--switch", "--no-control"]
+        whole = subprocess.run([*again, "--fs", arguments.fs], check=False).returncode
+        if whole:
+            sys.exit(whole)
     write, verify = arguments.write, arguments.verify
+    if arguments.switch:
+        arguments.name = "switch"
+        driver = f"{sys.executable} {ROOT / 'tests/drills/switch_driver.py'}"
+        write = f"{driver} write {{store}} {{acks}}"
+        verify = f"{driver} verify {{store}} {{acks}}"
     if write is None:
         writer = build_writer()
         write = f"{writer} write journal {{store}} {{acks}}"
@@ -67,9 +81,10 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cuts", type=int, nargs="?", default=20)
+    parser.add_argument("cuts", type=int, nargs="?", default=3 if SHORT else 20)
     parser.add_argument("--fs", choices=["ext4", "xfs"], default="ext4")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--switch", action="store_true", help="cut the whole switch")
     parser.add_argument("--name", default="journal", help="of the system under test")
     parser.add_argument("--write", help="command that writes for ever, with {store} and {acks}")
     parser.add_argument("--verify", help="command that exits 0 when nothing acknowledged is lost")
@@ -140,13 +155,13 @@ def cut(directory, write, verify, fs):
             os.killpg(writer.pid, signal.SIGKILL)
             writer.wait()
     finally:
-        subprocess.run(["umount", mounted], check=True)
+        unmount(mounted)
     image.unlink()
     mount(copy, mounted)
     try:
         passed, said = ask(verify, mounted / "store", directory / "acks-at-cut")
     finally:
-        subprocess.run(["umount", mounted], check=True)
+        unmount(mounted)
     if died:
         passed, said = False, f"the writer ended by itself; {said}"
     return {"passed": passed, "phase": phase, "seconds": round(seconds, 3), "said": said}
@@ -154,6 +169,17 @@ def cut(directory, write, verify, fs):
 
 def mount(image, directory):
     subprocess.run(["mount", "-o", "loop", image, directory], check=True)
+
+
+def unmount(directory):
+    """Unmounts; a killed process of the group may hold a file for a moment longer."""
+    deadline = time.monotonic() + UNMOUNT_SECONDS_MAX
+    command = ["umount", str(directory)]
+    while subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        if time.monotonic() > deadline:
+            subprocess.run(command, check=True)
+            return
+        time.sleep(0.05)
 
 
 def start(command, store, acks):

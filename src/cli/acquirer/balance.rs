@@ -99,7 +99,7 @@ fn purse_figure(account: &Json, purse: &str, field: PurseField) -> Option<i64> {
     found.get(field.name())?.as_i64()
 }
 
-/// `withdrawable ¥50,000, non-withdrawable ¥20,000 (¥1,200 held)`; empty purses are left out.
+/// `withdrawable ¥50,000, non-withdrawable ¥20,000 (¥1,200 held)`; without empty purses.
 fn in_words(account: &Json) -> String {
     let purses = account.get("purses").and_then(Json::as_array);
     let told: Vec<String> = purses.into_iter().flatten().filter_map(told).collect();

@@ -1,4 +1,5 @@
-//! An amount that is zero where money should move, below a load's minimum or not its multiple (A28).
+//! A28: an amount that is zero where money should move, or below a load's minimum, or not its
+//! multiple.
 
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};

@@ -1,0 +1,407 @@
+//! The notation of `fixtures/decisions`: how a line of text becomes a step of a case.
+//!
+//! ```text
+//! case  RULE … what is promised                      one case, to the next `case`
+//! change PROGRAMME: old text => new text             edits the shipped programme file
+//! card  K PROGRAMME KYC purse=minor … [expiry=YYMM] [status=…]
+//! at    2027-03-01 12:00                             the clock, in Tokyo; starts as written here
+//! without PROGRAMME                                  the programme is not loaded any more
+//! housekeep [releases=n] [answers=h] [entries=h] [tombstones=h] | n released [more] | balances
+//!   MTI #stan CARD PURPOSE amount word …             | code reason | balances | remarks
+//! ```
+//!
+//! A message without `#stan` gets one of its own; `mcc=5541,5542` sends one message for each.
+//! Cards that nobody opened: `stranger` (no programme has the BIN), `nobody` (no such card) and
+//! `garbled` (the check digit is wrong). Balances read `K 500(30) 20`: every purse in the order of
+//! the programme, held amounts in brackets; `=` says that nothing has changed. Remarks:
+//! `!exception`, `again` (a stored answer), `shows K …` (what DE 54 says), `because "…"`.
+
+use arrayvec::ArrayString;
+use cardswitch::domain::account::Kyc;
+use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::facts::{
+    Certainty, Device, Evidence, FactName, Facts, Initiation, IssuerRoute, MessageKind, Presence,
+    Purpose, Trace,
+};
+use cardswitch::domain::merchant::{Mcc, Origin};
+use cardswitch::domain::money::{Amount, Currency};
+use cardswitch::domain::pan::CardToken;
+use cardswitch::domain::time::UnixMs;
+use cardswitch::engine::command::Housekeep;
+use serde::de::DeserializeOwned;
+
+/// One case of a fixture file.
+pub(crate) struct CaseText {
+    pub(crate) title: String,
+    pub(crate) lines: Vec<(usize, Line)>,
+}
+
+/// One line of a case.
+pub(crate) enum Line {
+    Change {
+        programme: String,
+        old: String,
+        new: String,
+    },
+    Without(String),
+    Card(Box<CardLine>),
+    At(UnixMs),
+    Housekeep(Housekeep, Expected),
+    Message(Box<MessageLine>),
+}
+
+/// A card with its account.
+pub(crate) struct CardLine {
+    pub(crate) name: String,
+    pub(crate) programme: String,
+    pub(crate) kyc: Kyc,
+    pub(crate) balances: Vec<(String, i64)>,
+    pub(crate) expiry: Option<ExpiryMonth>,
+    pub(crate) status: CardStatus,
+}
+
+/// A message, or one for each merchant category.
+pub(crate) struct MessageLine {
+    pub(crate) facts: Facts,
+    pub(crate) categories: Vec<Mcc>,
+    /// The step whose approval code is quoted.
+    pub(crate) quotes: Option<u32>,
+    /// Whether the line names its own trace number.
+    pub(crate) is_numbered: bool,
+    pub(crate) expected: Expected,
+}
+
+/// What must come of a step.
+#[derive(Default)]
+pub(crate) struct Expected {
+    pub(crate) outcome: String,
+    pub(crate) balances: String,
+    pub(crate) exceptions: Vec<String>,
+    pub(crate) again: bool,
+    pub(crate) shows: Option<String>,
+    pub(crate) because: Option<String>,
+}
+
+/// The cases of one file.
+pub(crate) fn cases(text: &str) -> Result<Vec<CaseText>, String> {
+    let mut cases: Vec<CaseText> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(title) = line.strip_prefix("case ") {
+            cases.push(CaseText {
+                title: title.trim().to_owned(),
+                lines: Vec::new(),
+            });
+            continue;
+        }
+        let case = cases.last_mut().ok_or("a line before the first case")?;
+        let parsed = line_of(line).map_err(|wrong| format!("line {number}: {wrong}"))?;
+        case.lines.push((number, parsed));
+    }
+    Ok(cases)
+}
+
+fn line_of(line: &str) -> Result<Line, String> {
+    let (word, rest) = line.split_once(' ').ok_or("expected more than one word")?;
+    let rest = rest.trim();
+    Ok(match word {
+        "change" => {
+            let (programme, edit) = rest.split_once(": ").ok_or("expected PROGRAMME: edit")?;
+            let (old, new) = edit.split_once(" => ").ok_or("expected old => new")?;
+            Line::Change {
+                programme: programme.to_owned(),
+                old: old.replace("\\n", "\n"),
+                new: new.replace("\\n", "\n"),
+            }
+        }
+        "without" => Line::Without(rest.to_owned()),
+        "card" => Line::Card(Box::new(card(rest)?)),
+        "at" => Line::At(instant(rest)?),
+        "housekeep" => {
+            let mut columns = rest.splitn(2, '|');
+            let terms = housekeep(columns.next().unwrap_or_default())?;
+            Line::Housekeep(terms, expected(columns.next().unwrap_or_default())?)
+        }
+        _ => Line::Message(Box::new(message(line)?)),
+    })
+}
+
+fn card(text: &str) -> Result<CardLine, String> {
+    let mut words = text.split_whitespace();
+    let mut word = || words.next().ok_or("expected NAME PROGRAMME KYC");
+    let mut card = CardLine {
+        name: word()?.to_owned(),
+        programme: word()?.to_owned(),
+        kyc: named(word()?)?,
+        balances: Vec::new(),
+        expiry: ExpiryMonth::from_yymm(3112),
+        status: CardStatus::Active,
+    };
+    for word in words {
+        match word.split_once('=').ok_or(format!("what is {word:?}?"))? {
+            ("expiry", "none") => card.expiry = None,
+            ("expiry", yymm) => card.expiry = ExpiryMonth::from_yymm(number(yymm)?),
+            ("status", status) => card.status = named(status)?,
+            (purse, minor) => card.balances.push((purse.to_owned(), number(minor)?)),
+        }
+    }
+    Ok(card)
+}
+
+fn housekeep(text: &str) -> Result<Housekeep, String> {
+    let mut terms = Housekeep {
+        answers_hours: 48,
+        entries_hours: 9_600,
+        tombstones_hours: 48,
+        releases_max: 1_000,
+    };
+    for word in text.split_whitespace() {
+        match word.split_once('=').ok_or(format!("what is {word:?}?"))? {
+            ("answers", hours) => terms.answers_hours = number(hours)?,
+            ("entries", hours) => terms.entries_hours = number(hours)?,
+            ("tombstones", hours) => terms.tombstones_hours = number(hours)?,
+            ("releases", most) => terms.releases_max = number(most)?,
+            (other, _) => return Err(format!("what is {other:?}?")),
+        }
+    }
+    Ok(terms)
+}
+
+/// Wall time in Tokyo, as the programmes count it.
+pub(crate) fn instant(text: &str) -> Result<UnixMs, String> {
+    let civil: jiff::civil::DateTime = text
+        .replacen(' ', "T", 1)
+        .parse()
+        .map_err(|error| format!("{text:?}: {error}"))?;
+    let zoned = civil
+        .in_tz("Asia/Tokyo")
+        .map_err(|error| error.to_string())?;
+    Ok(UnixMs(zoned.timestamp().as_millisecond()))
+}
+
+fn expected(text: &str) -> Result<Expected, String> {
+    let mut columns = text.split('|').map(str::trim);
+    let mut expected = Expected {
+        outcome: columns.next().unwrap_or_default().to_owned(),
+        balances: columns
+            .next()
+            .ok_or("expected | outcome | balances")?
+            .to_owned(),
+        ..Expected::default()
+    };
+    let mut remarks = columns.next().unwrap_or_default();
+    while !remarks.is_empty() {
+        let (word, rest) = remarks.split_once(' ').unwrap_or((remarks, ""));
+        remarks = rest.trim_start();
+        match word {
+            "again" => expected.again = true,
+            "shows" => expected.shows = Some(std::mem::take(&mut remarks).to_owned()),
+            "because" => {
+                let quoted = std::mem::take(&mut remarks).trim_matches('"');
+                expected.because = Some(quoted.to_owned());
+            }
+            _ => match word.strip_prefix('!') {
+                Some(kind) => expected.exceptions.push(kind.to_owned()),
+                None => return Err(format!("what is the remark {word:?}?")),
+            },
+        }
+    }
+    Ok(expected)
+}
+
+fn message(line: &str) -> Result<MessageLine, String> {
+    let (words, rest) = line.split_once('|').ok_or("expected | code reason | …")?;
+    let mut words = words.split_whitespace();
+    let mti: u16 = number(words.next().unwrap_or_default())?;
+    let mut message = MessageLine {
+        facts: plain_facts(mti)?,
+        categories: Vec::new(),
+        quotes: None,
+        is_numbered: false,
+        expected: expected(rest)?,
+    };
+    for word in words {
+        let known = match word.split_once('=') {
+            Some((key, value)) => stated(&mut message, key, value)?,
+            None => said(&mut message, word)?,
+        };
+        if !known {
+            return Err(format!("what is {word:?}?"));
+        }
+    }
+    if message.categories.is_empty() {
+        message.categories.push(Mcc(5411));
+    }
+    Ok(message)
+}
+
+/// A message in which nothing special is said.
+pub(crate) fn plain_facts(mti: u16) -> Result<Facts, String> {
+    let kind = match mti {
+        100 | 101 => MessageKind::Authorization,
+        120 | 121 => MessageKind::AuthorizationAdvice,
+        200 | 201 => MessageKind::Financial,
+        220 | 221 => MessageKind::FinancialAdvice,
+        400 | 401 | 420 | 421 => MessageKind::Reversal,
+        _ => return Err(format!("{mti:04} is no message about a card")),
+    };
+    Ok(Facts {
+        kind,
+        mti,
+        repeat: mti % 2 == 1,
+        purpose: Purpose::Purchase,
+        dialect: 0,
+        trace: trace(0),
+        route: IssuerRoute::Ours,
+        card: CardToken([0; 16]),
+        expiry: None,
+        amount: Amount::new(0, Currency::JPY),
+        billing: None,
+        replacement_minor: None,
+        mcc: None,
+        terminal: short("TERM0001"),
+        acceptor: short("SHOP0001"),
+        acceptor_name: short("A shop in Tokyo"),
+        origin: Origin::default(),
+        rrn: ArrayString::new(),
+        quoted_approval: None,
+        original: None,
+        stand_in_approved: true,
+        initiation: Initiation::Cardholder,
+        certainty: Certainty::Final,
+        device: Device::Ordinary,
+        presence: Presence::Unsaid,
+        pin_block_present: false,
+        evidence: Vec::new(),
+    })
+}
+
+fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, String> {
+    let facts = &mut message.facts;
+    match key {
+        "mcc" => {
+            for mcc in value.split(',') {
+                message.categories.push(Mcc(number(mcc)?));
+            }
+        }
+        "billing" => facts.billing = Some(amount(value)?),
+        "remain" => facts.replacement_minor = Some(number(value)?),
+        "of" => facts.original = Some(trace(number(value.trim_start_matches('#'))?)),
+        "quotes" => message.quotes = Some(number(value.trim_start_matches('#'))?),
+        "rrn" => facts.rrn = short(value),
+        "terminal" => facts.terminal = short(value),
+        "acceptor" => facts.acceptor = short(value),
+        "expiry" => facts.expiry = ExpiryMonth::from_yymm(number(value)?),
+        "acquirer" => facts.origin.acquirer_country = Some(number(value)?),
+        "country" => {
+            let letters = value.as_bytes().try_into();
+            facts.origin.merchant_country = Some(letters.map_err(|_| "two letters")?);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
+    let facts = &mut message.facts;
+    match word {
+        "declined" => facts.stand_in_approved = false,
+        "recurring" | "instalment" => {
+            facts.initiation = named(word)?;
+            note(facts, FactName::Initiation);
+        }
+        "estimated" => {
+            facts.certainty = Certainty::Estimated;
+            note(facts, FactName::Certainty);
+        }
+        "in-flight" => {
+            facts.device = Device::InFlight;
+            note(facts, FactName::Device);
+        }
+        "present" | "absent" => {
+            facts.presence = named(word)?;
+            note(facts, FactName::Presence);
+        }
+        "pin" => facts.pin_block_present = true,
+        "stranger" | "nobody" | "garbled" => {
+            facts.card = token(word);
+            facts.route = match word {
+                "stranger" => IssuerRoute::Unknown,
+                "garbled" => IssuerRoute::Malformed,
+                _ => IssuerRoute::Ours,
+            };
+        }
+        _ if word.starts_with('#') => {
+            facts.trace = trace(number(&word[1..])?);
+            message.is_numbered = true;
+        }
+        _ if word.starts_with(|c: char| c.is_ascii_uppercase()) => facts.card = token(word),
+        _ if word.starts_with(|c: char| c.is_ascii_digit()) => facts.amount = amount(word)?,
+        _ => match named(word) {
+            Ok(purpose) => {
+                facts.purpose = purpose;
+                if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
+                    note(facts, FactName::Purpose);
+                }
+            }
+            Err(_) => return Ok(false),
+        },
+    }
+    Ok(true)
+}
+
+/// Says where a fact was read, as a dialect does.
+fn note(facts: &mut Facts, fact: FactName) {
+    facts.evidence.push(Evidence {
+        fact,
+        source: format!("{fact:?} was stated"),
+    });
+}
+
+/// The trace of the message numbered so; 0 is never used.
+pub(crate) fn trace(stan: u32) -> Trace {
+    Trace {
+        originator: 123_456,
+        transmitted: 301_030_000 + stan,
+        stan,
+    }
+}
+
+/// The token of the card named so.
+pub(crate) fn token(name: &str) -> CardToken {
+    let mut bytes = [0; 16];
+    for (slot, byte) in bytes.iter_mut().zip(name.bytes()) {
+        *slot = byte;
+    }
+    CardToken(bytes)
+}
+
+/// `1500` yen or `1500USD` cents.
+fn amount(text: &str) -> Result<Amount, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_uppercase());
+    let currency = match &text[digits.len()..] {
+        "" => Currency::JPY,
+        letters => Currency::from_alpha(letters).ok_or(format!("no currency {letters}"))?,
+    };
+    Ok(Amount::new(number(digits)?, currency))
+}
+
+fn short<const N: usize>(text: &str) -> ArrayString<N> {
+    ArrayString::from(text).unwrap_or_else(|_| panic!("{text:?} is longer than {N}"))
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    let digits = text.replace('_', "");
+    digits
+        .parse()
+        .map_err(|_| format!("expected a number, got {text:?}"))
+}
+
+/// A word of the trade, as it stands in programme and dialect files.
+fn named<T: DeserializeOwned>(word: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(word.to_owned()))
+        .map_err(|_| format!("what is {word:?}?"))
+}
