@@ -19,6 +19,8 @@ pub mod time;
 
 pub mod pan;
 
+pub mod masking;
+
 pub mod card;
 
 pub mod account;

@@ -22,6 +22,7 @@ mod model_oracle;
 mod model_refusals;
 mod peers;
 mod scenarios;
+mod secrets;
 mod spec_pages;
 mod stop;
 mod support;
