@@ -88,7 +88,7 @@ fn setting(name: &str, standard: u64) -> u64 {
 }
 
 fn rulebook(prepaid: &str) -> Rulebook {
-    let mut rulebook = Rulebook::clone(&LoadedRules::load(None).unwrap().rulebook);
+    let mut rulebook = Rulebook::clone(&LoadedRules::load(None, None).unwrap().rulebook);
     let changed = programme_file::parse("prepaid-jp", prepaid).unwrap();
     let is_prepaid = |programme: &&mut Programme| programme.name == changed.name;
     *rulebook.programmes.iter_mut().find(is_prepaid).unwrap() = changed.clone();
@@ -194,7 +194,7 @@ impl Table<'_> {
 
     fn send(&mut self, facts: Facts) -> Step {
         let code = approval_code(self.state.sequence() + 1);
-        let outcome = self.execute(Body::Message(Box::new(facts.clone())))?;
+        let outcome = self.execute(Body::Message(std::sync::Arc::new(facts.clone())))?;
         let Answer::Decided(decision) = outcome.answer else {
             return Err(format!("{:?}", outcome.answer));
         };
