@@ -1,5 +1,5 @@
-//! The oracle's books: holders, deals and answers in plain lists, searched from end to end, every sum
-//! made anew, and the ladder by which a message finds the deal it means.
+//! The oracle's books: holders, deals and answers in plain lists, searched from end to end,
+//! every sum made anew, and the ladder by which a message finds the deal it means.
 
 use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
@@ -287,7 +287,8 @@ impl Oracle {
         }
     }
 
-    /// The ladder: the first rung on which anything fits decides; weak only for captures.
+    /// The ladder: the first rung on which exactly one fits decides; weak only for captures, and
+    /// never to tell apart what a stronger rung could not.
     pub(crate) fn find(
         &self,
         holder: usize,
@@ -295,6 +296,7 @@ impl Oracle {
         weak: bool,
         fits: impl Fn(&Deal) -> bool,
     ) -> Match {
+        let mut several = false;
         for rung in 1..=5 {
             let on_rung = |deal: &Deal| match rung {
                 1 => facts.original == Some(deal.trace),
@@ -320,13 +322,17 @@ impl Oracle {
                 .map(|(id, _)| id)
                 .collect();
             match (hits.len(), rung) {
-                (0, _) => {}
+                (1, 5) if several => return Match::Several,
                 (1, _) => return Match::One(hits[0]),
-                (_, 5) => return Match::Nothing,
-                _ => return Match::Several,
+                (0, _) | (_, 5) => {}
+                _ => several = true,
             }
         }
-        Match::Nothing
+        if several {
+            Match::Several
+        } else {
+            Match::Nothing
+        }
     }
 }
 
