@@ -1,9 +1,13 @@
 //! Accounts and purses: where the money of a holder stands.
 
+use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::money::Currency;
+
+/// Name of the programme an account belongs to, such as `prepaid-jp`.
+pub type ProgrammeName = ArrayString<24>;
 
 /// Number of an account, dense from 1 in order of opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -31,6 +31,8 @@ pub mod facts;
 
 pub mod programme;
 
+pub mod rulebook;
+
 pub mod programme_file;
 #[cfg(test)]
 mod programme_file_tests;

@@ -5,10 +5,10 @@
 
 use smallvec::SmallVec;
 
-use crate::domain::account::{Account, AccountId, Purse, PurseIndex, Split};
+use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::{Card, CardId};
 use crate::domain::money::Currency;
-use crate::domain::programme::{Channel, ProgrammeName};
+use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId, EntryState};

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::domain::account::ProgrammeName;
 use crate::domain::card::Card;
 use crate::domain::decision::{ApprovalCode, Balances, Decision, Reason, ResponseCode};
 use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose, TraceKey};
-use crate::domain::programme::{ProgrammeName, Rulebook};
+use crate::domain::rulebook::Rulebook;
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use cardswitch::domain::account::{AccountId, Kyc};
+use cardswitch::domain::account::{AccountId, Kyc, ProgrammeName};
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::decision::{ApprovalCode, Reason};
 use cardswitch::domain::facts::{
@@ -14,8 +14,9 @@ use cardswitch::domain::facts::{
 use cardswitch::domain::merchant::Mcc;
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
-use cardswitch::domain::programme::{Programme, ProgrammeName, Rulebook};
+use cardswitch::domain::programme::Programme;
 use cardswitch::domain::programme_file;
+use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::command::{
     Answer, Body, Command, Housekeep, NewCard, OpenAccount, Opened, Outcome,

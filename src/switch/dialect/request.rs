@@ -9,7 +9,7 @@ use crate::domain::masking;
 use crate::domain::merchant::{Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
-use crate::domain::programme::Rulebook;
+use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{Message, Mti};
 use crate::switch::token::TokenKey;
 
