@@ -4,17 +4,15 @@
 use crate::domain::account::Split;
 use crate::domain::facts::MessageKind;
 
-use super::authorize::{
-    exception, load_split, offset, posted_credit, posted_purchase, refund_split,
-};
+use super::booking::{exception, load_split, offset, posted_credit, posted_purchase, refund_split};
 use super::case::{Case, Intent, Refusal};
-use super::decide::Verdict;
 use super::entry::{Entry, EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::funds;
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
 use super::rules;
+use super::verdict::Verdict;
 
 /// Posts an advice.
 pub(super) fn post(case: &Case<'_>) -> Verdict {

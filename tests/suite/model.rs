@@ -18,10 +18,11 @@ use cardswitch::domain::programme::Programme;
 use cardswitch::domain::programme_file;
 use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::UnixMs;
+use cardswitch::engine::approval::approval_code;
 use cardswitch::engine::command::{
     Answer, Body, Command, Housekeep, NewCard, OpenAccount, Opened, Outcome,
 };
-use cardswitch::engine::decide::{approval_code, decide};
+use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::switch::rulebook::LoadedRules;
