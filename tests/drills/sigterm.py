@@ -96,7 +96,7 @@ def sigterm_with_slow_peers(case):
         # More than the switch takes at once: when it stops, unread requests are left behind.
         peers = [SlowPeer(case, switch, f"{number}/{n}") for n in range(3)]
         time.sleep(case.random.uniform(0.05, 0.3))
-        switch.process.send_signal(signal.SIGTERM)
+        switch.signal(signal.SIGTERM)
         time.sleep(0.2)
         for peer in peers:
             peer.read_to_end()
@@ -266,7 +266,7 @@ def main():
     passed = sum(outcome["passed"] for outcome in outcomes.values())
     failed = len(outcomes) - passed
     evidence = {"seed": arguments.seed, "passed": passed, "failed": failed, "cases": outcomes}
-    path = oracle.write_evidence("sigterm", evidence)
+    path = oracle.write_evidence("sigterm", binary, evidence)
     print(f"{passed} passed, {failed} failed, {skipped} skipped (evidence in {path})")
     sys.exit(1 if failed else 77 if skipped else 0)
 
