@@ -80,6 +80,14 @@ impl Split {
             .fold(0_i64, |sum, part| sum.saturating_add(part.1))
     }
 
+    /// The part of one purse, minor units.
+    pub fn part(&self, purse: PurseIndex) -> i64 {
+        self.0
+            .iter()
+            .find(|part| part.0 == purse)
+            .map_or(0, |part| part.1)
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

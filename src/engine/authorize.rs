@@ -1,7 +1,9 @@
 //! 0100 and 0200: judge by the rules; on approval open a hold or post. 0120: record what somebody
 //! decided in our place.
 
-use crate::domain::account::Split;
+use smallvec::SmallVec;
+
+use crate::domain::account::{PurseIndex, Split};
 use crate::domain::decision::Reason;
 use crate::domain::facts::Purpose;
 use crate::domain::programme::{Channel, RefundAuthorization};
@@ -107,12 +109,7 @@ pub(super) fn refund_split(case: &Case<'_>) -> Option<Split> {
         .refill_first
         .zip(case.refund_of)
         .map(|(first, purchase)| {
-            let paid = purchase
-                .posted
-                .0
-                .iter()
-                .find(|part| part.0 == first)
-                .map_or(0, |part| part.1);
+            let paid = purchase.posted.part(first);
             (first, paid.saturating_sub(purchase.refunded))
         });
     Some(funds::give_back(purse, refill, case.amount.minor))
@@ -150,30 +147,35 @@ fn opened_and_posted(case: &Case<'_>, postings: Postings) -> Effects {
     ])
 }
 
-/// After a credit: what moves on to purses of the same currency that are below zero.
+/// After a credit: what moves on to purses of the same currency that are still below zero.
 pub(super) fn offset(case: &Case<'_>, credited: &Split) -> Option<Effect> {
+    let (account, currency) = (case.account().id, case.amount.currency);
     let purses = &case.account().purses;
+    let mut debts: SmallVec<[(PurseIndex, i64); 4]> = purses
+        .iter()
+        .zip((0_u8..).map(PurseIndex))
+        .filter(|(purse, _)| purse.currency == currency)
+        .map(|(purse, index)| {
+            let after = purse.balance.saturating_add(credited.part(index));
+            (index, after.saturating_neg())
+        })
+        .filter(|(_, debt)| *debt > 0)
+        .collect();
     let mut postings = Postings::new();
     for (from, minor) in &credited.0 {
         let source = purses.get(from.position())?;
         let mut left = source.available().saturating_add(*minor).min(*minor).max(0);
-        for (purse, index) in purses.iter().zip(0_u8..) {
-            let index = crate::domain::account::PurseIndex(index);
-            let debt = purse.balance.saturating_neg();
-            if index == *from || purse.currency != case.amount.currency || debt <= 0 || left == 0 {
+        for (purse, debt) in &mut debts {
+            let part = left.min(*debt);
+            if part == 0 || purse == from {
                 continue;
             }
-            let part = debt.min(left);
             left = left.saturating_sub(part);
-            let account = LedgerAccount::Purse(case.account().id, index);
-            postings.extend(debit_purses(
-                case.account().id,
-                &Split::whole(*from, part),
-                account,
-            ));
+            *debt = debt.saturating_sub(part);
+            let to = LedgerAccount::Purse(account, *purse);
+            postings.extend(debit_purses(account, &Split::whole(*from, part), to));
         }
     }
-    let (account, currency) = (case.account().id, case.amount.currency);
     (!postings.is_empty()).then_some(Effect::Offset {
         account,
         currency,
@@ -271,6 +273,13 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
     let held = entry.held.total();
     let change = case.amount.minor.saturating_sub(held);
     let mut effects = Effects::new();
+    if change == 0 {
+        // Noted all the same, so that a reversal of the advice finds the hold.
+        effects.push(Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Pending,
+        });
+    }
     if change > 0 {
         let more =
             funds::spend_regardless(case.programme, case.account(), case.amount.currency, change);

@@ -134,7 +134,13 @@ fn post_refund(case: &Case<'_>) -> Verdict {
 /// that was released or called off posts all the same, and a person is told.
 fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
     let late = match entry.state {
-        EntryState::Captured => return Effects::new(),
+        // Noted all the same, so that a reversal of the completion finds the refund.
+        EntryState::Captured => {
+            return Effects::from_iter([Effect::EntryMoved {
+                entry: entry.id,
+                state: EntryState::Captured,
+            }]);
+        }
         EntryState::Pending => None,
         EntryState::Released | EntryState::Reversed => Some(ExceptionKind::LateCapture),
     };

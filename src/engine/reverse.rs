@@ -222,6 +222,10 @@ fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
         currency: entry.currency,
         date: entry.date,
         minor: minor.saturating_neg(),
-        count: if in_full && entry.counted > 0 { -1 } else { 0 },
+        count: if in_full && entry.counted_as > 0 {
+            -1
+        } else {
+            0
+        },
     })
 }
