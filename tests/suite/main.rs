@@ -13,6 +13,7 @@ mod decisions_notation;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
+mod golden_records;
 mod model;
 mod model_books;
 mod model_oracle;
