@@ -31,7 +31,7 @@ use crate::decisions_notation::{instant, plain_facts, token};
 use crate::model_books::{Holder, Oracle, Product};
 
 const COMMANDS: u64 = 50_000;
-const COMMANDS_OF_A_ROUND: u64 = 400;
+const COMMANDS_OF_A_ROUND: u64 = 250;
 const ANSWERS_HOURS: u32 = 48;
 const ENTRIES_HOURS: u32 = 240;
 

@@ -1,5 +1,5 @@
-//! The oracle's books: holders, deals and answers in plain lists, searched from end to end,
-//! every sum made anew, and the ladder by which a message finds the deal it means.
+//! The oracle's books: plain lists, searched from end to end, every sum made anew; and the ladder
+//! by which a message finds the deal it means.
 
 use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
