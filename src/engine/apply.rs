@@ -229,7 +229,7 @@ impl State {
             .account_mut(entry.account)
             .ok_or("an entry of an unknown account")?;
         record.entries.push(id);
-        match self.entries.insert(id, entry) {
+        match self.entries.insert(id, Box::new(entry)) {
             None => Ok(()),
             Some(_) => Err("an entry is opened twice".to_owned()),
         }

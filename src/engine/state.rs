@@ -116,7 +116,7 @@ pub struct State {
     pub(super) accounts: Vec<AccountRecord>,
     pub(super) cards: Vec<Card>,
     pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
-    pub(super) entries: HashMap<EntryId, Entry, RandomState>,
+    pub(super) entries: HashMap<EntryId, Box<Entry>, RandomState>,
     pub(super) entries_by: HashMap<MatchKey, SmallVec<[EntryId; 1]>, RandomState>,
     /// Holds by the length of their life in days; within one, times only grow.
     pub(super) expiries: BTreeMap<i64, VecDeque<(UnixMs, EntryId)>>,
@@ -196,7 +196,7 @@ impl State {
 
     /// The entry with this number, unless forgotten.
     pub fn entry(&self, id: EntryId) -> Option<&Entry> {
-        self.entries.get(&id)
+        self.entries.get(&id).map(Box::as_ref)
     }
 
     /// The stored answer to a message, unless forgotten.
