@@ -261,7 +261,7 @@ fn facts(card: u32, number: usize) -> Facts {
         device: Device::Ordinary,
         presence: Presence::Present,
         pin_block_present: false,
-        evidence: Vec::new(),
+        evidence: Default::default(),
     }
 }
 

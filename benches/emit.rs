@@ -10,7 +10,7 @@ use cardswitch::domain::pan::{CardToken, Pan};
 use cardswitch::domain::time::UnixMs;
 use cardswitch::ops::log_layer::JsonLines;
 use cardswitch::switch::decision_line::{
-    CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit,
+    CorridorLatency, DecisionLine, DecisionLines, DecisionWord, PurseLine,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use tracing::level_filters::LevelFilter;
@@ -122,6 +122,13 @@ fn emit_costs(criterion: &mut Criterion) {
             bench.iter(|| emit(black_box(&line)));
         });
     });
+}
+
+/// Emits one decision by itself.
+fn emit(line: &DecisionLine<'_>) {
+    let mut lines = DecisionLines::default();
+    lines.push(line);
+    lines.emit();
 }
 
 criterion_group!(benches, emit_costs);

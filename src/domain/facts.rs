@@ -3,8 +3,11 @@
 //! A dialect fills them from one message; the engine decides on them and journals them with the
 //! decision. Nothing here can hold a card number, track, PIN block or card verification value.
 
+use std::sync::Arc;
+
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::card::ExpiryMonth;
 use super::decision::ApprovalCode;
@@ -119,7 +122,7 @@ pub struct Evidence {
     /// Which fact.
     pub fact: FactName,
     /// Which row of the dialect's table said so.
-    pub source: String,
+    pub source: Arc<str>,
 }
 
 /// Identity of a message among all that an originator sends (lifecycle D.1, D.2).
@@ -213,7 +216,7 @@ pub struct Facts {
     /// Whether a PIN block came along (its content never comes here).
     pub pin_block_present: bool,
     /// Where the special facts were read.
-    pub evidence: Vec<Evidence>,
+    pub evidence: SmallVec<[Evidence; 2]>,
 }
 
 impl Facts {
@@ -243,6 +246,6 @@ impl Facts {
         self.evidence
             .iter()
             .find(|row| row.fact == fact)
-            .map(|row| row.source.as_str())
+            .map(|row| &*row.source)
     }
 }

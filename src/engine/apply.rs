@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
-use crate::domain::card::{Card, CardId};
+use crate::domain::card::Card;
 use crate::domain::money::Currency;
 use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
@@ -14,7 +14,10 @@ use crate::domain::time::UnixMs;
 use super::entry::{Entry, EntryId, EntryState};
 use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
-use super::state::{AccountRecord, EXCEPTIONS_MAX, ExceptionRow, MatchKey, State, StoredAnswer};
+use super::state::{
+    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, entry_keys,
+    is_kept_with_entries,
+};
 use super::usage::Usage;
 
 /// An event that does not fit the state.
@@ -83,10 +86,14 @@ impl State {
                     .iter()
                     .find_map(|effect| booked_entry(effect, self.sequence)),
             };
-            if self.answers.insert(key, answer).is_some() {
-                return Err("a stored answer would be overwritten".to_owned());
-            }
-            self.answers_by_age.push_back((self.at, key));
+            let answers = if is_kept_with_entries(key.kind) {
+                &mut self.advice_answers
+            } else {
+                &mut self.answers
+            };
+            answers
+                .push(self.at, key, answer)
+                .ok_or("a stored answer would be overwritten")?;
         }
         Ok(())
     }
@@ -116,7 +123,7 @@ impl State {
                     currency: *currency,
                     state: EntryState::Pending,
                     authorized: *authorized,
-                    held: Split::default(),
+                    held: held.clone(),
                     posted: Split::default(),
                     refunded: 0,
                     refund_of: *refund_of,
@@ -134,7 +141,7 @@ impl State {
                     approval: decided.approval.or(facts.quoted_approval),
                 };
                 self.open_entry(entry)?;
-                self.raise_hold(EntryId(self.sequence), held)
+                self.hold_in_purses(account, *currency, held)
             }
             Effect::HoldRaised { entry, split } => self.raise_hold(*entry, split),
             Effect::HoldLowered { entry, split } => self.lower_hold(*entry, split),
@@ -192,7 +199,7 @@ impl State {
     fn count_usage(&mut self, id: EntryId, fresh: Usage, minor: i64, count: i32) -> Fit {
         let entry = self
             .entries
-            .get_mut(&id)
+            .get_mut(id)
             .ok_or("usage of an unknown entry")?;
         entry.counted = entry.counted.saturating_add(minor).max(0);
         entry.counted_as = entry.counted_as.saturating_add(count);
@@ -222,28 +229,31 @@ impl State {
                 .or_default()
                 .push_back((expires_at, id));
         }
-        for key in match_keys(&entry) {
-            self.entries_by.entry(key).or_default().push(id);
+        for key in entry_keys(&entry) {
+            self.entries_by.insert(&key, id.0);
         }
         let record = self
             .account_mut(entry.account)
             .ok_or("an entry of an unknown account")?;
         record.entries.push(id);
-        match self.entries.insert(id, Box::new(entry)) {
-            None => Ok(()),
-            Some(_) => Err("an entry is opened twice".to_owned()),
-        }
+        self.entries
+            .push(entry)
+            .ok_or_else(|| "an entry is opened twice".to_owned())
     }
 
     fn raise_hold(&mut self, id: EntryId, split: &Split) -> Fit {
         let entry = self
             .entries
-            .get_mut(&id)
+            .get_mut(id)
             .ok_or("a hold of an unknown entry")?;
         for (purse, minor) in &split.0 {
             entry.held.add(*purse, *minor);
         }
         let (account, currency) = (entry.account, entry.currency);
+        self.hold_in_purses(account, currency, split)
+    }
+
+    fn hold_in_purses(&mut self, account: AccountId, currency: Currency, split: &Split) -> Fit {
         for (purse, minor) in &split.0 {
             let purse = self.purse_mut(account, *purse, currency)?;
             purse.held = purse
@@ -257,7 +267,7 @@ impl State {
     fn lower_hold(&mut self, id: EntryId, split: &Split) -> Fit {
         let entry = self
             .entries
-            .get_mut(&id)
+            .get_mut(id)
             .ok_or("a hold of an unknown entry")?;
         take_exactly(&mut entry.held, split)?;
         let (account, currency) = (entry.account, entry.currency);
@@ -298,7 +308,7 @@ impl State {
     fn note_posted(&mut self, id: EntryId, postings: &[Posting]) -> Fit {
         let entry = self
             .entries
-            .get_mut(&id)
+            .get_mut(id)
             .ok_or("a posting for an unknown entry")?;
         let before = entry.posted.total();
         for posting in postings {
@@ -320,7 +330,7 @@ impl State {
         }
         let change = entry.posted.total().saturating_sub(before);
         if let Some(original) = entry.refund_of
-            && let Some(purchase) = self.entries.get_mut(&original)
+            && let Some(purchase) = self.entries.get_mut(original)
         {
             purchase.refunded = purchase.refunded.saturating_add(change).max(0);
         }
@@ -329,7 +339,7 @@ impl State {
 
     fn move_entry(&mut self, id: EntryId, state: EntryState) -> Fit {
         let at = self.at;
-        let entry = self.entries.get_mut(&id).ok_or("an unknown entry moves")?;
+        let entry = self.entries.get_mut(id).ok_or("an unknown entry moves")?;
         entry.state = state;
         if state != EntryState::Pending {
             entry.rested_at = at;
@@ -435,12 +445,12 @@ impl State {
         for id in &housekept.expired {
             let held = self
                 .entries
-                .get(id)
+                .get(*id)
                 .ok_or("an unknown entry expires")?
                 .held
                 .clone();
             self.lower_hold(*id, &held)?;
-            let entry = self.entries.get(id).ok_or("an unknown entry expires")?;
+            let entry = self.entries.get(*id).ok_or("an unknown entry expires")?;
             let untouched = entry.posted.is_empty();
             if entry.is_debit() {
                 let usage = Usage::new(Channel::Purchase, entry.currency, entry.date);
@@ -455,12 +465,8 @@ impl State {
             self.move_entry(*id, rest)?;
         }
         self.drop_due_expiries();
-        while let Some((at, key)) = self.answers_by_age.front()
-            && *at < housekept.answers_before
-        {
-            self.answers.remove(key);
-            self.answers_by_age.pop_front();
-        }
+        self.answers.forget_before(housekept.answers_before);
+        self.advice_answers.forget_before(housekept.entries_before);
         while let Some((at, key)) = self.tombstones_by_age.front()
             && *at < housekept.tombstones_before
         {
@@ -482,7 +488,7 @@ impl State {
         for queue in self.expiries.values_mut() {
             while let Some((_, id)) = queue.front()
                 && entries
-                    .get(id)
+                    .get(*id)
                     .is_none_or(|entry| entry.state != EntryState::Pending)
             {
                 queue.pop_front();
@@ -495,21 +501,16 @@ impl State {
     fn forget_entry(&mut self, id: EntryId, rested_at: UnixMs) {
         if self
             .entries
-            .get(&id)
+            .get(id)
             .is_none_or(|entry| entry.rested_at != rested_at)
         {
             return;
         }
-        let Some(entry) = self.entries.remove(&id) else {
+        let Some(entry) = self.entries.remove(id) else {
             return;
         };
-        for key in match_keys(&entry) {
-            if let Some(ids) = self.entries_by.get_mut(&key) {
-                ids.retain(|other| *other != id);
-                if ids.is_empty() {
-                    self.entries_by.remove(&key);
-                }
-            }
+        for key in entry_keys(&entry) {
+            self.entries_by.remove(&key, id.0);
         }
         if let Some(record) = self.account_mut(entry.account) {
             record.entries.retain(|other| *other != id);
@@ -548,21 +549,4 @@ fn take_exactly(from: &mut Split, split: &Split) -> Fit {
     }
     from.0.retain(|part| part.1 > 0);
     Ok(())
-}
-
-/// The keys under which later messages find an entry.
-fn match_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<> {
-    let card: CardId = entry.card;
-    let reference =
-        (!entry.rrn.is_empty()).then_some(MatchKey::Reference(card, entry.rrn, entry.terminal));
-    let approval = entry
-        .approval
-        .map(|approval| MatchKey::Approval(card, approval, entry.acceptor));
-    [
-        Some(MatchKey::Trace(card, entry.trace)),
-        reference,
-        approval,
-    ]
-    .into_iter()
-    .flatten()
 }

@@ -62,12 +62,12 @@ impl State {
         self.accounts.iter().for_each(|record| hash.value(record));
         self.cards.iter().for_each(|card| hash.value(card));
         for id in self.entries_in_order() {
-            hash.value(&self.entries.get(&id));
+            hash.value(&self.entries.get(id));
         }
         hash.value(&self.expiries);
         hash.value(&self.resting);
-        for (at, key) in &self.answers_by_age {
-            hash.value(&(at, key, self.answers.get(key)));
+        for row in self.answers.rows().chain(self.advice_answers.rows()) {
+            hash.value(&(row.at, row.key, &row.answer));
         }
         hash.value(&self.tombstones_by_age);
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
@@ -104,7 +104,7 @@ impl State {
     fn check_holds(&self) -> Result<(), NotConserved> {
         let mut held: BTreeMap<(AccountId, PurseIndex), i64> = BTreeMap::new();
         for id in self.entries_in_order() {
-            let Some(entry) = self.entries.get(&id) else {
+            let Some(entry) = self.entries.get(id) else {
                 continue;
             };
             for (purse, minor) in &entry.held.0 {

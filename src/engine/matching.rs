@@ -3,7 +3,7 @@
 use crate::domain::card::CardId;
 use crate::domain::facts::Facts;
 
-use super::entry::{Entry, EntryId, EntryState};
+use super::entry::{Entry, EntryState};
 use super::state::{MatchKey, State};
 
 /// Which rung of the ladder matched.
@@ -70,7 +70,7 @@ pub(super) fn find<'a>(
     ];
     let mut ambiguous = false;
     for (key, rung) in keyed.into_iter().flatten() {
-        match unique(state, state.entries_by(&key), &wanted) {
+        match unique(state.entries_by(key), &wanted) {
             Found::One(entry, _) => return Found::One(entry, rung),
             // A later rung may tell them apart; the weak one may not.
             Found::Several => ambiguous = true,
@@ -117,17 +117,18 @@ fn weak<'a>(
             && wanted(entry)
     };
     // Two open holds alike: nobody can tell which, so none is taken.
-    match unique(state, &record.entries, open_here) {
+    let entries = record.entries.iter().filter_map(|id| state.entry(*id));
+    match unique(entries, open_here) {
         Found::One(entry, _) => Found::One(entry, Rung::Amount),
         Found::Several | Found::Nothing => Found::Nothing,
     }
 }
 
-fn unique<'a>(state: &'a State, ids: &[EntryId], wanted: impl Fn(&Entry) -> bool) -> Found<'a> {
-    let mut hits = ids
-        .iter()
-        .filter_map(|id| state.entry(*id))
-        .filter(|entry| wanted(entry));
+fn unique<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Found<'a> {
+    let mut hits = entries.filter(|entry| wanted(entry));
     match (hits.next(), hits.next()) {
         (Some(entry), None) => Found::One(entry, Rung::Trace),
         (Some(_), Some(_)) => Found::Several,

@@ -33,6 +33,8 @@ pub mod ledger;
 
 pub mod state;
 
+mod tables;
+
 pub mod apply;
 
 pub mod decide;

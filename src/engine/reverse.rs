@@ -41,7 +41,7 @@ pub(super) fn undo(case: &Case<'_>) -> Verdict {
 fn undo_answered(case: &Case<'_>) -> Option<Verdict> {
     let original = case.facts.original?;
     let key = MatchKey::Trace(case.card.id, original);
-    if !case.state.entries_by(&key).is_empty() {
+    if case.state.entries_by(key).next().is_some() {
         return None;
     }
     let answer = answer_of_original(case.state, case.facts, original)?;

@@ -14,7 +14,7 @@ use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
-use crate::domain::facts::{Facts, Purpose, Trace, TraceKey};
+use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
@@ -24,6 +24,7 @@ use crate::domain::time::UnixMs;
 use super::entry::{Entry, EntryId};
 use super::event::ExceptionKind;
 use super::ledger::Ledger;
+use super::tables::{AnswerTable, EntryTable, HashIndex};
 use super::usage::Usage;
 
 /// Exceptions kept in memory for people to read; older ones stay in the journal.
@@ -116,14 +117,18 @@ pub struct State {
     pub(super) accounts: Vec<AccountRecord>,
     pub(super) cards: Vec<Card>,
     pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
-    pub(super) entries: HashMap<EntryId, Box<Entry>, RandomState>,
-    pub(super) entries_by: HashMap<MatchKey, SmallVec<[EntryId; 1]>, RandomState>,
+    pub(super) entries: EntryTable,
+    /// Numbers of entries by every [`MatchKey`] they have.
+    pub(super) entries_by: HashIndex,
     /// Holds by the length of their life in days; within one, times only grow.
     pub(super) expiries: BTreeMap<i64, VecDeque<(UnixMs, EntryId)>>,
     /// Entries at rest, by when they came to rest.
     pub(super) resting: VecDeque<(UnixMs, EntryId)>,
-    pub(super) answers: HashMap<TraceKey, StoredAnswer, RandomState>,
-    pub(super) answers_by_age: VecDeque<(UnixMs, TraceKey)>,
+    /// Answers to requests, whose originators repeat within minutes.
+    pub(super) answers: AnswerTable,
+    /// Answers to advices and reversals, kept as long as the entries they moved: a late repeat
+    /// must not post again.
+    pub(super) advice_answers: AnswerTable,
     pub(super) tombstones: HashMap<(CardToken, Trace), UnixMs, RandomState>,
     pub(super) tombstones_by_age: VecDeque<(UnixMs, (CardToken, Trace))>,
     pub(super) ledger: Ledger,
@@ -196,12 +201,12 @@ impl State {
 
     /// The entry with this number, unless forgotten.
     pub fn entry(&self, id: EntryId) -> Option<&Entry> {
-        self.entries.get(&id).map(Box::as_ref)
+        self.entries.get(id)
     }
 
     /// The stored answer to a message, unless forgotten.
     pub fn answer(&self, key: &TraceKey) -> Option<&StoredAnswer> {
-        self.answers.get(key)
+        self.answers_to(key.kind).get(key)
     }
 
     /// Whether a reversal of this message came first.
@@ -209,9 +214,20 @@ impl State {
         self.tombstones.contains_key(&(card, trace))
     }
 
-    /// Entries that a key finds, oldest first.
-    pub fn entries_by(&self, key: &MatchKey) -> &[EntryId] {
-        self.entries_by.get(key).map_or(&[], |ids| ids.as_slice())
+    /// Entries that a key finds, in no order.
+    pub fn entries_by(&self, key: MatchKey) -> impl Iterator<Item = &Entry> {
+        self.entries_by
+            .candidates(&key)
+            .filter_map(|number| self.entry(EntryId(number)))
+            .filter(move |entry| entry_keys(entry).any(|own| own == key))
+    }
+
+    fn answers_to(&self, kind: MessageKind) -> &AnswerTable {
+        if is_kept_with_entries(kind) {
+            &self.advice_answers
+        } else {
+            &self.answers
+        }
     }
 
     /// Usage of a channel's limits as it counts on a day.
@@ -259,5 +275,32 @@ impl State {
     /// The latest exceptions, oldest first, and how many there ever were.
     pub fn exceptions(&self) -> (impl Iterator<Item = &ExceptionRow>, u64) {
         (self.exceptions.iter(), self.exceptions_total)
+    }
+}
+
+/// The keys under which later messages find an entry.
+pub(super) fn entry_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<> {
+    let card: CardId = entry.card;
+    let reference =
+        (!entry.rrn.is_empty()).then_some(MatchKey::Reference(card, entry.rrn, entry.terminal));
+    let approval = entry
+        .approval
+        .map(|approval| MatchKey::Approval(card, approval, entry.acceptor));
+    [
+        Some(MatchKey::Trace(card, entry.trace)),
+        reference,
+        approval,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Whether the answer to a message is kept as long as the entry that it moved.
+pub(super) fn is_kept_with_entries(kind: MessageKind) -> bool {
+    match kind {
+        MessageKind::Authorization | MessageKind::Financial => false,
+        MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice | MessageKind::Reversal => {
+            true
+        }
     }
 }

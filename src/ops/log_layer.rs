@@ -9,7 +9,6 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -19,26 +18,16 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use crate::domain::masking;
 use crate::domain::time::UnixMs;
+use crate::switch::decision_line::DECISION_TARGET;
+use crate::switch::json_text::{escape, open_time, push_number, push_signed};
 
-/// Target of the one event per decision.
-pub(super) const DECISION_TARGET: &str = "decision";
-/// Fields whose text `emit` made itself: hexadecimal digits, and finished JSON.
-pub(super) const TOKEN_FIELD: &str = "card_token";
-pub(super) const BALANCES_FIELD: &str = "balances";
-/// Field that becomes the line's `time`.
-pub(super) const TIME_FIELD: &str = "at_ms";
 /// A decision line is about 800 bytes; one reallocation at most.
 const LINE_BYTES: usize = 1_024;
 
 thread_local! {
     /// Reused line buffer of this thread.
     static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    /// Second and its text up to the seconds: consecutive lines nearly always share them.
-    static SECOND: Cell<(i64, SecondText)> = const { Cell::new((i64::MIN, [0; SECOND_TEXT])) };
 }
-
-const SECOND_TEXT: usize = "2026-11-21T19:08:33".len();
-type SecondText = [u8; SECOND_TEXT];
 
 /// Counts of what the log lost or had to mask; both must stay 0. Clones share the counts.
 #[derive(Debug, Clone)]
@@ -149,29 +138,26 @@ impl<S: Subscriber> Layer<S> for JsonLines {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let dropped_before = self.counters.dropped_lines();
         let metadata = event.metadata();
-        let decision = metadata.target() == DECISION_TARGET;
+        if metadata.target() == DECISION_TARGET {
+            event.record(&mut FinishedLines(self));
+            self.report_drops(dropped_before);
+            return;
+        }
         // Taken out of its cell, so that a field that logs while it is formatted gets its own.
         let mut line = LINE.take();
         line.clear();
         line.reserve(LINE_BYTES);
-        if !decision {
-            open_time(&mut line, (self.now)());
-            line.extend_from_slice(b",\"level\":\"");
-            line.extend_from_slice(metadata.level().as_str().as_bytes());
-            line.extend_from_slice(b"\"");
-        }
+        open_time(&mut line, (self.now)());
+        line.extend_from_slice(b",\"level\":\"");
+        line.extend_from_slice(metadata.level().as_str().as_bytes());
+        line.extend_from_slice(b"\"");
         let mut writer = LineWriter {
             line,
-            decision,
             masked: false,
         };
-        if !decision {
-            writer.text("target", metadata.target());
-        }
+        writer.text("target", metadata.target());
         event.record(&mut writer);
-        let LineWriter {
-            mut line, masked, ..
-        } = writer;
+        let LineWriter { mut line, masked } = writer;
         line.extend_from_slice(b"}\n");
         if masked {
             self.counters.masked.fetch_add(1, Ordering::Relaxed);
@@ -182,10 +168,33 @@ impl<S: Subscriber> Layer<S> for JsonLines {
     }
 }
 
+/// Sends on the finished lines of decisions.
+struct FinishedLines<'a>(&'a JsonLines);
+
+impl Visit for FinishedLines<'_> {
+    fn record_str(&mut self, _lines: &Field, value: &str) {
+        let dropped_before = self.0.counters.dropped_lines();
+        self.0.send(value.as_bytes());
+        // The queue counts a whole run of lines as one.
+        if self.0.counters.dropped_lines() > dropped_before {
+            let lines = value.bytes().filter(|byte| *byte == b'\n').count();
+            let uncounted = u64::try_from(lines.saturating_sub(1)).unwrap_or(u64::MAX);
+            self.0.counters.lost.fetch_add(uncounted, Ordering::Relaxed);
+        }
+    }
+
+    fn record_u64(&mut self, _masked: &Field, value: u64) {
+        self.0.counters.masked.fetch_add(value, Ordering::Relaxed);
+    }
+
+    fn record_debug(&mut self, _field: &Field, _value: &dyn fmt::Debug) {
+        // `decision_line::emit` has two fields, and neither comes here.
+    }
+}
+
 /// Writes the fields of one event behind what the line already holds.
 struct LineWriter {
     line: Vec<u8>,
-    decision: bool,
     masked: bool,
 }
 
@@ -203,23 +212,11 @@ impl LineWriter {
         self.masked |= masked.is_some();
         escape(&mut self.line, masked.as_deref().unwrap_or(value));
     }
-
-    fn made_here(&self, field: &Field, name: &str) -> bool {
-        self.decision && field.name() == name
-    }
 }
 
 impl Visit for LineWriter {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if self.made_here(field, TOKEN_FIELD) {
-            self.key(field.name());
-            escape(&mut self.line, value);
-        } else if self.made_here(field, BALANCES_FIELD) {
-            self.key(field.name());
-            self.line.extend_from_slice(value.as_bytes());
-        } else {
-            self.text(field.name(), value);
-        }
+        self.text(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -237,9 +234,7 @@ impl Visit for LineWriter {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        if self.made_here(field, TIME_FIELD) {
-            open_time(&mut self.line, UnixMs(value));
-        } else if let Ok(value) = u64::try_from(value) {
+        if let Ok(value) = u64::try_from(value) {
             self.record_u64(field, value);
         } else {
             self.key(field.name());
@@ -259,46 +254,4 @@ impl Visit for LineWriter {
         let _infallible = write!(text, "{value:?}");
         self.text(field.name(), &text);
     }
-}
-
-/// Opens a line with its time, RFC 3339 in UTC with milliseconds.
-fn open_time(line: &mut Vec<u8>, UnixMs(at_ms): UnixMs) {
-    let second = at_ms.div_euclid(1_000);
-    let milliseconds = at_ms.rem_euclid(1_000);
-    let (cached, mut text) = SECOND.get();
-    if cached != second {
-        let instant = Timestamp::from_second(second)
-            .unwrap_or(Timestamp::UNIX_EPOCH)
-            .to_string();
-        if let Some(prefix) = instant.as_bytes().first_chunk::<SECOND_TEXT>() {
-            text = *prefix;
-        }
-        SECOND.set((second, text));
-    }
-    line.extend_from_slice(b"{\"time\":\"");
-    line.extend_from_slice(&text);
-    // 1000 is added so that the three digits keep their leading zeros; its own digit is the point.
-    let point = line.len();
-    push_number(line, milliseconds.unsigned_abs().saturating_add(1_000));
-    if let Some(point) = line.get_mut(point) {
-        *point = b'.';
-    }
-    line.extend_from_slice(b"Z\"");
-}
-
-/// Appends `value` as a JSON string.
-pub(super) fn escape(line: &mut Vec<u8>, value: &str) {
-    // Writing to a vector cannot fail, and every `str` is a JSON string.
-    let _infallible = serde_json::to_writer(line, value);
-}
-
-/// Appends `value` in decimal.
-pub(super) fn push_signed(line: &mut Vec<u8>, value: i64) {
-    // Writing to a vector cannot fail; the JSON writer's integers are faster than std's.
-    let _infallible = serde_json::to_writer(line, &value);
-}
-
-fn push_number(line: &mut Vec<u8>, value: u64) {
-    // As above.
-    let _infallible = serde_json::to_writer(line, &value);
 }

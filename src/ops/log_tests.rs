@@ -1,6 +1,8 @@
 //! What the decision log promises: right JSON, no card numbers, no waiting, counted losses.
 
-use crate::switch::decision_line::{CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit};
+use crate::switch::decision_line::{
+    CorridorLatency, DecisionLine, DecisionLines, DecisionWord, PurseLine,
+};
 
 use super::log::*;
 use super::log_layer::JsonLines;
@@ -232,4 +234,11 @@ fn full_queue_drops_and_counts_and_says_so_later() {
         text.ends_with("\"message\":\"dropped lines\",\"dropped_lines\":1}\n"),
         "{text}"
     );
+}
+
+/// Emits one decision by itself.
+fn emit(line: &DecisionLine<'_>) {
+    let mut lines = DecisionLines::default();
+    lines.push(line);
+    lines.emit();
 }

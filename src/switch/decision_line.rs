@@ -1,16 +1,16 @@
-//! The decision log's line: every field of one decision, emitted as one tracing event.
+//! The decision log's line: every field of one decision, written once and emitted in batches.
 //!
 //! Owns the fields of a line and the only way to emit one. How lines are written is
 //! `ops/log.rs`, how they are rendered for people `cli/tail.rs`. Invariant: the card is a
 //! [`MaskedPan`], so a clear number does not compile.
 
-use std::borrow::Cow;
-use std::fmt::Write;
-
 use crate::domain::account::{AccountId, Purse};
+use crate::domain::masking;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
+
+use super::json_text::{escape, open_time, push_number, push_signed};
 
 /// Everything the log says about one decision. `None` where the message did not carry it.
 #[derive(Debug, Clone, Copy)]
@@ -116,81 +116,183 @@ pub struct CorridorLatency {
     pub total_ns: u64,
 }
 
-/// Emits one decision as a tracing event with target `decision`.
-pub fn emit(line: &DecisionLine<'_>) {
-    let token = line.card_token.map(|token| hexadecimal(&token.0));
-    let balances = balances_json(line.balances);
-    let currency = line.amount.map(|amount| currency_name(amount.currency));
-    // Target and field names are known to ops/log_layer.rs.
-    tracing::info!(
-        target: "decision",
-        at_ms = line.at.0,
-        link = line.link,
-        mti = line.mti,
-        stan = line.stan,
-        rrn = line.rrn,
-        card = line.card.as_ref().map(MaskedPan::as_str),
-        card_token = token.as_deref(),
-        account = line.account.map(|account| account.0),
-        amount_minor = line.amount.map(|amount| amount.minor),
-        currency = currency.as_deref(),
-        mcc = line.mcc,
-        merchant = line.merchant,
-        terminal = line.terminal,
-        purpose = line.purpose,
-        decision = line.decision.as_str(),
-        reason = line.reason,
-        evidence = line.evidence,
-        code = line.code,
-        approval = line.approval,
-        repeat = line.repeat,
-        balances = balances.as_str(),
-        sequence = line.sequence,
-        decode_ns = line.latency.decode_ns,
-        parse_request_ns = line.latency.parse_request_ns,
-        sequence_ns = line.latency.sequence_ns,
-        decide_ns = line.latency.decide_ns,
-        append_ns = line.latency.append_ns,
-        render_response_ns = line.latency.render_response_ns,
-        write_frame_ns = line.latency.write_frame_ns,
-        total_ns = line.latency.total_ns,
-    );
+/// Target of the events that carry decisions.
+pub const DECISION_TARGET: &str = "decision";
+
+/// Lines are handed on at this size, bytes: the log's queue counts pieces, so a piece is bounded.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// Kept between batches, bytes: two lines.
+const IDLE_BYTES: usize = 2 * 1024;
+
+/// Finished lines on their way to the log, a piece at a time: what a batch of decisions shares is
+/// done once.
+#[derive(Debug, Default)]
+pub struct DecisionLines {
+    lines: Vec<u8>,
+    masked: u64,
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+impl DecisionLines {
+    /// Adds the line of a decision.
+    pub fn push(&mut self, line: &DecisionLine<'_>) {
+        let mut writer = LineWriter {
+            lines: &mut self.lines,
+            masked: false,
+        };
+        writer.line(line);
+        if writer.masked {
+            self.masked = self.masked.saturating_add(1);
+        }
+        if self.lines.len() >= PIECE_BYTES {
+            self.emit();
+        }
+    }
+
+    /// Hands what was added to the log, as one tracing event.
+    pub fn emit(&mut self) {
+        if let (false, Ok(lines)) = (self.lines.is_empty(), std::str::from_utf8(&self.lines)) {
+            let masked = self.masked;
+            // Both fields are known to ops/log_layer.rs.
+            tracing::info!(target: DECISION_TARGET, lines, masked);
+        }
+        self.lines.clear();
+        // A busy connection makes a new buffer per batch; an idle one keeps none.
+        self.lines.shrink_to(IDLE_BYTES);
+        self.masked = 0;
+    }
+}
+
+/// Writes one line.
+struct LineWriter<'a> {
+    lines: &'a mut Vec<u8>,
+    masked: bool,
+}
+
+impl LineWriter<'_> {
+    fn line(&mut self, line: &DecisionLine<'_>) {
+        open_time(self.lines, line.at);
+        self.text("link", line.link);
+        self.text("mti", line.mti);
+        self.optional("stan", line.stan);
+        self.optional("rrn", line.rrn);
+        self.plain("card", line.card.as_ref().map(MaskedPan::as_str));
+        if let Some(token) = line.card_token {
+            self.key("card_token");
+            self.lines.push(b'"');
+            hexadecimal(self.lines, &token.0);
+            self.lines.push(b'"');
+        }
+        self.number("account", line.account.map(|account| u64::from(account.0)));
+        if let Some(amount) = line.amount {
+            self.key("amount_minor");
+            push_signed(self.lines, amount.minor);
+            self.key("currency");
+            currency(self.lines, amount.currency);
+        }
+        self.optional("mcc", line.mcc);
+        self.optional("merchant", line.merchant);
+        self.optional("terminal", line.terminal);
+        self.plain("purpose", Some(line.purpose));
+        self.plain("decision", Some(line.decision.as_str()));
+        self.plain("reason", line.reason);
+        self.optional("evidence", line.evidence);
+        self.text("code", line.code);
+        self.optional("approval", line.approval);
+        self.key("repeat");
+        let repeat: &[u8] = if line.repeat { b"true" } else { b"false" };
+        self.lines.extend_from_slice(repeat);
+        self.balances(line.balances);
+        self.number("sequence", line.sequence);
+        let latency = &line.latency;
+        for (step, nanoseconds) in [
+            ("decode_ns", latency.decode_ns),
+            ("parse_request_ns", latency.parse_request_ns),
+            ("sequence_ns", latency.sequence_ns),
+            ("decide_ns", latency.decide_ns),
+            ("append_ns", latency.append_ns),
+            ("render_response_ns", latency.render_response_ns),
+            ("write_frame_ns", latency.write_frame_ns),
+            ("total_ns", latency.total_ns),
+        ] {
+            self.number(step, Some(nanoseconds));
+        }
+        self.lines.extend_from_slice(b"}\n");
+    }
+
+    fn key(&mut self, name: &str) {
+        self.lines.extend_from_slice(b",\"");
+        self.lines.extend_from_slice(name.as_bytes());
+        self.lines.extend_from_slice(b"\":");
+    }
+
+    /// Text from outside: escaped, and masked where it could be a card number.
+    fn text(&mut self, name: &str, value: &str) {
+        self.key(name);
+        let masked = masking::masked(value);
+        self.masked |= masked.is_some();
+        escape(self.lines, masked.as_deref().unwrap_or(value));
+    }
+
+    fn optional(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// Text of our own making, which needs no escaping and holds no card number.
+    fn plain(&mut self, name: &str, value: Option<&str>) {
+        let Some(value) = value else { return };
+        self.key(name);
+        self.lines.push(b'"');
+        self.lines.extend_from_slice(value.as_bytes());
+        self.lines.push(b'"');
+    }
+
+    fn number(&mut self, name: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.key(name);
+            push_number(self.lines, value);
+        }
+    }
+
+    /// Purse names are plain: `programme_file` sees to that.
+    fn balances(&mut self, purses: &[PurseLine<'_>]) {
+        self.key("balances");
+        for (index, purse) in purses.iter().enumerate() {
+            let opening: &[u8] = if index == 0 {
+                b"[{\"purse\":\""
+            } else {
+                b",{\"purse\":\""
+            };
+            self.lines.extend_from_slice(opening);
+            self.lines.extend_from_slice(purse.purse.as_bytes());
+            self.lines.push(b'"');
+            self.key("currency");
+            currency(self.lines, purse.money.currency);
+            self.key("balance_minor");
+            push_signed(self.lines, purse.money.balance);
+            self.key("held_minor");
+            push_signed(self.lines, purse.money.held);
+            self.lines.push(b'}');
+        }
+        let closing: &[u8] = if purses.is_empty() { b"[]" } else { b"]" };
+        self.lines.extend_from_slice(closing);
+    }
+}
+
+fn hexadecimal(line: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?');
-    let mut text = Vec::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
-        text.extend_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+        line.extend_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
     }
-    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Letters of the currency; a currency without letters here by its number.
-fn currency_name(currency: Currency) -> Cow<'static, str> {
+fn currency(line: &mut Vec<u8>, currency: Currency) {
     match currency.alpha() {
-        Some(letters) => Cow::Borrowed(letters),
-        None => Cow::Owned(currency.to_string()),
+        Some(letters) => escape(line, letters),
+        None => escape(line, &currency.to_string()),
     }
-}
-
-/// Purse names are plain (`programme_file` sees to that), so they need no escaping.
-fn balances_json(purses: &[PurseLine<'_>]) -> String {
-    let mut json = String::with_capacity(256);
-    json.push('[');
-    for (index, purse) in purses.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let currency = currency_name(purse.money.currency);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            json,
-            "{comma}{{\"purse\":\"{}\",\"currency\":\"{currency}\",",
-            purse.purse
-        );
-        let (balance, held) = (purse.money.balance, purse.money.held);
-        let _ = write!(json, "\"balance_minor\":{balance},\"held_minor\":{held}}}");
-    }
-    json.push(']');
-    json
 }

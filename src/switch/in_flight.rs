@@ -23,7 +23,7 @@ pub(super) struct InFlight {
 
 /// The table.
 pub(super) struct InFlightTable {
-    slots: Vec<Option<InFlight>>,
+    slots: Vec<Option<Box<InFlight>>>,
     free: Vec<usize>,
     occupied: usize,
     max: usize,
@@ -58,13 +58,13 @@ impl InFlightTable {
             self.slots.len() - 1
         });
         if let Some(place) = self.slots.get_mut(slot) {
-            *place = Some(request);
+            *place = Some(Box::new(request));
         }
         slot
     }
 
     /// Takes a request out again.
-    pub(super) fn take(&mut self, slot: usize) -> Option<InFlight> {
+    pub(super) fn take(&mut self, slot: usize) -> Option<Box<InFlight>> {
         let request = self.slots.get_mut(slot)?.take()?;
         self.free.push(slot);
         self.occupied -= 1;

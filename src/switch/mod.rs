@@ -33,3 +33,5 @@ mod session_log;
 mod in_flight;
 
 pub mod decision_line;
+
+pub mod json_text;

@@ -14,7 +14,7 @@ use crate::domain::time::UnixMs;
 use crate::iso8583::Message;
 
 use super::clock;
-use super::decision_line::{CorridorLatency, DecisionLine, DecisionWord, PurseLine, emit};
+use super::decision_line::{CorridorLatency, DecisionLine, DecisionLines, DecisionWord, PurseLine};
 use super::dialect::request::Reject;
 use super::in_flight::InFlight;
 use super::sequencer::SequencerReply;
@@ -50,8 +50,9 @@ impl Steps {
 /// Lines that wait for their answers to be written.
 #[derive(Default)]
 pub(super) struct Lines {
-    decisions: Vec<(InFlight, SequencerReply, Instant)>,
+    decisions: Vec<(Box<InFlight>, SequencerReply, Instant)>,
     rejects: Vec<RejectLine>,
+    finished: DecisionLines,
 }
 
 struct RejectLine {
@@ -68,7 +69,7 @@ impl Lines {
     /// A decision whose answer is rendered.
     pub(super) fn push_decision(
         &mut self,
-        request: InFlight,
+        request: Box<InFlight>,
         reply: SequencerReply,
         rendered: Instant,
     ) {
@@ -105,7 +106,10 @@ impl Lines {
         if self.decisions.is_empty() && self.rejects.is_empty() {
             return;
         }
-        let (now, written) = (clock::now(), clock::instant());
+        let written = Moment {
+            at: clock::now(),
+            instant: clock::instant(),
+        };
         let counter = if delivered {
             &telemetry.answers_written
         } else {
@@ -113,20 +117,27 @@ impl Lines {
         };
         for (request, reply, rendered) in self.decisions.drain(..) {
             Telemetry::add(counter);
-            log_decision(link, rulebook, now, written, &request, &reply, rendered);
+            log_decision(
+                &mut self.finished,
+                (link, rulebook),
+                written,
+                &request,
+                &reply,
+                rendered,
+            );
         }
         for reject in self.rejects.drain(..) {
             Telemetry::add(counter);
-            log_reject(link, now, written, &reject);
+            log_reject(&mut self.finished, link, written, &reject);
         }
+        self.finished.emit();
     }
 }
 
 fn log_decision(
-    link: &str,
-    rulebook: &Rulebook,
-    now: UnixMs,
-    written: Instant,
+    lines: &mut DecisionLines,
+    (link, rulebook): (&str, &Rulebook),
+    written: Moment,
     request: &InFlight,
     reply: &SequencerReply,
     rendered: Instant,
@@ -152,8 +163,8 @@ fn log_decision(
     };
     let balances: SmallVec<[PurseLine<'_>; 2]> =
         decision.balances.iter().filter_map(purse_line).collect();
-    emit(&DecisionLine {
-        at: arrived(now, written, request.received),
+    lines.push(&DecisionLine {
+        at: written.before(request.received),
         link,
         mti: &mti,
         stan: Some(&stan),
@@ -181,15 +192,15 @@ fn log_decision(
             decide_ns: between(reply.sequenced, reply.decided),
             append_ns: between(reply.decided, reply.durable),
             render_response_ns: between(reply.durable, rendered),
-            write_frame_ns: between(rendered, written),
-            total_ns: between(request.received, written),
+            write_frame_ns: between(rendered, written.instant),
+            total_ns: between(request.received, written.instant),
         },
     });
 }
 
-fn log_reject(link: &str, now: UnixMs, written: Instant, line: &RejectLine) {
-    emit(&DecisionLine {
-        at: arrived(now, written, line.steps.received),
+fn log_reject(lines: &mut DecisionLines, link: &str, written: Moment, line: &RejectLine) {
+    lines.push(&DecisionLine {
+        at: written.before(line.steps.received),
         link,
         mti: &line.mti,
         stan: line.stan.as_deref(),
@@ -217,8 +228,8 @@ fn log_reject(link: &str, now: UnixMs, written: Instant, line: &RejectLine) {
             decide_ns: 0,
             append_ns: 0,
             render_response_ns: between(line.steps.decoded, line.steps.rendered),
-            write_frame_ns: between(line.steps.rendered, written),
-            total_ns: between(line.steps.received, written),
+            write_frame_ns: between(line.steps.rendered, written.instant),
+            total_ns: between(line.steps.received, written.instant),
         },
     });
 }
@@ -231,10 +242,19 @@ fn digits(number: u32, width: usize) -> ArrayString<10> {
     text
 }
 
-/// Wall time of an earlier instant.
-fn arrived(now: UnixMs, now_instant: Instant, then: Instant) -> UnixMs {
-    let ago = now_instant.saturating_duration_since(then).as_millis();
-    UnixMs(now.0.saturating_sub(i64::try_from(ago).unwrap_or(0)))
+/// When a run of answers was written, by both clocks.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: UnixMs,
+    instant: Instant,
+}
+
+impl Moment {
+    /// Wall time of an earlier instant.
+    fn before(self, then: Instant) -> UnixMs {
+        let ago = self.instant.saturating_duration_since(then).as_millis();
+        UnixMs(self.at.0.saturating_sub(i64::try_from(ago).unwrap_or(0)))
+    }
 }
 
 fn between(from: Instant, to: Instant) -> u64 {

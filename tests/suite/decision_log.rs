@@ -4,7 +4,9 @@ use cardswitch::domain::pan::Pan;
 use cardswitch::domain::time::UnixMs;
 use cardswitch::ops::log::{LogError, active_file, init};
 use cardswitch::switch::config::{Config, Overrides};
-use cardswitch::switch::decision_line::{CorridorLatency, DecisionLine, DecisionWord, emit};
+use cardswitch::switch::decision_line::{
+    CorridorLatency, DecisionLine, DecisionLines, DecisionWord,
+};
 
 #[test]
 fn installed_log_writes_decisions_to_its_file_and_refuses_a_second_one() {
@@ -66,4 +68,11 @@ fn installed_log_writes_decisions_to_its_file_and_refuses_a_second_one() {
     assert_eq!(line["code"], "30");
     assert!(line.get("account").is_none());
     assert_eq!(counters.masked_lines(), 0);
+}
+
+/// Emits one decision by itself.
+fn emit(line: &DecisionLine<'_>) {
+    let mut lines = DecisionLines::default();
+    lines.push(line);
+    lines.emit();
 }

@@ -275,7 +275,7 @@ pub(crate) fn plain_facts(mti: u16) -> Result<Facts, String> {
         device: Device::Ordinary,
         presence: Presence::Unsaid,
         pin_block_present: false,
-        evidence: Vec::new(),
+        evidence: Default::default(),
     })
 }
 
@@ -357,7 +357,7 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
 fn note(facts: &mut Facts, fact: FactName) {
     facts.evidence.push(Evidence {
         fact,
-        source: format!("{fact:?} was stated"),
+        source: format!("{fact:?} was stated").into(),
     });
 }
 

@@ -254,9 +254,9 @@ fn every_fact() -> Event {
         device: Device::InFlight,
         presence: Presence::Absent,
         pin_block_present: true,
-        evidence: vec![Evidence {
+        evidence: smallvec::smallvec![Evidence {
             fact: FactName::Initiation,
-            source: "DE67 = 02 or more".to_owned(),
+            source: "DE67 = 02 or more".into(),
         }],
         ..plain_facts(420).unwrap()
     };

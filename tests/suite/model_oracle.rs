@@ -134,7 +134,14 @@ impl Oracle {
             let rests = deal.stands != Stands::Pending;
             deal.forgotten |= rests && !is_young(deal.rested_at, entries_hours);
         }
-        self.answers.retain(|one| is_young(one.at, answers_hours));
+        // A repeat of an advice or reversal must find its answer as long as what it moved.
+        self.answers.retain(|one| {
+            let asked = matches!(
+                one.facts.kind,
+                MessageKind::Authorization | MessageKind::Financial
+            );
+            is_young(one.at, if asked { answers_hours } else { entries_hours })
+        });
         self.reversed_before
             .retain(|one| is_young(one.0, answers_hours));
         (due.len(), more)

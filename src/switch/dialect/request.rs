@@ -1,6 +1,7 @@
 //! `parse_request`: one ISO 8583:1987 message into the words of the trade.
 
 use arrayvec::ArrayString;
+use smallvec::SmallVec;
 
 use crate::domain::card::ExpiryMonth;
 use crate::domain::decision::{ApprovalCode, Reason};
@@ -154,13 +155,13 @@ impl RequestParser<'_> {
             device: Default::default(),
             presence: Default::default(),
             pin_block_present: message.has(52),
-            evidence: Vec::new(),
+            evidence: SmallVec::new(),
         };
         for indicator in &self.dialect.indicators {
             note(&mut facts, indicator, message);
         }
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
-            let source = format!("processing code {:02}", processing_code / 10_000);
+            let source = format!("processing code {:02}", processing_code / 10_000).into();
             facts.evidence.push(Evidence {
                 fact: FactName::Purpose,
                 source,

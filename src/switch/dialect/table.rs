@@ -1,6 +1,7 @@
 //! A dialect's table: processing codes, indicators, network management, response codes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -64,7 +65,7 @@ pub struct Indicator {
     /// When it fits.
     pub test: Test,
     /// The row in words, for evidence.
-    pub source: String,
+    pub source: Arc<str>,
 }
 
 /// One fact with its value.
@@ -273,7 +274,7 @@ fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
         element: row.element,
         part,
         test,
-        source: format!("{place} {condition}"),
+        source: format!("{place} {condition}").into(),
     })
 }
 
@@ -324,11 +325,7 @@ mod tests {
     #[test]
     fn an_indicator_says_where_it_reads() {
         let dialect = parse(ISO87).unwrap();
-        let sources: Vec<&str> = dialect
-            .indicators
-            .iter()
-            .map(|row| row.source.as_str())
-            .collect();
+        let sources: Vec<&str> = dialect.indicators.iter().map(|row| &*row.source).collect();
         assert!(sources.contains(&"DE60 positions 9-10 = 02"), "{sources:?}");
         assert!(sources.contains(&"DE61 position 4 = 4"), "{sources:?}");
         assert!(sources.contains(&"DE67 at least 2"), "{sources:?}");

@@ -1,0 +1,177 @@
+//! The state's large tables: rows lie in order of arrival, and an index of 16 bytes a key finds
+//! them, so that a growing table moves little memory and a new row costs one write at its end.
+//!
+//! No table is ever iterated in hash order.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::domain::facts::TraceKey;
+use crate::domain::time::UnixMs;
+
+use super::entry::{Entry, EntryId};
+use super::state::StoredAnswer;
+
+/// Finds numbers by the hash of a key. Two keys may share a hash, so what is found is a candidate
+/// that the caller compares.
+#[derive(Default)]
+pub(super) struct HashIndex {
+    rows: HashTable<(u64, u64)>,
+    hasher: RandomState,
+}
+
+impl HashIndex {
+    /// Adds a number under a key; a key may have several.
+    pub(super) fn insert(&mut self, key: &impl Hash, number: u64) {
+        let hash = self.hasher.hash_one(key);
+        self.rows.insert_unique(hash, (hash, number), |row| row.0);
+    }
+
+    /// The numbers that may stand under a key.
+    pub(super) fn candidates<'a, K: Hash>(
+        &'a self,
+        key: &K,
+    ) -> impl Iterator<Item = u64> + use<'a, K> {
+        let hash = (!self.rows.is_empty()).then(|| self.hasher.hash_one(key));
+        hash.into_iter()
+            .flat_map(|hash| self.rows.iter_hash(hash).filter(move |row| row.0 == hash))
+            .map(|row| row.1)
+    }
+
+    /// Takes a number out from under a key.
+    pub(super) fn remove(&mut self, key: &impl Hash, number: u64) {
+        let hash = self.hasher.hash_one(key);
+        if let Ok(row) = self.rows.find_entry(hash, |row| *row == (hash, number)) {
+            row.remove();
+        }
+    }
+}
+
+/// Entries by number. Numbers only grow, so an entry is found by its distance from the first.
+#[derive(Default)]
+pub(super) struct EntryTable {
+    first: u64,
+    slots: VecDeque<Option<Box<Entry>>>,
+    count: usize,
+}
+
+impl EntryTable {
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The entry with this number.
+    pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
+        self.slots.get(self.position(id)?)?.as_deref()
+    }
+
+    /// The entry with this number, to be changed.
+    pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
+        let position = self.position(id)?;
+        self.slots.get_mut(position)?.as_deref_mut()
+    }
+
+    /// Adds an entry, whose number must be above every earlier one; `None` when it is not.
+    pub(super) fn push(&mut self, entry: Entry) -> Option<()> {
+        if self.slots.is_empty() {
+            self.first = entry.id.0;
+        }
+        let position = self.position(entry.id)?;
+        if position < self.slots.len() {
+            return None;
+        }
+        // Records between that opened no entry.
+        self.slots.resize_with(position, || None);
+        self.slots.push_back(Some(Box::new(entry)));
+        self.count = self.count.saturating_add(1);
+        Some(())
+    }
+
+    /// Takes an entry out.
+    pub(super) fn remove(&mut self, id: EntryId) -> Option<Box<Entry>> {
+        let position = self.position(id)?;
+        let entry = self.slots.get_mut(position)?.take()?;
+        self.count = self.count.saturating_sub(1);
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.first = self.first.saturating_add(1);
+        }
+        Some(entry)
+    }
+
+    fn position(&self, id: EntryId) -> Option<usize> {
+        usize::try_from(id.0.checked_sub(self.first)?).ok()
+    }
+}
+
+/// Stored answers, oldest first.
+#[derive(Default)]
+pub(super) struct AnswerTable {
+    forgotten: u64,
+    rows: VecDeque<AnswerRow>,
+    index: HashIndex,
+}
+
+/// One stored answer.
+pub(super) struct AnswerRow {
+    /// When it was given.
+    pub(super) at: UnixMs,
+    /// To which message.
+    pub(super) key: TraceKey,
+    /// What it was.
+    pub(super) answer: StoredAnswer,
+}
+
+impl AnswerTable {
+    /// The answer to a message.
+    pub(super) fn get(&self, key: &TraceKey) -> Option<&StoredAnswer> {
+        self.index
+            .candidates(key)
+            .filter_map(|number| self.row(number))
+            .find(|row| row.key == *key)
+            .map(|row| &row.answer)
+    }
+
+    /// Stores an answer; `None` when the message has one already.
+    pub(super) fn push(&mut self, at: UnixMs, key: TraceKey, answer: StoredAnswer) -> Option<()> {
+        if self.get(&key).is_some() {
+            return None;
+        }
+        let number = self
+            .forgotten
+            .checked_add(u64::try_from(self.rows.len()).ok()?)?;
+        self.index.insert(&key, number);
+        self.rows.push_back(AnswerRow { at, key, answer });
+        Some(())
+    }
+
+    /// When the oldest answer was given.
+    pub(super) fn oldest(&self) -> Option<UnixMs> {
+        self.rows.front().map(|row| row.at)
+    }
+
+    /// Forgets answers given before an instant.
+    pub(super) fn forget_before(&mut self, before: UnixMs) {
+        while let Some(row) = self.rows.front()
+            && row.at < before
+        {
+            self.index.remove(&row.key, self.forgotten);
+            self.rows.pop_front();
+            self.forgotten = self.forgotten.saturating_add(1);
+        }
+    }
+
+    /// All answers, oldest first.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &AnswerRow> {
+        self.rows.iter()
+    }
+
+    fn row(&self, number: u64) -> Option<&AnswerRow> {
+        let position = usize::try_from(number.checked_sub(self.forgotten)?).ok()?;
+        self.rows.get(position)
+    }
+}
