@@ -104,6 +104,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     print!("{measured}");
     let path = table::write_json(&measured, &options)?;
     println!("written to {}", path.display());
+    for caution in measured.cautions() {
+        println!("caution: {caution}");
+    }
     failed.extend(measured.complaints());
     if failed.is_empty() {
         Ok(())
