@@ -9,19 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use cardswitch::switch::config::Listener;
+use cardswitch::transport::PRESETS;
 
 use crate::support::{Client, Draft, SPECS, Switch, listener, text};
-
-const FRAMINGS: [&str; 8] = [
-    "be2",
-    "be2+tpdu",
-    "be4",
-    "be4+tpdu",
-    "ascii4",
-    "ascii4+tpdu",
-    "bcd2",
-    "bcd2+tpdu",
-];
 
 /// A switch with one ASCII door, changed as a test wants it.
 fn door(change: impl Fn(&mut Listener)) -> Switch {
@@ -47,12 +37,19 @@ fn yen(stan: u32) -> Draft {
 
 #[test]
 fn every_framing_carries_both_specifications() {
+    let framings: Vec<String> = PRESETS
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), format!("{name}+tpdu")])
+        .collect();
     for spec in SPECS {
-        let doors = FRAMINGS.map(|framing| listener(framing, spec));
-        let switch = Switch::start(doors.to_vec());
-        for (stan, framing) in (1..).zip(FRAMINGS) {
-            let place = FRAMINGS.iter().position(|name| *name == framing).unwrap();
-            let mut client = Client::connect(switch.addresses()[place], framing, spec);
+        let doors = framings.iter().map(|framing| listener(framing, spec));
+        let switch = Switch::start(doors.collect());
+        for ((stan, framing), address) in (1..).zip(&framings).zip(switch.addresses()) {
+            // Packed elements hold the byte that ends a frame of this framing.
+            if framing.starts_with("base24") && !framing.contains("tcp") && spec != "iso87-ascii" {
+                continue;
+            }
+            let mut client = Client::connect(address, framing, spec);
             assert_eq!(client.code(&yen(stan)), "00", "{framing} {spec}");
         }
         switch.stop().unwrap();
