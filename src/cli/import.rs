@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::domain::programme::Rulebook;
+use crate::domain::rulebook::Rulebook;
 use crate::engine::command::{Answer, Body, Command, Opened};
 use crate::engine::decide::decide;
 use crate::engine::record;

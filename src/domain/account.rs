@@ -1,9 +1,13 @@
 //! Accounts and purses: where the money of a holder stands.
 
+use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::money::Currency;
+
+/// Name of the programme an account belongs to, such as `prepaid-jp`.
+pub type ProgrammeName = ArrayString<24>;
 
 /// Number of an account, dense from 1 in order of opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,6 +82,14 @@ impl Split {
         self.0
             .iter()
             .fold(0_i64, |sum, part| sum.saturating_add(part.1))
+    }
+
+    /// The part of one purse, minor units.
+    pub fn part(&self, purse: PurseIndex) -> i64 {
+        self.0
+            .iter()
+            .find(|part| part.0 == purse)
+            .map_or(0, |part| part.1)
     }
 
     /// Whether nothing is in it.

@@ -6,11 +6,10 @@ use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::account::{AccountId, PurseIndex};
+use super::account::{AccountId, ProgrammeName, PurseIndex};
 use super::card::CardId;
 use super::money::Currency;
 use super::pan::MaskedPan;
-use super::programme::ProgrammeName;
 
 /// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
 /// several hold, the first of this list is the answer.

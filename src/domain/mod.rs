@@ -19,6 +19,8 @@ pub mod time;
 
 pub mod pan;
 
+pub mod masking;
+
 pub mod card;
 
 pub mod account;
@@ -28,6 +30,8 @@ pub mod merchant;
 pub mod facts;
 
 pub mod programme;
+
+pub mod rulebook;
 
 pub mod programme_file;
 #[cfg(test)]

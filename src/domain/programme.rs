@@ -2,18 +2,12 @@
 //!
 //! Built only by [`super::programme_file::parse`]; the shipped files are in `spec/programme/`.
 
-use arrayvec::ArrayString;
-
-use super::account::{Kyc, PurseIndex};
-use super::decision::{Reason, ResponseCodes};
+use super::account::{Kyc, ProgrammeName, PurseIndex};
+use super::decision::Reason;
 use super::facts::{Certainty, Device, Facts, Initiation, Presence, Purpose};
 use super::merchant::{AcceptorId, HomeCountry, Mcc, TerminalId};
 use super::money::Currency;
-use super::pan::Pan;
 use super::time::Calendar;
-
-/// Name of a programme, such as `prepaid-jp`.
-pub type ProgrammeName = ArrayString<24>;
 
 /// One range of card numbers that belong to a programme (rules A4, B1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,32 +278,5 @@ impl Programme {
     pub fn purse_named(&self, id: &str) -> Option<PurseIndex> {
         let position = self.purses.iter().position(|purse| purse.id == id)?;
         u8::try_from(position).ok().map(PurseIndex)
-    }
-}
-
-/// All programmes and response codes under which a switch decides.
-#[derive(Clone, Debug)]
-pub struct Rulebook {
-    /// Programmes; no two share a BIN.
-    pub programmes: Vec<Programme>,
-    /// Response codes per dialect, in the order in which facts number them.
-    pub codes: Vec<ResponseCodes>,
-}
-
-impl Rulebook {
-    /// The programme with this name.
-    pub fn programme(&self, name: &ProgrammeName) -> Option<&Programme> {
-        self.programmes
-            .iter()
-            .find(|programme| programme.name == *name)
-    }
-
-    /// The programme and range a card number falls into: the longest matching prefix.
-    pub fn range_of(&self, pan: &Pan) -> Option<(&Programme, &BinRange)> {
-        self.programmes
-            .iter()
-            .flat_map(|programme| programme.bins.iter().map(move |bin| (programme, bin)))
-            .filter(|(_, bin)| pan.expose().starts_with(bin.prefix.as_str()))
-            .max_by_key(|(_, bin)| bin.prefix.len())
     }
 }

@@ -4,14 +4,14 @@
 
 use serde::Deserialize;
 
-use super::account::{Kyc, PurseIndex};
+use super::account::{Kyc, ProgrammeName, PurseIndex};
 use super::decision::Reason;
 use super::facts::{Certainty, Device, Initiation, Presence, Purpose};
 use super::merchant::{HomeCountry, Mcc};
 use super::money::Currency;
 use super::programme::{
     BinRange, Block, Channel, HoldRule, Limit, LoadRule, MaximumBalance, MccRange, MerchantLists,
-    Programme, ProgrammeName, PurseSpec, RefundAuthorization, RefundRule, Unverified, Window,
+    Programme, PurseSpec, RefundAuthorization, RefundRule, Unverified, Window,
 };
 use super::time::Calendar;
 

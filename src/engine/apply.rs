@@ -5,10 +5,10 @@
 
 use smallvec::SmallVec;
 
-use crate::domain::account::{Account, AccountId, Purse, PurseIndex, Split};
+use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::{Card, CardId};
 use crate::domain::money::Currency;
-use crate::domain::programme::{Channel, ProgrammeName};
+use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId, EntryState};
@@ -121,6 +121,7 @@ impl State {
                     refunded: 0,
                     refund_of: *refund_of,
                     counted: 0,
+                    counted_as: 0,
                     date: *date,
                     opened_at: self.at,
                     expires_at: *expires_at,
@@ -194,6 +195,7 @@ impl State {
             .get_mut(&id)
             .ok_or("usage of an unknown entry")?;
         entry.counted = entry.counted.saturating_add(minor).max(0);
+        entry.counted_as = entry.counted_as.saturating_add(count);
         let account = entry.account;
         let record = self
             .account_mut(account)

@@ -7,14 +7,18 @@ use crate::domain::facts::Purpose;
 use crate::domain::programme::{Channel, RefundAuthorization};
 use crate::domain::time::UnixMs;
 
+use super::approval::approval_code;
+use super::booking::{
+    entry_opened, exception, load_split, posted_credit, posted_purchase, refund_split,
+};
 use super::case::{Case, Intent, Refusal, posts_at_once};
-use super::decide::{Verdict, approval_code};
 use super::entry::{EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::funds;
-use super::ledger::{LedgerAccount, Postings, credit_purses, debit_purses};
+use super::ledger::LedgerAccount;
 use super::matching::{Found, Ladder, find};
 use super::rules;
+use super::verdict::Verdict;
 
 /// Judges an authorization or financial request.
 pub(super) fn judge(case: &Case<'_>) -> Verdict {
@@ -66,13 +70,6 @@ fn spend(case: &Case<'_>) -> Option<Effects> {
     Some(effects)
 }
 
-/// An entry that is posted as it opens, with its double entry against the network.
-pub(super) fn posted_purchase(case: &Case<'_>, split: &Split) -> Effects {
-    let to = LedgerAccount::Settlement(case.account().programme);
-    let postings = debit_purses(case.account().id, split, to);
-    opened_and_posted(case, postings)
-}
-
 fn refund(case: &Case<'_>) -> Option<Effects> {
     let pending = !posts_at_once(case.facts.kind)
         && case.programme.refund.authorization == RefundAuthorization::Pending;
@@ -95,107 +92,6 @@ fn load(case: &Case<'_>) -> Option<Effects> {
     let mut effects = posted_credit(case, &split, from);
     effects.push(counted(case, case.amount.minor));
     Some(effects)
-}
-
-/// How a refund goes to the purses (rule A13); `None` without a purse of its currency.
-pub(super) fn refund_split(case: &Case<'_>) -> Option<Split> {
-    let rule = &case.programme.refund;
-    let purse = case
-        .programme
-        .credit_purse(rule.purse, case.amount.currency)?;
-    let refill = rule
-        .refill_first
-        .zip(case.refund_of)
-        .map(|(first, purchase)| {
-            let paid = purchase
-                .posted
-                .0
-                .iter()
-                .find(|part| part.0 == first)
-                .map_or(0, |part| part.1);
-            (first, paid.saturating_sub(purchase.refunded))
-        });
-    Some(funds::give_back(purse, refill, case.amount.minor))
-}
-
-/// How a load goes to the purses (rule A12); `None` without a purse of its currency.
-pub(super) fn load_split(case: &Case<'_>) -> Option<Split> {
-    let named = case.programme.load.as_ref().and_then(|load| load.purse);
-    let purse = case.programme.credit_purse(named, case.amount.currency)?;
-    Some(Split::whole(purse, case.amount.minor))
-}
-
-/// An entry that credits as it opens, and what then offsets purses below zero (rule A34).
-pub(super) fn posted_credit(case: &Case<'_>, split: &Split, from: LedgerAccount) -> Effects {
-    let postings = credit_purses(case.account().id, split, from);
-    let mut effects = opened_and_posted(case, postings);
-    effects.extend(offset(case, split));
-    effects
-}
-
-fn opened_and_posted(case: &Case<'_>, postings: Postings) -> Effects {
-    let entry = EntryId(case.sequence);
-    let currency = case.amount.currency;
-    Effects::from_iter([
-        entry_opened(case, case.amount.minor, Split::default(), None),
-        Effect::Posted {
-            entry,
-            currency,
-            postings,
-        },
-        Effect::EntryMoved {
-            entry,
-            state: EntryState::Captured,
-        },
-    ])
-}
-
-/// After a credit: what moves on to purses of the same currency that are below zero.
-pub(super) fn offset(case: &Case<'_>, credited: &Split) -> Option<Effect> {
-    let purses = &case.account().purses;
-    let mut postings = Postings::new();
-    for (from, minor) in &credited.0 {
-        let source = purses.get(from.position())?;
-        let mut left = source.available().saturating_add(*minor).min(*minor).max(0);
-        for (purse, index) in purses.iter().zip(0_u8..) {
-            let index = crate::domain::account::PurseIndex(index);
-            let debt = purse.balance.saturating_neg();
-            if index == *from || purse.currency != case.amount.currency || debt <= 0 || left == 0 {
-                continue;
-            }
-            let part = debt.min(left);
-            left = left.saturating_sub(part);
-            let account = LedgerAccount::Purse(case.account().id, index);
-            postings.extend(debit_purses(
-                case.account().id,
-                &Split::whole(*from, part),
-                account,
-            ));
-        }
-    }
-    let (account, currency) = (case.account().id, case.amount.currency);
-    (!postings.is_empty()).then_some(Effect::Offset {
-        account,
-        currency,
-        postings,
-    })
-}
-
-/// Opens the entry that the record will be numbered after.
-pub(super) fn entry_opened(
-    case: &Case<'_>,
-    authorized: i64,
-    held: Split,
-    expires_at: Option<UnixMs>,
-) -> Effect {
-    Effect::EntryOpened {
-        currency: case.amount.currency,
-        authorized,
-        held,
-        expires_at,
-        date: case.date,
-        refund_of: case.refund_of.map(|entry| entry.id),
-    }
 }
 
 fn hold_expiry(case: &Case<'_>) -> UnixMs {
@@ -271,6 +167,13 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
     let held = entry.held.total();
     let change = case.amount.minor.saturating_sub(held);
     let mut effects = Effects::new();
+    if change == 0 {
+        // Noted all the same, so that a reversal of the advice finds the hold.
+        effects.push(Effect::EntryMoved {
+            entry: entry.id,
+            state: EntryState::Pending,
+        });
+    }
     if change > 0 {
         let more =
             funds::spend_regardless(case.programme, case.account(), case.amount.currency, change);
@@ -298,9 +201,4 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
         });
     }
     effects
-}
-
-/// An exception of this message.
-pub(super) fn exception(kind: ExceptionKind, entry: Option<EntryId>, minor: i64) -> Effect {
-    Effect::ExceptionRaised { kind, entry, minor }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::domain::account::{AccountId, Kyc};
+use crate::domain::account::{AccountId, Kyc, ProgrammeName};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
 use crate::domain::pan::{CardToken, MaskedPan};
-use crate::domain::programme::ProgrammeName;
 use crate::domain::time::UnixMs;
 
 use super::event::Event;

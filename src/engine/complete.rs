@@ -4,17 +4,15 @@
 use crate::domain::account::Split;
 use crate::domain::facts::MessageKind;
 
-use super::authorize::{
-    exception, load_split, offset, posted_credit, posted_purchase, refund_split,
-};
+use super::booking::{exception, load_split, offset, posted_credit, posted_purchase, refund_split};
 use super::case::{Case, Intent, Refusal};
-use super::decide::Verdict;
 use super::entry::{Entry, EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::funds;
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
 use super::rules;
+use super::verdict::Verdict;
 
 /// Posts an advice.
 pub(super) fn post(case: &Case<'_>) -> Verdict {
@@ -134,7 +132,13 @@ fn post_refund(case: &Case<'_>) -> Verdict {
 /// that was released or called off posts all the same, and a person is told.
 fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
     let late = match entry.state {
-        EntryState::Captured => return Effects::new(),
+        // Noted all the same, so that a reversal of the completion finds the refund.
+        EntryState::Captured => {
+            return Effects::from_iter([Effect::EntryMoved {
+                entry: entry.id,
+                state: EntryState::Captured,
+            }]);
+        }
         EntryState::Pending => None,
         EntryState::Released | EntryState::Reversed => Some(ExceptionKind::LateCapture),
     };

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::domain::account::ProgrammeName;
 use crate::domain::card::Card;
-use crate::domain::decision::{ApprovalCode, Balances, Decision, Reason, ResponseCode};
-use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose, TraceKey};
-use crate::domain::programme::{ProgrammeName, Rulebook};
+use crate::domain::decision::{Balances, Decision, Reason, ResponseCode};
+use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose};
+use crate::domain::rulebook::Rulebook;
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
@@ -18,6 +19,7 @@ use super::matching::{Found, Ladder, find};
 use super::open;
 use super::reverse;
 use super::state::{State, StoredAnswer};
+use super::verdict::Verdict;
 
 /// Decides one command. Nothing changes; the outcome's event, applied, is the change.
 pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome {
@@ -25,45 +27,6 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
-    }
-}
-
-/// What a message comes to, before it is numbered and coded.
-pub(super) struct Verdict {
-    pub(super) reason: Reason,
-    pub(super) evidence: Option<String>,
-    pub(super) approval: Option<ApprovalCode>,
-    pub(super) show_balances: bool,
-    pub(super) effects: Effects,
-}
-
-impl Verdict {
-    /// Accepted, with what follows.
-    pub(super) fn accepted(effects: Effects) -> Verdict {
-        Verdict {
-            reason: Reason::Approved,
-            evidence: None,
-            approval: None,
-            show_balances: false,
-            effects,
-        }
-    }
-
-    /// Declined; nothing follows.
-    pub(super) fn refused(refusal: Refusal) -> Verdict {
-        Verdict {
-            reason: refusal.reason,
-            evidence: refusal.evidence,
-            approval: None,
-            show_balances: false,
-            effects: Effects::new(),
-        }
-    }
-
-    /// The same, with what was seen.
-    pub(super) fn seeing(mut self, evidence: String) -> Verdict {
-        self.evidence = Some(evidence);
-        self
     }
 }
 
@@ -282,59 +245,4 @@ fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {
         .codes
         .get(usize::from(facts.dialect))
         .map_or_else(ResponseCode::new, |codes| codes.code(reason))
-}
-
-/// The answer to the original of a trace, whatever its kind, to a message about the same card.
-pub(super) fn answer_of_original<'a>(
-    state: &'a State,
-    facts: &Facts,
-    trace: crate::domain::facts::Trace,
-) -> Option<&'a StoredAnswer> {
-    [
-        MessageKind::Authorization,
-        MessageKind::Financial,
-        MessageKind::AuthorizationAdvice,
-        MessageKind::FinancialAdvice,
-    ]
-    .into_iter()
-    .find_map(|kind| {
-        let key = TraceKey {
-            kind,
-            trace,
-            terminal: facts.terminal,
-        };
-        state
-            .answer(&key)
-            .filter(|answer| answer.card == facts.card)
-    })
-}
-
-/// The approval code of a record: six characters, different for 2 176 782 336 records in a row.
-///
-/// A bijection of the sequence, so that neighbours do not look alike.
-pub fn approval_code(sequence: u64) -> ApprovalCode {
-    const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    const CODES: u64 = 36_u64.pow(6);
-    // Odd and no multiple of 3, so it has no common factor with 36^6.
-    const STRIDE: u64 = 1_357_911_131;
-    let mut rest = (sequence % CODES).wrapping_mul(STRIDE) % CODES;
-    let mut code = ApprovalCode::new();
-    for _ in 0..6 {
-        let digit = usize::try_from(rest % 36).unwrap_or_default();
-        code.push(ALPHABET.get(digit).copied().map_or('0', char::from));
-        rest /= 36;
-    }
-    code
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn approval_codes_of_neighbours_differ_and_have_six_characters() {
-        let codes: std::collections::BTreeSet<_> = (1..=10_000).map(approval_code).collect();
-        assert_eq!(codes.len(), 10_000);
-        assert!(codes.iter().all(|code| code.len() == 6));
-    }
 }

@@ -64,6 +64,8 @@ pub struct Entry {
     pub refund_of: Option<EntryId>,
     /// Amount that still counts in the limits of its day, minor units.
     pub counted: i64,
+    /// Transactions it still counts as in those limits: one, or none once given back.
+    pub counted_as: i32,
     /// The day it counts on.
     pub date: BusinessDate,
     /// When it was opened.

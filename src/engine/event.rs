@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::domain::account::{AccountId, Kyc, PurseIndex, Split};
+use crate::domain::account::{AccountId, Kyc, ProgrammeName, PurseIndex, Split};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
 use crate::domain::decision::{ApprovalCode, Balances, Reason, ResponseCode};
 use crate::domain::facts::{Facts, Trace};
 use crate::domain::money::Currency;
 use crate::domain::pan::{CardToken, MaskedPan};
-use crate::domain::programme::{Channel, ProgrammeName};
+use crate::domain::programme::Channel;
 use crate::domain::time::{BusinessDate, UnixMs};
 
 use super::entry::{EntryId, EntryState};

@@ -41,6 +41,12 @@ pub mod case;
 
 pub mod rules;
 
+mod verdict;
+
+pub mod approval;
+
+mod booking;
+
 mod authorize;
 
 mod complete;

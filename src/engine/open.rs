@@ -1,9 +1,9 @@
 //! Opening an account with its card and opening balances; opening it again changes nothing.
 
-use crate::domain::account::AccountId;
-use crate::domain::account::PurseIndex;
+use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::card::CardId;
-use crate::domain::programme::{Programme, Rulebook};
+use crate::domain::programme::Programme;
+use crate::domain::rulebook::Rulebook;
 
 use super::command::{Answer, OpenAccount, Opened, Outcome};
 use super::event::{AccountOpened, CardIssued, Event};

@@ -2,18 +2,17 @@
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
 use crate::domain::decision::Reason;
-use crate::domain::facts::Trace;
+use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::programme::Channel;
 
-use super::authorize::exception;
+use super::booking::exception;
 use super::case::Case;
-use super::decide::{Verdict, answer_of_original};
 use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
-use super::state::MatchKey;
-use crate::domain::facts::Purpose;
+use super::state::{MatchKey, State, StoredAnswer};
+use super::verdict::Verdict;
 
 /// Undoes what the reversal names.
 pub(super) fn undo(case: &Case<'_>) -> Verdict {
@@ -222,6 +221,35 @@ fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
         currency: entry.currency,
         date: entry.date,
         minor: minor.saturating_neg(),
-        count: if in_full && entry.counted > 0 { -1 } else { 0 },
+        count: if in_full && entry.counted_as > 0 {
+            -1
+        } else {
+            0
+        },
+    })
+}
+
+/// The answer to the original of a trace, whatever its kind, to a message about the same card.
+fn answer_of_original<'a>(
+    state: &'a State,
+    facts: &Facts,
+    trace: Trace,
+) -> Option<&'a StoredAnswer> {
+    [
+        MessageKind::Authorization,
+        MessageKind::Financial,
+        MessageKind::AuthorizationAdvice,
+        MessageKind::FinancialAdvice,
+    ]
+    .into_iter()
+    .find_map(|kind| {
+        let key = TraceKey {
+            kind,
+            trace,
+            terminal: facts.terminal,
+        };
+        state
+            .answer(&key)
+            .filter(|answer| answer.card == facts.card)
     })
 }

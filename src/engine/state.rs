@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::domain::account::ProgrammeName;
 use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
@@ -17,7 +18,7 @@ use crate::domain::facts::{Facts, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
-use crate::domain::programme::{Channel, ProgrammeName};
+use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};

@@ -17,7 +17,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::masking;
+use crate::domain::masking;
 use crate::domain::time::UnixMs;
 
 /// Target of the one event per decision.

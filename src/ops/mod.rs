@@ -5,6 +5,5 @@ mod log_file;
 pub mod log_layer;
 #[cfg(test)]
 mod log_tests;
-mod masking;
 
 pub mod admin;

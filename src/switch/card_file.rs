@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::domain::account::Kyc;
+use crate::domain::account::{Kyc, ProgrammeName};
 use crate::domain::card::{CardStatus, ExpiryMonth};
 use crate::domain::pan::Pan;
-use crate::domain::programme::{ProgrammeName, Rulebook};
+use crate::domain::rulebook::Rulebook;
 use crate::engine::command::{NewCard, OpenAccount};
 
 use super::token::TokenKey;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::domain::programme::{Programme, Rulebook};
+use crate::domain::programme::Programme;
 use crate::domain::programme_file;
+use crate::domain::rulebook::Rulebook;
 
 use super::dialect::table::{self, Dialect};
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
-use crate::domain::programme::Rulebook;
+use crate::domain::rulebook::Rulebook;
 use crate::engine::apply::InvariantBroken;
 use crate::engine::command::{Answer, Body, Command, Housekeep, OpenAccount, Opened, Outcome};
 use crate::engine::decide::decide;

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::domain::account::Purse;
 use crate::domain::decision::{PurseBalance, Reason, ResponseCode};
 use crate::domain::facts::{Facts, MessageKind, Purpose};
-use crate::domain::programme::Rulebook;
+use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 use crate::iso8583::Message;
 

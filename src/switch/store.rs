@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::domain::programme::Rulebook;
+use crate::domain::rulebook::Rulebook;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::{JournalError, SledJournal};

@@ -7,6 +7,7 @@ a prepaid-jp account that is fed with the journal's decisions in their order.
 Python 3 standard library only. Not a drill by itself, and therefore not executable.
 """
 
+import hashlib
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ BINARY = ROOT / "target" / "release" / "cardswitch"
 EVIDENCE = ROOT / "target" / "drills"
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
+SLOW_DISK_MICROSECONDS = 15_000
 ANSWER_SECONDS_MAX = 20
 
 
@@ -97,19 +99,37 @@ def cut_frames(buffer):
 # The switch as a process ---------------------------------------------------------------------
 
 
-class Switch:
-    """One running `cardswitch serve` on free ports of loopback."""
+def slow_disk():
+    """What to put before a command so that each write and flush waits before it begins.
 
-    def __init__(self, binary, store, work):
+    Between an answer and the write it should have waited for lie microseconds, which a kill hits
+    hardly ever; with a slow disk it is hit nearly always. None where the system forbids tracing.
+    """
+    delay = f"inject=pwrite64,fdatasync:delay_enter={SLOW_DISK_MICROSECONDS}"
+    prefix = ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null"]
+    prefix += ["-e", "trace=pwrite64,fdatasync", "-e", delay]
+    try:
+        probe = subprocess.run([*prefix, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return None
+    return prefix if probe.returncode == 0 else None
+
+
+class Switch:
+    """One running `cardswitch serve` on free ports of loopback, `before` its command a tracer."""
+
+    def __init__(self, binary, store, work, before=()):
         self.errors_path = Path(work) / "switch.err"
         config = Path(work) / "switch.toml"
-        config.write_text('[log]\nfile = false\nstdout = "off"\n')
+        # Small generations, so that kills and cuts fall into rotations too.
+        config.write_text('[log]\nfile = false\nstdout = "off"\n[journal]\nrotate_mib = 16\n')
         command = [str(binary), "serve", "--config", str(config), "--data", str(store)]
         command += ["--listen", "127.0.0.1:0,be2,iso87-ascii", "--admin", "127.0.0.1:0"]
         self.errors = open(self.errors_path, "w+")
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self.errors, text=True
+            [*before, *command], stdout=subprocess.PIPE, stderr=self.errors, text=True
         )
+        self.traced = bool(before)
         self.said = []
         self.port = self.admin_port = None
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -138,8 +158,15 @@ class Switch:
     def complaint(self):
         return self.errors_path.read_text().strip()
 
+    def signal(self, number):
+        """To the switch itself, also when a tracer stands before it."""
+        pid = self.process.pid
+        if self.traced:
+            pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        os.kill(pid, number)
+
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.process.wait()
         self.reader.join()
         self.errors.close()
@@ -156,7 +183,7 @@ class Switch:
         return code
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         code = self.wait()
         check(code == 0, f"exit code {code} after SIGTERM, expected 0: {self.complaint()}")
 
@@ -722,10 +749,15 @@ def commit():
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
-def write_evidence(name, content):
+def digest_of(binary):
+    return hashlib.sha256(Path(binary).read_bytes()).hexdigest()
+
+
+def write_evidence(name, binary, content):
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     path = EVIDENCE / f"{name}.json"
-    content = {"drill": name, "commit": commit(), "kernel": os.uname().release, **content}
+    about = {"drill": name, "commit": commit(), "binary_sha256": digest_of(binary)}
+    content = {**about, "kernel": os.uname().release, **content}
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path.relative_to(ROOT)
 
@@ -735,7 +767,7 @@ def is_short():
 
 
 def binary_of(argument):
-    binary = Path(argument) if argument else BINARY
+    binary = Path(argument or os.environ.get("DRILL_BINARY") or BINARY)
     if not binary.is_file():
         raise SystemExit(f"{binary} is missing: cargo build --release")
     return binary.resolve()

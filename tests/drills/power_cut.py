@@ -48,7 +48,7 @@ def main():
     if SHORT and arguments.write is None and not arguments.switch:
         # The journal with its control here, then the whole switch; both must pass.
         again = [sys.executable, __file__, str(arguments.cuts), "--switch", "--no-control"]
-        whole = subprocess.run([*again, "--fs", arguments.fs], check=False).returncode
+        whole = subprocess.run([*again, "--fs", arguments.fs, "--seed", str(arguments.seed)], check=False).returncode
         if whole:
             sys.exit(whole)
     write, verify = arguments.write, arguments.verify
@@ -239,7 +239,8 @@ def report(arguments, cuts, control):
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"power_cut-{arguments.fs}-{arguments.name}.json"
     path.write_text(json.dumps(evidence, indent=1) + "\n")
-    print(f"control: plain sled flush lost records in {lost} of {len(control)} cuts")
+    if arguments.control:
+        print(f"control: plain sled flush lost records in {lost} of {len(control)} cuts")
     print(f"{passed} passed, {failed} failed (evidence in {path.relative_to(ROOT)})")
     blind = arguments.control and lost == 0
     if blind:

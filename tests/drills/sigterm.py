@@ -32,7 +32,8 @@ CARDS = 60
 CONNECTIONS = 6
 TMPFS_BYTES = 96 << 20
 SPACE_LEFT_BYTES = 3 << 20
-SLOW_REQUESTS = 2_000
+SLOW_REQUESTS = 4_000
+BLOCKED_SECONDS_MAX = 30
 
 
 class Skipped(Exception):
@@ -66,6 +67,7 @@ class Case:
 
     def audit(self, all_answered):
         """Book and journal agree; how many answers there were."""
+        check(self.book.answers > 0, "there was not one answer: nothing was tested")
         rows, _ = replay(self.binary, self.store)
         model = Oracle(self.cards)
         model.feed(rows, self.book)
@@ -95,8 +97,8 @@ def sigterm_with_slow_peers(case):
         switch = case.start()
         # More than the switch takes at once: when it stops, unread requests are left behind.
         peers = [SlowPeer(case, switch, f"{number}/{n}") for n in range(3)]
-        time.sleep(case.random.uniform(0.05, 0.3))
-        switch.process.send_signal(signal.SIGTERM)
+        until_blocked(switch)
+        switch.signal(signal.SIGTERM)
         time.sleep(0.2)
         for peer in peers:
             peer.read_to_end()
@@ -105,19 +107,29 @@ def sigterm_with_slow_peers(case):
     return case.audit(all_answered=True)
 
 
+def until_blocked(switch):
+    """Until the switch can write no more and therefore reads no more."""
+    before, received = 0, 0
+    deadline = time.monotonic() + BLOCKED_SECONDS_MAX
+    while received == 0 or received != before:
+        check(time.monotonic() < deadline, "the switch went on reading from peers that do not")
+        time.sleep(0.1)
+        before, received = received, switch.get("/healthz")["counters"]["frames_received"]
+
+
 class SlowPeer:
     """Sends without reading; its receive buffer is small, so answers wait in the switch's."""
 
     def __init__(self, case, switch, name):
         self.acquirer = Acquirer(case.book, case.cards, f"{case.seed}/{name}", 7)
         self.stream = switch.connect(receive_bytes=2_304)
+        self.wires = b"".join(self.acquirer.compose()[0] for _ in range(SLOW_REQUESTS))
         self.sender = threading.Thread(target=self._send)
         self.sender.start()
 
     def _send(self):
-        wires = [self.acquirer.compose()[0] for _ in range(SLOW_REQUESTS)]
         try:
-            self.stream.sendall(b"".join(wires))
+            self.stream.sendall(self.wires)
         except OSError:
             pass  # the switch stopped reading
 
@@ -266,7 +278,7 @@ def main():
     passed = sum(outcome["passed"] for outcome in outcomes.values())
     failed = len(outcomes) - passed
     evidence = {"seed": arguments.seed, "passed": passed, "failed": failed, "cases": outcomes}
-    path = oracle.write_evidence("sigterm", evidence)
+    path = oracle.write_evidence("sigterm", binary, evidence)
     print(f"{passed} passed, {failed} failed, {skipped} skipped (evidence in {path})")
     sys.exit(1 if failed else 77 if skipped else 0)
 

@@ -7,10 +7,12 @@
 
 `write` imports cards, starts the switch on the store and sends load for ever; every answer is a
 line of the acknowledgement file. `verify` replays the store and fails unless each of those answers
-is in the journal exactly once, as it was given. Not a drill by itself.
+is in the journal exactly once, as it was given. About half of the runs have a slow disk (see
+oracle.py), so that a cut falls between an answer and its flush. Not a drill by itself.
 """
 
 import json
+import random
 import sys
 import time
 from pathlib import Path
@@ -43,7 +45,9 @@ def write(store, acks):
     cards = oracle.test_cards(CARDS)
     oracle.import_cards(binary, store, work, cards)
     book = Acknowledged(acks, work)
-    switch = Switch(binary, store, work).wait_ready()
+    before = () if not oracle.is_short() and random.random() < 0.5 else oracle.slow_disk() or ()
+    (Path(work) / "mode").write_text("slow disk" if before else "plain")
+    switch = Switch(binary, store, work, before).wait_ready()
     Load(switch, book, cards, time.time(), CONNECTIONS).join()
     raise SystemExit("the load ended by itself")
 
@@ -68,8 +72,9 @@ def verify(store, acks):
         other += identity in found and found[identity] != answer
     approvals = sum(code == "00" for code, _ in given.values())
     word = "LOST" if lost or other or doubled else "OK"
+    mode = (Path(acks).parent / "mode").read_text()
     print(
-        f"{word} answers={len(given)} approvals={approvals} lost={lost} doubled={doubled} "
+        f"{word} {mode}: answers={len(given)} approvals={approvals} lost={lost} doubled={doubled} "
         f"changed={other} records={summary['sequence']} digest={summary['digest'][:16]}"
     )
     raise SystemExit(word != "OK")

@@ -322,6 +322,16 @@ fn an_expectation_that_is_not_met_fails_the_run_and_says_what_came() {
 }
 
 #[test]
+fn a_switch_that_is_not_there_is_told_once_and_nothing_is_played() {
+    let (_dir, path) = write_file(DAY);
+    let (outcome, told) = acquirer(&["run", &path, "--connect", "127.0.0.1:1"]);
+    let reason = outcome.unwrap_err().to_string();
+    assert!(reason.starts_with("connect to 127.0.0.1:1: "), "{reason}");
+    assert!(reason.contains("is a switch running there?"), "{reason}");
+    assert_eq!(told, "");
+}
+
+#[test]
 fn every_mistake_of_a_scenario_is_reported_before_anything_is_sent() {
     let scenario = r#"
 title = 5

@@ -211,7 +211,7 @@ fn a_decline_says_why_and_moves_nothing() {
         }),
         ("41", |draft| draft.set(2, "4761739001010234")),
         ("62", |draft| draft.set(2, "4761739001010242")),
-        ("14", |draft| draft.set(2, "4761739001010135")),
+        ("14", |draft| draft.set(2, "4761739001010118")),
         ("15", |draft| draft.set(2, "4000000000000002")),
         ("57", |draft| draft.set(60, "0000000002")),
     ];

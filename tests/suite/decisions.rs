@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cardswitch::domain::account::AccountId;
+use cardswitch::domain::account::{AccountId, ProgrammeName};
 use cardswitch::domain::decision::{ApprovalCode, Balances, Decision, Reason};
 use cardswitch::domain::facts::{Facts, TraceKey};
 use cardswitch::domain::pan::{MaskedPan, Pan};
-use cardswitch::domain::programme::{ProgrammeName, Rulebook};
 use cardswitch::domain::programme_file;
+use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::command::{
     Answer, Body, Command, Housekeep, NewCard, OpenAccount, Opened, Outcome,

@@ -1,6 +1,7 @@
 //! What the journal on sled must survive, and what it must refuse to start with.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use cardswitch::journal::{SledJournal, SledOptions, WatermarkPolicy};
@@ -44,7 +45,7 @@ fn try_open(dir: &Path) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn refused(dir: &Path, because: &str) {
-    let error = try_open(dir).expect_err(because);
+    let error = try_open(dir).err().unwrap_or_else(|| panic!("{because}"));
     assert!(error.contains(because), "expected {because:?} in {error:?}");
     // A second start gives the same answer: the first one repaired nothing.
     assert!(try_open(dir).is_err(), "the second start was not refused");
@@ -155,11 +156,15 @@ fn refuses_a_store_with_a_file_or_generation_missing_or_changed() {
         }),
         ("no generation at all", |dir| remove(&dir.join("j"))),
     ];
-    for (because, damage) in cases {
-        let dir = original.copy();
-        damage(dir.path());
-        refused(dir.path(), because);
-    }
+    std::thread::scope(|threads| {
+        for (because, damage) in cases {
+            let dir = original.copy();
+            threads.spawn(move || {
+                damage(dir.path());
+                refused(dir.path(), because);
+            });
+        }
+    });
     assert!(try_open(original.copy().path()).unwrap() == original.records);
 }
 
@@ -172,15 +177,21 @@ fn remove(dir: &Path) {
 fn a_changed_byte_or_a_shorter_file_never_loses_a_record_silently() {
     let original = Original::with_generations(3);
     // A sealed generation and the one being written: what a restart relies on and goes on in.
+    // Each opening waits for the device, so the cases wait side by side.
     std::thread::scope(|threads| {
         for number in [0, 2] {
-            let original = &original;
-            threads.spawn(move || check_damages(original, number));
+            for steps in [0..2, 2..4, 4..6, 6..STEPS] {
+                let original = &original;
+                threads.spawn(move || check_damages(original, number, steps));
+            }
         }
     });
 }
 
-fn check_damages(original: &Original, number: usize) {
+/// Places over a generation at which damage is done.
+const STEPS: usize = 8;
+
+fn check_damages(original: &Original, number: usize, steps: Range<usize>) {
     let bytes = fs::read(generation(original.dir.path(), number).join("db")).unwrap();
     // Behind the last frame sled only keeps filler, where damage does no harm.
     let used = bytes
@@ -188,14 +199,16 @@ fn check_damages(original: &Original, number: usize) {
         .rposition(|window| window == b"CSJF")
         .unwrap()
         + 1_000;
-    const STEPS: usize = 8;
-    for step in 0..STEPS {
+    for step in steps.clone() {
         let offset = used / STEPS * step + 13 * step;
         check_damage(original, number, |bytes| bytes[offset] ^= 0x10);
         check_damage(original, number, |bytes| bytes.truncate(offset));
     }
-    check_damage(original, number, |bytes| bytes.truncate(used));
-    check_damage(original, number, |bytes| bytes[..4096].fill(0));
+    match steps.start {
+        0 => check_damage(original, number, |bytes| bytes.truncate(used)),
+        2 => check_damage(original, number, |bytes| bytes[..4096].fill(0)),
+        _ => {}
+    }
 }
 
 fn check_damage(original: &Original, number: usize, damage: impl FnOnce(&mut Vec<u8>)) {
@@ -266,34 +279,39 @@ fn a_group_commit_torn_by_a_power_cut_is_cut_and_reported() {
         (&[5, 6], 4, 0),
         (&[2, 3, 4, 5, 6], 1, 0),
     ];
-    for (missing, last_sequence, frames_ignored) in cases {
-        let (dir, mut expected) = torn(&[], missing);
-        expected.truncate(last_sequence as usize);
-        let mut replayed = Vec::new();
-        let mut journal =
-            SledJournal::open(dir.path(), SMALL, &mut collect(&mut replayed)).unwrap();
-        assert!(replayed == expected, "{missing:?}");
-        // Frames missing at the very end leave no hole: nothing had to be cut.
-        let cut = journal.recovery().cut.as_ref();
-        assert_eq!(
-            cut.map_or(0, |cut| cut.frames_ignored),
-            frames_ignored,
-            "{missing:?}"
-        );
-        assert_eq!(
-            cut.map(|cut| cut.last_sequence),
-            (frames_ignored > 0).then_some(last_sequence)
-        );
-        // The sequences of the lost frames are used again, and stay what they are now.
-        expected.extend(append(&mut journal, &[500; 9]));
-        drop(journal);
-        assert!(try_open(dir.path()).unwrap() == expected, "{missing:?}");
-        assert!(grow(dir.path(), 3).starts_with(&expected), "{missing:?}");
-        assert!(
-            try_open(dir.path()).unwrap().starts_with(&expected),
-            "{missing:?}"
-        );
-    }
+    std::thread::scope(|threads| {
+        for (missing, last_sequence, frames_ignored) in cases {
+            threads.spawn(move || check_cut(missing, last_sequence, frames_ignored));
+        }
+    });
+}
+
+fn check_cut(missing: &[u64], last_sequence: u64, frames_ignored: u64) {
+    let (dir, mut expected) = torn(&[], missing);
+    expected.truncate(last_sequence as usize);
+    let mut replayed = Vec::new();
+    let mut journal = SledJournal::open(dir.path(), SMALL, &mut collect(&mut replayed)).unwrap();
+    assert!(replayed == expected, "{missing:?}");
+    // Frames missing at the very end leave no hole: nothing had to be cut.
+    let cut = journal.recovery().cut.as_ref();
+    assert_eq!(
+        cut.map_or(0, |cut| cut.frames_ignored),
+        frames_ignored,
+        "{missing:?}"
+    );
+    assert_eq!(
+        cut.map(|cut| cut.last_sequence),
+        (frames_ignored > 0).then_some(last_sequence)
+    );
+    // The sequences of the lost frames are used again, and stay what they are now.
+    expected.extend(append(&mut journal, &[500; 9]));
+    drop(journal);
+    assert!(try_open(dir.path()).unwrap() == expected, "{missing:?}");
+    assert!(grow(dir.path(), 3).starts_with(&expected), "{missing:?}");
+    assert!(
+        try_open(dir.path()).unwrap().starts_with(&expected),
+        "{missing:?}"
+    );
 }
 
 #[test]
@@ -306,10 +324,15 @@ fn a_hole_that_had_been_acknowledged_refuses_the_start() {
         (&[7], "of a later group commit"),
         (&[1], "the watermark vouches for 1"),
     ];
-    for (missing, because) in cases {
-        let (dir, _) = torn(&later, missing);
-        refused(dir.path(), because);
-    }
+    std::thread::scope(|threads| {
+        for (missing, because) in cases {
+            let later = &later;
+            threads.spawn(move || {
+                let (dir, _) = torn(later, missing);
+                refused(dir.path(), because);
+            });
+        }
+    });
 }
 
 #[test]

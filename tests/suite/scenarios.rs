@@ -43,9 +43,9 @@ fn every_scenario_passes_twice_in_both_specifications_on_one_store() {
     assert!(paths.len() >= 5, "{paths:?}");
     for _ in 0..2 {
         for path in &paths {
-            for door in 0..SPECS.len() {
+            for (door, spec) in SPECS.iter().enumerate() {
                 let (passed, told) = play(path.to_str().unwrap(), &process, door);
-                assert!(passed, "{} {}:\n{told}", path.display(), SPECS[door]);
+                assert!(passed, "{} {spec}:\n{told}", path.display());
             }
         }
     }

@@ -286,7 +286,8 @@ impl Draft {
         let mti: Mti = self.mti.parse().unwrap();
         let mut writer = MessageWriter::begin(spec, mti, &mut out);
         for (element, text) in &self.elements {
-            if matches!(element, 52 | 64 | 128) {
+            let is_binary = spec.element(*element).unwrap().format().starts_with('b');
+            if is_binary {
                 writer.binary(*element, &from_hex(text)).unwrap();
             } else {
                 writer.text(*element, text).unwrap();
@@ -385,7 +386,7 @@ impl Client {
     }
 
     pub(crate) fn receive(&mut self) -> Message {
-        let frame = self.next_frame().expect("the switch closed the connection");
+        let frame = self.next_frame().unwrap();
         let spec = MessageSpec::builtin(self.spec).unwrap();
         iso8583::decode(spec, frame.body).unwrap()
     }

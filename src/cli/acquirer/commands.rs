@@ -14,7 +14,7 @@ use crate::iso8583::MessageSpec;
 use crate::transport::Framing;
 
 use super::compose;
-use super::link::LinkPlan;
+use super::link::{Link, LinkPlan};
 use super::load::{self, LoadPlan, Mix, Pace, cards_from_toml};
 use super::play;
 use super::report::Reader;
@@ -202,7 +202,10 @@ fn run_scenario(args: &RunArgs, out: &mut dyn Write) -> Result<bool, String> {
     } else {
         Reader::Person
     };
-    let tally = play::play(&scenario, &plan, &target.admin, reader, out)
+    let link = Link::open(&plan).map_err(|error| {
+        format!("{error}; is a switch running there? (cardswitch serve --demo)")
+    })?;
+    let tally = play::play(&scenario, &plan, link, &target.admin, reader, out)
         .map_err(|error| format!("write the report: {error}"))?;
     Ok(tally.failed == 0)
 }

@@ -20,19 +20,21 @@ use super::step::{Expectation, ReplyPlace, Send, Step, Want};
 use super::value::Moment;
 use super::words;
 
-/// Plays the whole scenario and says how it went; a failed step does not stop the next.
+/// Plays the whole scenario over a link just opened, and says how it went; a failed step does not
+/// stop the next.
 ///
 /// # Errors
 /// The output cannot be written.
 pub(super) fn play(
     scenario: &Scenario,
     plan: &LinkPlan,
+    link: Link,
     admin: &str,
     reader: Reader,
     out: &mut dyn Write,
 ) -> io::Result<Tally> {
     report::write_title(out, reader, &scenario.title)?;
-    let mut player = Player::new(plan, admin);
+    let mut player = Player::new(plan, link, admin);
     let mut tally = Tally::default();
     for step in &scenario.steps {
         let report = player.step(step);
@@ -57,14 +59,14 @@ const STAN_MAX: u32 = 999_999;
 const RRN_MAX: u64 = 999_999_999_999;
 
 impl<'a> Player<'a> {
-    fn new(plan: &'a LinkPlan, admin: &'a str) -> Self {
+    fn new(plan: &'a LinkPlan, link: Link, admin: &'a str) -> Self {
         // Numbers begin at the microsecond, so that the next run repeats nothing of this one, even
         // within the same second of DE 7: no message takes less than a microsecond.
         let started = u64::try_from(clock::utc().timestamp().as_microsecond()).unwrap_or_default();
         let stan = u32::try_from(started % u64::from(STAN_MAX)).unwrap_or_default();
         Self {
             plan,
-            link: None,
+            link: Some(link),
             next_stan: stan + 1,
             next_rrn: started % RRN_MAX,
             sent: Vec::new(),

@@ -5,10 +5,11 @@ use arrayvec::ArrayString;
 use crate::domain::card::ExpiryMonth;
 use crate::domain::decision::{ApprovalCode, Reason};
 use crate::domain::facts::{Evidence, FactName, Facts, IssuerRoute, MessageKind, Purpose, Trace};
+use crate::domain::masking;
 use crate::domain::merchant::{Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
-use crate::domain::programme::Rulebook;
+use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{Message, Mti};
 use crate::switch::token::TokenKey;
 
@@ -119,7 +120,7 @@ impl RequestParser<'_> {
         let purpose = self.dialect.purpose(processing_code);
         let trace = self.trace(message)?;
         let amount = amount(message, purpose)?;
-        let acceptor_name = trimmed(message, 43);
+        let acceptor_name = without_card_numbers(trimmed(message, 43));
         let mut facts = Facts {
             kind,
             mti: mti_number(message.mti()),
@@ -336,6 +337,15 @@ fn country_letters(message: &Message) -> Option<[u8; 2]> {
 fn trimmed<const N: usize>(message: &Message, element: u8) -> ArrayString<N> {
     let text = message.text(element).unwrap_or_default();
     ArrayString::from(text.trim_end_matches(' ')).unwrap_or_default()
+}
+
+/// A peer's free text as it may be kept: a card number in it is masked.
+fn without_card_numbers<const N: usize>(text: ArrayString<N>) -> ArrayString<N> {
+    // A masked text is as long as before, so it fits.
+    match masking::masked(&text) {
+        Some(masked) => ArrayString::from(&masked).unwrap_or_default(),
+        None => text,
+    }
 }
 
 /// Sets the fact that an indicator states, unless an earlier row did.

@@ -1,5 +1,7 @@
-//! An orderly stop: what was decided is delivered, also to a peer that is behind with reading.
+//! The last answers of a connection: what was decided is delivered, also when the switch stops, the
+//! peer is behind with reading, or what follows is no message.
 
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -20,18 +22,7 @@ const RECEIVE_BUFFER_BYTES: u32 = 2_304;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_reads_late_still_gets_every_answer_of_a_stopping_switch() {
     let directory = tempfile::tempdir().unwrap();
-    let config = Config {
-        data_dir: directory.path().to_path_buf(),
-        listeners: vec![Listener::standard(
-            ([127, 0, 0, 1], 0).into(),
-            "be2",
-            "iso87-ascii",
-        )],
-        ..Config::standard()
-    };
-    let rules = LoadedRules::load(None, None).unwrap();
-    let store = store::open(&config.data_dir, &config.journal, &rules.rulebook).unwrap();
-    let server = Server::start(&config, store, rules).await.unwrap();
+    let server = start(directory.path()).await;
     let telemetry = server.telemetry.clone();
     let stream = late_reader(server.addresses[0].1).await;
     let (mut reading, mut writing) = stream.into_split();
@@ -57,6 +48,35 @@ async fn a_peer_that_reads_late_still_gets_every_answer_of_a_stopping_switch() {
     let written = telemetry.answers_written.load(Relaxed);
     assert_eq!(frames(&answers), written);
     assert!(written > 0);
+}
+
+async fn start(data_dir: &Path) -> Server {
+    let config = Config {
+        data_dir: data_dir.to_path_buf(),
+        listeners: vec![Listener::standard(
+            ([127, 0, 0, 1], 0).into(),
+            "be2",
+            "iso87-ascii",
+        )],
+        ..Config::standard()
+    };
+    let rules = LoadedRules::load(None, None).unwrap();
+    let store = store::open(&config.data_dir, &config.journal, &rules.rulebook).unwrap();
+    Server::start(&config, store, rules).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_answered_although_what_follows_it_is_no_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = start(directory.path()).await;
+    let mut stream = TcpStream::connect(server.addresses[0].1).await.unwrap();
+    // A length far above what the listener takes.
+    let bytes = [&request()[..], &[0xff; 8]].concat();
+    stream.write_all(&bytes).await.unwrap();
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).await.unwrap();
+    assert_eq!(frames(&answers), 1);
+    server.run(async {}).await.unwrap();
 }
 
 /// Nothing is read here, so after a while the switch can write no more and reads no more.

@@ -1,0 +1,286 @@
+//! Step `decide`: a purchase judged by the full prepaid-jp rules and applied, at random cards.
+//!
+//! Ids are `decide/<what>/<accounts>`. `bare` is the control of the same run: find the card, check
+//! and change the balance, insert a hold and an idempotency key, and nothing else. Quote `decide`
+//! as a multiple of it: both wait for the same memory. Both grow with every purchase, so each
+//! bench starts over from freshly opened accounts when it has taken `PURCHASES_MAX`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a bench stops on what cannot be decided"
+)]
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::time::Duration;
+
+use cardswitch::domain::account::Kyc;
+use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::decision::Reason;
+use cardswitch::domain::facts::{
+    Certainty, Device, Facts, Initiation, IssuerRoute, MessageKind, Presence, Purpose, Trace,
+    TraceKey,
+};
+use cardswitch::domain::merchant::{Mcc, Origin};
+use cardswitch::domain::money::{Amount, Currency};
+use cardswitch::domain::pan::{CardToken, Pan};
+use cardswitch::domain::rulebook::Rulebook;
+use cardswitch::domain::time::UnixMs;
+use cardswitch::engine::command::{Answer, Body, Command, NewCard, OpenAccount};
+use cardswitch::engine::decide::decide;
+use cardswitch::engine::state::State;
+use cardswitch::switch::rulebook::LoadedRules;
+use criterion::measurement::{Measurement, WallTime};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
+use foldhash::fast::RandomState;
+
+const ACCOUNTS: [u32; 2] = [10_000, 100_000];
+const BALANCE: i64 = 2_000_000;
+/// So that memory stays bounded, and below the 200 purchases a day of every card.
+const PURCHASES_MAX: usize = 200_000;
+const BATCH: usize = 1_000;
+const START: UnixMs = UnixMs(1_803_870_000_000);
+
+fn bench(criterion: &mut Criterion) {
+    let rules = LoadedRules::load(None, None).unwrap();
+    let mut group = criterion.benchmark_group("decide");
+    group.throughput(Throughput::Elements(1));
+    for accounts in ACCOUNTS {
+        bare(&mut group, accounts);
+        engine(&mut group, accounts, &rules.rulebook);
+    }
+    group.finish();
+}
+
+fn engine(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32, rulebook: &Rulebook) {
+    for (name, applies) in [("decide", false), ("decide and apply", true)] {
+        group.bench_function(BenchmarkId::new(name, accounts), |bencher| {
+            let mut desk = Desk::open(accounts, rulebook);
+            bencher.iter_custom(|rounds| {
+                in_batches(rounds, |purchases| {
+                    if desk.purchases > PURCHASES_MAX {
+                        desk = Desk::open(accounts, rulebook);
+                    }
+                    let bodies = desk.bodies(purchases);
+                    timed(|| bodies.into_iter().for_each(|body| desk.take(body, applies)))
+                })
+            });
+        });
+    }
+}
+
+fn bare(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32) {
+    group.bench_function(BenchmarkId::new("bare", accounts), |bencher| {
+        let mut desk = BareDesk::open(accounts);
+        bencher.iter_custom(|rounds| {
+            in_batches(rounds, |purchases| {
+                if desk.holds.len() > PURCHASES_MAX {
+                    desk = BareDesk::open(accounts);
+                }
+                let orders = desk.orders(purchases);
+                timed(|| orders.iter().for_each(|order| desk.take(order)))
+            })
+        });
+    });
+}
+
+/// Purchases are made ready outside of the measured time, a batch at once.
+fn in_batches(rounds: u64, mut batch: impl FnMut(usize) -> Duration) -> Duration {
+    let mut left = usize::try_from(rounds).unwrap();
+    let mut spent = Duration::ZERO;
+    while left > 0 {
+        let purchases = left.min(BATCH);
+        spent += batch(purchases);
+        left -= purchases;
+    }
+    spent
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let started = WallTime.start();
+    work();
+    WallTime.end(started)
+}
+
+/// The engine with its state and the dice.
+struct Desk<'r> {
+    rulebook: &'r Rulebook,
+    state: State,
+    accounts: u32,
+    purchases: usize,
+    random: Random,
+}
+
+impl Desk<'_> {
+    fn open(accounts: u32, rulebook: &Rulebook) -> Desk<'_> {
+        let mut state = State::new();
+        for number in 0..accounts {
+            let sequence = state.sequence() + 1;
+            let body = Body::OpenAccount(Box::new(account(number)));
+            let command = Command {
+                sequence,
+                at: START,
+                body,
+            };
+            let event = decide(rulebook, &state, &command).event.unwrap();
+            state.apply(sequence, START, &event).unwrap();
+        }
+        Desk {
+            rulebook,
+            state,
+            accounts,
+            purchases: 0,
+            random: Random(8583),
+        }
+    }
+
+    fn bodies(&mut self, count: usize) -> Vec<Body> {
+        let bodies = (0..count).map(|_| {
+            self.purchases += 1;
+            let card = self.random.below(self.accounts);
+            Body::Message(std::sync::Arc::new(facts(card, self.purchases)))
+        });
+        bodies.collect()
+    }
+
+    fn take(&mut self, body: Body, applies: bool) {
+        let (sequence, at) = (self.state.sequence() + 1, START);
+        let command = Command { sequence, at, body };
+        let outcome = decide(self.rulebook, &self.state, &command);
+        if let (true, Some(event)) = (applies, &outcome.event) {
+            self.state.apply(sequence, at, event).unwrap();
+        }
+        match black_box(outcome).answer {
+            Answer::Decided(decision) => assert_eq!(decision.reason, Reason::Approved),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The least that any issuer does: no rule, no record, no way back.
+struct BareDesk {
+    accounts: u32,
+    balances: HashMap<CardToken, i64, RandomState>,
+    holds: HashMap<u64, (CardToken, i64), RandomState>,
+    seen: HashMap<TraceKey, u64, RandomState>,
+    random: Random,
+}
+
+impl BareDesk {
+    fn open(accounts: u32) -> BareDesk {
+        BareDesk {
+            accounts,
+            balances: (0..accounts)
+                .map(|number| (token(number), BALANCE))
+                .collect(),
+            holds: HashMap::default(),
+            seen: HashMap::default(),
+            random: Random(8583),
+        }
+    }
+
+    fn orders(&mut self, count: usize) -> Vec<(CardToken, i64, TraceKey)> {
+        let first = self.holds.len();
+        let orders = (first..first + count).map(|number| {
+            let facts = facts(self.random.below(self.accounts), number);
+            (facts.card, facts.amount.minor, facts.key())
+        });
+        orders.collect()
+    }
+
+    fn take(&mut self, (card, minor, key): &(CardToken, i64, TraceKey)) {
+        let balance = self.balances.get_mut(card).unwrap();
+        assert!(*balance >= *minor);
+        *balance -= minor;
+        let hold = self.holds.len() as u64;
+        self.holds.insert(hold, (*card, *minor));
+        self.seen.insert(*key, hold);
+    }
+}
+
+fn account(number: u32) -> OpenAccount {
+    OpenAccount {
+        programme: "prepaid-jp".parse().unwrap(),
+        kyc: Kyc::Verified,
+        balances: vec![
+            ("withdrawable".to_owned(), BALANCE),
+            ("non-withdrawable".to_owned(), 1_000),
+        ],
+        card: NewCard {
+            token: token(number),
+            masked: Pan::parse("4761739001010119").unwrap().masked(),
+            expiry: ExpiryMonth::from_yymm(3112),
+            status: CardStatus::Active,
+        },
+    }
+}
+
+/// Tokens are keyed hashes, so they are spread like this.
+fn token(number: u32) -> CardToken {
+    let mut random = Random(u64::from(number) + 1);
+    let (high, low) = (random.next().to_be_bytes(), random.next().to_be_bytes());
+    let bytes = [high, low].concat();
+    CardToken(bytes.try_into().unwrap())
+}
+
+fn facts(card: u32, number: usize) -> Facts {
+    let number = u32::try_from(number).unwrap();
+    let rrn = format!("{number:012}");
+    Facts {
+        kind: MessageKind::Authorization,
+        mti: 100,
+        repeat: false,
+        purpose: Purpose::Purchase,
+        dialect: 0,
+        trace: Trace {
+            originator: 123_456,
+            transmitted: 301_030_000 + number / 1_000_000,
+            stan: number % 1_000_000,
+        },
+        route: IssuerRoute::Ours,
+        card: token(card),
+        expiry: ExpiryMonth::from_yymm(3112),
+        amount: Amount::new(100, Currency::JPY),
+        billing: None,
+        replacement_minor: None,
+        mcc: Some(Mcc(5411)),
+        terminal: "TERM0001".parse().unwrap(),
+        acceptor: "SHOP00000000001".parse().unwrap(),
+        acceptor_name: "A shop in Tokyo                       JP".parse().unwrap(),
+        origin: Origin {
+            acquirer_country: Some(392),
+            merchant_country: Some(*b"JP"),
+        },
+        rrn: rrn.parse().unwrap(),
+        quoted_approval: None,
+        original: None,
+        stand_in_approved: true,
+        initiation: Initiation::Cardholder,
+        certainty: Certainty::Final,
+        device: Device::Ordinary,
+        presence: Presence::Present,
+        pin_block_present: false,
+        evidence: Vec::new(),
+    }
+}
+
+/// SplitMix64: the same purchases in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(limit)).unwrap()
+    }
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

@@ -1,0 +1,317 @@
+//! Journal records as this and every later program must read them: `fixtures/journal/record-v1`.
+//!
+//! One record for each variant of event and effect. `UPDATE_FIXTURES=1` adds records that are not
+//! kept yet; it never touches the bytes of one that is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cardswitch::domain::account::{AccountId, Kyc, PurseIndex, Split};
+use cardswitch::domain::card::{CardId, CardStatus, ExpiryMonth};
+use cardswitch::domain::decision::{PurseBalance, Reason};
+use cardswitch::domain::facts::{
+    Certainty, Device, Evidence, FactName, Facts, Initiation, Presence, Purpose,
+};
+use cardswitch::domain::merchant::{Mcc, Origin};
+use cardswitch::domain::money::{Amount, Currency};
+use cardswitch::domain::pan::Pan;
+use cardswitch::domain::programme::Channel;
+use cardswitch::domain::time::{BusinessDate, UnixMs};
+use cardswitch::engine::entry::{EntryId, EntryState};
+use cardswitch::engine::event::{
+    AccountOpened, CardIssued, Decided, Effect, Effects, Event, ExceptionKind, Housekept,
+};
+use cardswitch::engine::ledger::{LedgerAccount, Posting, Postings};
+use cardswitch::engine::record;
+
+use crate::decisions_notation::{plain_facts, token, trace};
+
+const AT: UnixMs = UnixMs(1_803_870_000_123);
+const ENTRY: EntryId = EntryId(4_711);
+const CURRENCY: Currency = Currency::JPY;
+const DATE: BusinessDate = BusinessDate(20_878);
+
+#[test]
+fn kept_records_decode_for_ever() {
+    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
+    fs::create_dir_all(folder()).unwrap();
+    for (name, event) in samples() {
+        let path = folder().join(format!("{name}.hex"));
+        if update && !path.exists() {
+            let mut bytes = Vec::new();
+            record::encode(AT, &event, &mut bytes).unwrap();
+            fs::write(&path, written(&bytes)).unwrap();
+        }
+        let bytes = read(&fs::read_to_string(&path).unwrap());
+        let decoded = record::decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(decoded, (AT, event), "{name}");
+        let mut again = Vec::new();
+        record::encode(decoded.0, &decoded.1, &mut again).unwrap();
+        assert_eq!(again, bytes, "{name} is written otherwise now");
+    }
+}
+
+#[test]
+fn a_record_is_kept_for_every_variant() {
+    let kept: BTreeSet<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let sampled: BTreeSet<String> = samples().into_iter().map(|row| row.0).collect();
+    assert_eq!(kept, sampled);
+}
+
+#[test]
+fn a_damaged_or_newer_record_is_refused_without_a_panic() {
+    for (name, event) in samples() {
+        let mut bytes = Vec::new();
+        record::encode(AT, &event, &mut bytes).unwrap();
+        for length in 0..bytes.len() {
+            assert!(
+                record::decode(&bytes[..length]).is_err(),
+                "{name}: {length}"
+            );
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert!(record::decode(&longer).is_err(), "{name}: one byte more");
+        bytes[0] = record::VERSION + 1;
+        let error = record::decode(&bytes).unwrap_err().to_string();
+        assert!(error.contains("newer program"), "{name}: {error}");
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/journal/record-v1")
+}
+
+fn name_of(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::EntryOpened { .. } => "entry-opened",
+        Effect::HoldRaised { .. } => "hold-raised",
+        Effect::HoldLowered { .. } => "hold-lowered",
+        Effect::Posted { .. } => "posted",
+        Effect::Offset { .. } => "offset",
+        Effect::EntryMoved { .. } => "entry-moved",
+        Effect::Counted { .. } => "counted",
+        Effect::TombstoneSet { .. } => "tombstone-set",
+        Effect::ExceptionRaised { .. } => "exception-raised",
+    }
+}
+
+/// One record for each event and each effect, every optional part both there and missing somewhere.
+fn samples() -> Vec<(String, Event)> {
+    let plain = plain_facts(100).unwrap();
+    let mut samples: Vec<(String, Event)> = effects()
+        .into_iter()
+        .map(|effect| {
+            let name = format!("decided-{}", name_of(&effect));
+            let exceptions = EXCEPTIONS.map(|kind| Effect::ExceptionRaised {
+                kind,
+                entry: None,
+                minor: 0,
+            });
+            let others = match effect {
+                Effect::ExceptionRaised { .. } => exceptions.to_vec(),
+                _ => Vec::new(),
+            };
+            let effects = std::iter::once(effect).chain(others).collect();
+            (name, decided(plain.clone(), effects))
+        })
+        .collect();
+    samples.push(("decided-every-fact".to_owned(), every_fact()));
+    samples.push(("account-opened".to_owned(), account_opened()));
+    let housekept = Housekept {
+        expired: vec![ENTRY, EntryId(1)],
+        answers_before: AT,
+        entries_before: UnixMs(0),
+        tombstones_before: UnixMs(-1),
+    };
+    samples.push((
+        "housekept".to_owned(),
+        Event::Housekept(Box::new(housekept)),
+    ));
+    samples
+}
+
+const EXCEPTIONS: [ExceptionKind; 10] = [
+    ExceptionKind::UnmatchedCapture,
+    ExceptionKind::LateCapture,
+    ExceptionKind::ExtraCapture,
+    ExceptionKind::AmbiguousMatch,
+    ExceptionKind::UnmatchedReversal,
+    ExceptionKind::OverReversal,
+    ExceptionKind::ReplacementAboveOriginal,
+    ExceptionKind::CurrencyWithoutPurse,
+    ExceptionKind::ForcedRefund,
+    ExceptionKind::ForcedLoad,
+];
+
+fn effects() -> Vec<Effect> {
+    let split = Split(
+        [(PurseIndex(1), 700), (PurseIndex(0), 300)]
+            .into_iter()
+            .collect(),
+    );
+    let postings = || {
+        let places = [
+            (LedgerAccount::Purse(AccountId(7), PurseIndex(1)), -700),
+            (LedgerAccount::Settlement(0), 500),
+            (LedgerAccount::LoadFunds(1), 150),
+            (LedgerAccount::Issuance(2), 50),
+        ];
+        let posting = |(account, minor)| Posting { account, minor };
+        Postings::from_iter(places.map(posting))
+    };
+    vec![
+        Effect::EntryOpened {
+            currency: CURRENCY,
+            authorized: 1_000,
+            held: split.clone(),
+            expires_at: Some(AT.plus_days(45)),
+            date: DATE,
+            refund_of: Some(ENTRY),
+        },
+        Effect::HoldRaised {
+            entry: ENTRY,
+            split: split.clone(),
+        },
+        Effect::HoldLowered {
+            entry: ENTRY,
+            split,
+        },
+        Effect::Posted {
+            entry: ENTRY,
+            currency: CURRENCY,
+            postings: postings(),
+        },
+        Effect::Offset {
+            account: AccountId(7),
+            currency: CURRENCY,
+            postings: postings(),
+        },
+        Effect::EntryMoved {
+            entry: ENTRY,
+            state: EntryState::Reversed,
+        },
+        Effect::Counted {
+            entry: ENTRY,
+            channel: Channel::Load,
+            currency: CURRENCY,
+            date: DATE,
+            minor: -1_000,
+            count: -1,
+        },
+        Effect::TombstoneSet { trace: trace(123) },
+        Effect::ExceptionRaised {
+            kind: ExceptionKind::OverReversal,
+            entry: Some(ENTRY),
+            minor: 250,
+        },
+    ]
+}
+
+fn decided(facts: Facts, effects: Effects) -> Event {
+    Event::Decided(Box::new(Decided {
+        facts: facts.into(),
+        reason: Reason::Approved,
+        code: "00".parse().unwrap(),
+        approval: None,
+        evidence: None,
+        programme_version: None,
+        balances: None,
+        card: None,
+        stored: false,
+        effects,
+    }))
+}
+
+/// Every optional fact is there, and none has its default.
+fn every_fact() -> Event {
+    let facts = Facts {
+        repeat: true,
+        mti: 421,
+        purpose: Purpose::QuasiCash,
+        dialect: 3,
+        trace: trace(999_999),
+        card: token("K"),
+        expiry: ExpiryMonth::from_yymm(3112),
+        amount: Amount::new(999_999_999_999, Currency::from_numeric(840)),
+        billing: Some(Amount::new(1_500, CURRENCY)),
+        replacement_minor: Some(10),
+        mcc: Some(Mcc(5411)),
+        origin: Origin {
+            acquirer_country: Some(392),
+            merchant_country: Some(*b"JP"),
+        },
+        rrn: "730112345678".parse().unwrap(),
+        quoted_approval: Some("A1B2C3".parse().unwrap()),
+        original: Some(trace(1)),
+        stand_in_approved: false,
+        initiation: Initiation::Instalment,
+        certainty: Certainty::Estimated,
+        device: Device::InFlight,
+        presence: Presence::Absent,
+        pin_block_present: true,
+        evidence: vec![Evidence {
+            fact: FactName::Initiation,
+            source: "DE67 = 02 or more".to_owned(),
+        }],
+        ..plain_facts(420).unwrap()
+    };
+    let balance = PurseBalance {
+        purse: PurseIndex(1),
+        currency: CURRENCY,
+        balance: -5,
+        held: 70,
+    };
+    Event::Decided(Box::new(Decided {
+        facts: facts.into(),
+        reason: Reason::InsufficientFunds,
+        code: "51".parse().unwrap(),
+        approval: Some("Z9Y8X7".parse().unwrap()),
+        evidence: Some("available 1, asked 2".to_owned()),
+        programme_version: Some(1),
+        balances: Some([balance].into_iter().collect()),
+        card: Some(CardId(7)),
+        stored: true,
+        effects: Effects::new(),
+    }))
+}
+
+fn account_opened() -> Event {
+    Event::AccountOpened(Box::new(AccountOpened {
+        account: AccountId(7),
+        programme: "prepaid-jp".parse().unwrap(),
+        kyc: Kyc::Unverified,
+        purses: vec![CURRENCY, Currency::from_numeric(840)],
+        opening: vec![(PurseIndex(1), 50_000)],
+        card: CardIssued {
+            card: CardId(8),
+            token: token("K"),
+            masked: Pan::parse("4761739001010119").unwrap().masked(),
+            expiry: ExpiryMonth::from_yymm(3112),
+            status: CardStatus::NotActivated,
+        },
+    }))
+}
+
+/// Hexadecimal, 32 bytes a line.
+fn written(bytes: &[u8]) -> String {
+    bytes
+        .chunks(32)
+        .map(|row| {
+            let digits: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
+            digits + "\n"
+        })
+        .collect()
+}
+
+fn read(text: &str) -> Vec<u8> {
+    let digits: String = text.split_whitespace().collect();
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+        .collect()
+}
