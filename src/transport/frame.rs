@@ -142,28 +142,38 @@ impl FrameCodec {
     /// # Errors
     /// The bytes cannot be a frame of this framing.
     pub fn bounds(&self, src: &[u8]) -> Result<Option<FrameBounds>, FrameError> {
-        let (lead, counted, tail) = match self.start(src)? {
-            Start::Unknown | Start::Open(_) => return Ok(None),
-            Start::Empty(size) => {
-                return Ok(Some(FrameBounds {
-                    header_start: size,
-                    body_start: size,
-                    body_end: size,
-                    whole: size,
-                }));
-            }
+        match self.start(src)? {
+            Start::Unknown | Start::Open(_) => Ok(None),
+            Start::Empty(size) => Ok(Some(FrameBounds {
+                header_start: size,
+                body_start: size,
+                body_end: size,
+                whole: size,
+            })),
             Start::Whole {
                 lead,
                 counted,
                 tail,
-            } => (lead, counted, tail),
-        };
+            } => self.locate(src, lead, counted, tail),
+        }
+    }
+
+    /// Header and body of a frame that begins `src`, once all of it is there.
+    fn locate(
+        &self,
+        src: &[u8],
+        lead: usize,
+        counted: usize,
+        tail: usize,
+    ) -> Result<Option<FrameBounds>, FrameError> {
         let body_end = lead + counted;
         let whole = body_end + tail;
         let Some(content) = src.get(lead..body_end).filter(|_| src.len() >= whole) else {
             return Ok(None);
         };
-        if let Boundary::Length(length) = self.boundary {
+        if let Boundary::Length(length) = self.boundary
+            && tail > 0
+        {
             let trailer = src.get(body_end..whole).unwrap_or_default();
             self.check_constant("the trailer", length.trailer, trailer, src)?;
         }
@@ -456,7 +466,7 @@ impl Decoder for FrameCodec {
 
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         loop {
-            let whole = match self.start(src)? {
+            let (lead, counted, tail) = match self.start(src)? {
                 Start::Unknown | Start::Open(_) => return Ok(None),
                 Start::Empty(size) => {
                     self.take_keep_alive()?;
@@ -467,13 +477,11 @@ impl Decoder for FrameCodec {
                     lead,
                     counted,
                     tail,
-                } => lead + counted + tail,
+                } => (lead, counted, tail),
             };
-            if src.len() < whole {
-                src.reserve((whole - src.len()).min(RESERVE_BYTES_MAX));
-                return Ok(None);
-            }
-            let Some(bounds) = self.bounds(src)? else {
+            let Some(bounds) = self.locate(src, lead, counted, tail)? else {
+                let missing = (lead + counted + tail).saturating_sub(src.len());
+                src.reserve(missing.min(RESERVE_BYTES_MAX));
                 return Ok(None);
             };
             self.keep_alives_in_a_row = 0;

@@ -2,7 +2,7 @@
 //! switch that stops.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -116,6 +116,28 @@ fn bytes_that_are_no_frame_end_the_connection_and_no_other() {
         assert!(client.is_closed(), "{framing} {garbage:x?}");
         assert_eq!(switch.telemetry.frames_broken.load(Relaxed), 1);
         assert_eq!(bystander.code(&yen(2)), "00");
+        switch.stop().unwrap();
+    }
+}
+
+#[test]
+fn a_keep_alive_is_echoed_to_a_peer_that_waits_for_it() {
+    for (framing, zero) in [
+        ("cs", &[0, 0, 0, 0][..]),
+        ("cmf", &[0, 0, 0]),
+        ("base24tcp", &[0, 0]),
+    ] {
+        let switch = Switch::with(framing, "iso87-ascii");
+        let mut peer = TcpStream::connect(switch.address()).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        peer.write_all(zero).unwrap();
+        let mut echo = vec![0xFF; zero.len()];
+        peer.read_exact(&mut echo).unwrap();
+        assert_eq!(echo, zero, "{framing}");
+        drop(peer);
+        let mut client = Client::connect(switch.address(), framing, "iso87-ascii");
+        assert_eq!(client.code(&yen(1)), "00", "{framing}");
         switch.stop().unwrap();
     }
 }
