@@ -17,6 +17,10 @@ pub mod replay;
 
 pub mod acquirer;
 
+pub mod message;
+
+pub mod doctor;
+
 pub mod tail;
 mod tail_follow;
 mod tail_render;
@@ -37,6 +41,10 @@ enum Command {
     Import(import::ImportArgs),
     /// Play an acquirer: run a scenario, or load the switch.
     Acquirer(acquirer::AcquirerArgs),
+    /// Describe, build, validate, convert, compare or redact messages.
+    Message(message::MessageArgs),
+    /// Say in one sentence what a peer speaks, from its bytes or from its connection.
+    Doctor(doctor::DoctorArgs),
     /// Follow the decision log in words.
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
@@ -49,6 +57,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Acquirer(args) => acquirer::run(args),
+        Command::Message(args) => message::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
     }

@@ -1,4 +1,4 @@
-//! A message as text for people. It is always masked: there is no other way to print one.
+//! A message as text for people, always masked; only the command line may reveal, when told twice.
 
 use std::fmt::Write as _;
 

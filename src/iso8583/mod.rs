@@ -42,6 +42,8 @@ mod encode;
 
 mod describe;
 
+mod rebuild;
+
 mod error;
 
 pub use decode::decode;
@@ -53,6 +55,7 @@ pub use error::{
 };
 pub use message::{Digits, Message};
 pub use mti::{InvalidMti, Mti};
+pub use rebuild::rebuild;
 pub use spec::{MessageSpec, SpecError, SpecErrors};
 
 /// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.

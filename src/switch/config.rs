@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::config_file;
 use crate::journal::{SledOptions, WatermarkPolicy};
-use crate::transport::Framing;
+use crate::transport::{Framing, PRESETS};
 
 /// The whole configuration, read once at start and never changed while the switch runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Listener {
     pub name: String,
     /// Address and port to listen on; port 0 lets the system choose.
     pub address: SocketAddr,
-    /// Framing preset: `be2`, `ascii4`, `bcd2` or `be4`, with `+tpdu` behind it when wanted.
+    /// Framing preset, such as `be2` or `nac+tpdu`.
     pub framing: String,
     /// Message specification: `iso87-ascii` or `iso87-binary`.
     pub spec: String,
@@ -220,8 +220,6 @@ pub mod knob {
 /// Folder of the logs inside the data directory.
 pub const LOG_DIRECTORY: &str = "log";
 
-/// Framing presets to offer when a listener names none of them; `+tpdu` may follow each.
-pub(crate) const FRAMINGS: [&str; 4] = ["be2", "ascii4", "bcd2", "be4"];
 /// Message specifications a listener may name.
 pub(crate) const SPECS: [&str; 2] = ["iso87-ascii", "iso87-binary"];
 /// The dialect of a listener that names none.
@@ -400,7 +398,7 @@ pub(crate) fn framing_exists(name: &str) -> bool {
 pub(crate) fn framings_expected() -> String {
     format!(
         "one of {}, with +tpdu behind it if wanted",
-        FRAMINGS.join(", ")
+        PRESETS.join(", ")
     )
 }
 

@@ -18,6 +18,8 @@ pub mod rulebook;
 
 pub mod dialect;
 
+pub mod doctor;
+
 pub mod card_file;
 
 pub mod sequencer;

@@ -14,6 +14,7 @@ use crate::journal::SledJournal;
 use crate::transport::{FrameCodec, Framing};
 
 use super::config::{Config, Listener, RetentionConfig};
+use super::doctor::Desk;
 use super::rulebook::LoadedRules;
 use super::sequencer::{Job, Jobs, Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
@@ -212,6 +213,7 @@ fn link(
         token_key: Arc::clone(token_key),
         jobs: jobs.clone(),
         telemetry: Arc::clone(telemetry),
+        desk: Desk::default(),
     })
 }
 

@@ -18,13 +18,14 @@ use tokio_util::codec::Decoder;
 
 use crate::domain::decision::Reason;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
-use crate::transport::{Frame, FrameCodec};
+use crate::transport::{Frame, FrameCodec, Framing};
 
 use super::clock;
-use super::config::Listener;
+use super::config::{Listener, SPECS};
 use super::dialect::request::{Reject, Request, RequestParser};
 use super::dialect::response::{Reply, render};
 use super::dialect::table::{Dialect, Management};
+use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
 use super::rulebook::LoadedRules;
 use super::sequencer::{Job, Jobs, SequencerReply, SequencerRequest};
@@ -59,6 +60,8 @@ pub(super) struct Link {
     pub jobs: Jobs,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
+    /// Lets diagnoses into the log, a few at a time.
+    pub desk: Desk,
 }
 
 /// Why a connection ended.
@@ -106,6 +109,8 @@ pub(super) struct Session<'a> {
     replies: mpsc::Receiver<Vec<SequencerReply>>,
     read: BytesMut,
     write: BytesMut,
+    /// What the peer has sent until now, while none of it was a message.
+    unread: Option<Vec<u8>>,
     /// When the last byte came.
     last_read: Instant,
     /// When the frame that is not complete yet began.
@@ -132,6 +137,7 @@ impl<'a> Session<'a> {
             replies,
             read: BytesMut::new(),
             write: BytesMut::new(),
+            unread: Some(Vec::new()),
             last_read: clock::instant(),
             frame_began: None,
             lines: session_log::Lines::default(),
@@ -144,6 +150,9 @@ impl<'a> Session<'a> {
         let end = match self.serve_until_end(&mut stopping).await {
             Ok(end) | Err(end) => end,
         };
+        if matches!(end, SessionEnd::Frame(_) | SessionEnd::ReadTimeout(_)) {
+            self.diagnose();
+        }
         // Whatever it said last, what it asked before is answered while it can be told.
         self.writable = !matches!(end, SessionEnd::WriteTimeout(_) | SessionEnd::Io(_));
         while !self.in_flight.is_empty() {
@@ -198,9 +207,11 @@ impl<'a> Session<'a> {
                     self.take_frames().await?;
                 }
                 read = self.stream.read_buf(&mut self.read), if !self.in_flight.is_full() => {
-                    if read? == 0 {
+                    let count = read?;
+                    if count == 0 {
                         return Ok(self.peer_closed());
                     }
+                    self.keep_unread(count);
                     self.last_read = clock::instant();
                     self.take_frames().await?;
                     if wake.deadline() > self.deadline().into() {
@@ -219,6 +230,43 @@ impl<'a> Session<'a> {
                 }
             }
         }
+    }
+
+    /// Remembers the bytes just read for the doctor, until a first message has come.
+    fn keep_unread(&mut self, count: usize) {
+        if let Some(unread) = &mut self.unread {
+            let room = EXAMINED_BYTES_MAX.saturating_sub(unread.len());
+            let start = self.read.len().saturating_sub(count);
+            let new = self.read.get(start..).unwrap_or_default();
+            unread.extend_from_slice(new.get(..room).unwrap_or(new));
+        }
+    }
+
+    /// Says once what a peer speaks from which no message has been understood.
+    fn diagnose(&mut self) {
+        let Some(unread) = self.unread.take() else {
+            return;
+        };
+        let Some(admission) = self.link.desk.admit(clock::instant()) else {
+            return;
+        };
+        let listener = &self.link.listener;
+        let Ok(framing) = Framing::preset(&listener.framing) else {
+            return;
+        };
+        let specs: Vec<&MessageSpec> = SPECS
+            .iter()
+            .filter_map(|name| MessageSpec::builtin(name))
+            .collect();
+        let diagnosis = examine(&unread, &specs).for_listener(&framing, self.link.spec.name());
+        let peer = self.stream.peer_addr().map(|peer| peer.to_string());
+        tracing::warn!(
+            link = listener.name,
+            peer = peer.unwrap_or_default(),
+            diagnosis,
+            kept_back = admission.kept_back,
+            "the first message of a peer was not understood"
+        );
     }
 
     fn peer_closed(&mut self) -> SessionEnd {
@@ -283,6 +331,8 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        self.codec
+            .echo_keep_alive(clock::instant(), &mut self.write);
         self.frame_began = match (
             self.read.is_empty() || self.in_flight.is_full(),
             self.frame_began,
@@ -313,6 +363,7 @@ impl<'a> Session<'a> {
             Ok(message) => message,
             Err(failure) => return self.answer_undecodable(&frame, failure, received),
         };
+        self.unread = None;
         let decoded = clock::instant();
         match self.parser().parse(&message) {
             Request::Card(_) if !self.may_send_requests() => {
@@ -402,6 +453,7 @@ impl<'a> Session<'a> {
     /// Answers with a format error when the message type and DE 11 could be read.
     fn answer_undecodable(&mut self, frame: &Frame, failure: DecodeFailure, received: Instant) {
         Telemetry::add(&self.link.telemetry.messages_undecodable);
+        self.diagnose();
         let steps = Steps::new(received, clock::instant());
         let answerable = failure
             .partial

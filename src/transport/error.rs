@@ -3,14 +3,29 @@
 use std::fmt;
 use std::io;
 
+use super::literal::Literal;
+use super::presets::PRESETS;
+
 /// A framing description that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// No preset has this name.
-    #[error("know framing '{name}': expected be2, be4, ascii4 or bcd2, each alone or with +tpdu")]
+    #[error("know framing '{name}': expected one of {}", PRESETS.join(", "))]
     UnknownPreset {
         /// The name that was asked for.
         name: String,
+    },
+    /// No header has this name.
+    #[error("know header '{name}': expected none, tpdu, tpdu-unswapped, base1, or hex: and digits")]
+    UnknownHeader {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Constant bytes are not written as they should be, or are too many.
+    #[error("use constant bytes: expected 1 to {max} bytes as pairs of hexadecimal digits")]
+    Literal {
+        /// How many bytes there may be.
+        max: usize,
     },
     /// The length field is too small or too large for its encoding.
     #[error("use a length field of {got} bytes: {encoding} takes 1 to {max}")]
@@ -59,6 +74,37 @@ pub enum FrameError {
         offset: usize,
         /// What the peer may be speaking instead.
         hint: Option<LengthHint>,
+    },
+    /// Constant bytes of the framing are not there.
+    #[error(
+        "read {part}: expected {expected}, got another byte at offset {offset}{}",
+        hint_text(*.hint)
+    )]
+    Constant {
+        /// Which constant: the prefix, the zeros behind the length, the trailer.
+        part: &'static str,
+        /// The bytes that belong there.
+        expected: Literal,
+        /// First wrong byte within the constant.
+        offset: usize,
+        /// What the peer may be speaking instead.
+        hint: Option<LengthHint>,
+    },
+    /// A header that says its own length says one that cannot be.
+    #[error("read the message header: expected its own length from {min} to {max}, got {got}")]
+    HeaderLength {
+        /// Bytes of the shortest header.
+        min: usize,
+        /// Bytes that the frame leaves for it.
+        max: usize,
+        /// Bytes that it claims.
+        got: usize,
+    },
+    /// A message to write holds the byte that would end its frame.
+    #[error("write a frame: expected a message without its end mark, got one at offset {offset}")]
+    EndInside {
+        /// Where in header and body.
+        offset: usize,
     },
     /// The stream stopped, or waited too long, inside a frame.
     #[error("read a whole frame: expected {expected} bytes, got {got}{}", hint_text(*.hint))]

@@ -1,120 +1,128 @@
-//! Framing as data: the length field and the header that stand before a message.
+//! Framing as data: where a frame begins and ends, and the header that stands before a message.
 //!
-//! A framing is chosen by preset name (`be2`, `be4`, `ascii4`, `bcd2`, each also with `+tpdu`) or
-//! described in a file:
-//!
-//! ```toml
-//! framing = { name = "amex", length = { size = 2, encoding = "be", counts_itself = true } }
-//! ```
+//! A framing is chosen by preset name (`presets.rs`) or described in a file (`framing_file.rs`).
+//! Every shape is one of two: a length field, perhaps between constant bytes, or an end mark.
 
-use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::de::{self, value::MapAccessDeserializer};
-
 use super::error::FramingError;
+use super::header::Header;
+use super::literal::Literal;
 
-/// Bytes of a TPDU: one identifier, two of destination, two of source.
-pub const TPDU_SIZE: usize = 5;
-
-const TPDU_SUFFIX: &str = "+tpdu";
-
-/// How frames are cut out of a stream: a length field, then a header counted in it, then the body.
+/// How frames are cut out of a stream, what stands before the message, and what zero means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Framing {
     name: String,
-    length: LengthField,
+    boundary: Boundary,
     header: Header,
+    keep_alive: KeepAlive,
+    frame_max: usize,
 }
 
-/// The length field before every frame. It counts header and body, and itself only when told so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// How the end of a frame is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boundary {
+    /// A length field stands before the frame.
+    Length(LengthField),
+    /// This byte ends the frame, and no message holds it.
+    End(u8),
+}
+
+/// What stands around header and body when their length is said:
+/// prefix, number, zeros, then header and body, then the trailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LengthField {
-    /// Bytes on the wire.
+    /// Constant bytes before the number.
+    pub prefix: Literal,
+    /// Bytes of the number on the wire.
     pub size: usize,
     /// How the number is written in them.
     pub encoding: LengthEncoding,
-    /// Whether the number includes the bytes of the length field.
-    #[serde(default)]
-    pub counts_itself: bool,
+    /// What the number counts besides header and body.
+    pub counts: Counts,
+    /// Zero bytes between the number and the header.
+    pub zeros_after: usize,
+    /// Constant bytes behind the body.
+    pub trailer: Literal,
 }
 
 /// How the number of a length field is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LengthEncoding {
     /// Binary, most significant byte first.
     Be,
+    /// Binary, least significant byte first.
+    Le,
     /// Decimal digits in ASCII, one per byte.
     Ascii,
     /// Decimal digits packed two per byte.
     Bcd,
+    /// Hexadecimal digits in ASCII, one per byte.
+    Hex,
 }
 
-/// What stands between the length field and the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Header {
-    /// Nothing.
-    #[default]
-    None,
-    /// A TPDU; a reply goes out with the two addresses swapped.
-    Tpdu,
+/// What a length counts. Header and body always; prefix and zeros never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// Header and body alone.
+    Body,
+    /// The bytes of the number as well.
+    BodyAndLength,
+    /// The trailer as well.
+    BodyAndTrailer,
+}
+
+/// What a frame of length zero is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// Nothing: it is skipped.
+    Ignore,
+    /// The same, at most once a second, so that two ends that echo never make a storm.
+    Echo,
+    /// The end of the link: on this framing a zero is no keep-alive.
+    Close,
 }
 
 impl Framing {
-    /// The framing of this preset name.
+    /// A framing of its own; `frame_max` bytes of header and body at most.
     ///
     /// # Errors
-    /// The name is none of the presets.
-    pub fn preset(name: &str) -> Result<Self, FramingError> {
-        let (base, header) = match name.strip_suffix(TPDU_SUFFIX) {
-            Some(base) => (base, Header::Tpdu),
-            None => (name, Header::None),
-        };
-        let (size, encoding) = match base {
-            "be2" => (2, LengthEncoding::Be),
-            "be4" => (4, LengthEncoding::Be),
-            "ascii4" => (4, LengthEncoding::Ascii),
-            "bcd2" => (2, LengthEncoding::Bcd),
-            _ => {
-                return Err(FramingError::UnknownPreset {
-                    name: name.to_owned(),
+    /// The number is empty or larger than its encoding takes.
+    pub fn new(
+        name: &str,
+        boundary: Boundary,
+        header: Header,
+        keep_alive: KeepAlive,
+        frame_max: usize,
+    ) -> Result<Self, FramingError> {
+        if let Boundary::Length(length) = boundary {
+            let max = length.encoding.size_max();
+            if length.size == 0 || length.size > max {
+                let encoding = length.encoding.name();
+                return Err(FramingError::LengthSize {
+                    encoding,
+                    max,
+                    got: length.size,
                 });
             }
-        };
-        Self::new(
-            name,
-            LengthField {
-                size,
-                encoding,
-                counts_itself: false,
-            },
-            header,
-        )
-    }
-
-    /// A framing of its own.
-    ///
-    /// # Errors
-    /// The length field is empty or larger than its encoding takes.
-    pub fn new(name: &str, length: LengthField, header: Header) -> Result<Self, FramingError> {
-        let max = length.encoding.size_max();
-        if length.size == 0 || length.size > max {
-            let encoding = length.encoding.name();
-            return Err(FramingError::LengthSize {
-                encoding,
-                max,
-                got: length.size,
-            });
         }
         Ok(Self {
             name: name.to_owned(),
-            length,
+            boundary,
             header,
+            keep_alive,
+            frame_max,
         })
+    }
+
+    /// The same with another header, under another name.
+    #[must_use]
+    pub fn with_header(&self, name: &str, header: Header) -> Self {
+        Self {
+            name: name.to_owned(),
+            header,
+            ..self.clone()
+        }
     }
 
     /// Preset name, or the name given in the file.
@@ -122,47 +130,106 @@ impl Framing {
         &self.name
     }
 
-    /// The length field.
-    pub fn length(&self) -> LengthField {
-        self.length
+    /// How the end of a frame is known.
+    pub fn boundary(&self) -> Boundary {
+        self.boundary
     }
 
     /// The header between length and body.
     pub fn header(&self) -> Header {
         self.header
     }
+
+    /// What a frame of length zero is answered with.
+    pub fn keep_alive(&self) -> KeepAlive {
+        self.keep_alive
+    }
+
+    /// Bytes of header and body that the longest frame has.
+    pub fn frame_max(&self) -> usize {
+        match self.boundary {
+            Boundary::Length(length) => self.frame_max.min(length.countable_max()),
+            Boundary::End(_) => self.frame_max,
+        }
+    }
+
+    /// Whether both put the same bytes around a message.
+    pub fn has_wire_of(&self, other: &Self) -> bool {
+        self.boundary == other.boundary && self.header == other.header
+    }
 }
 
 impl LengthField {
+    /// A plain number before header and body.
+    #[must_use]
+    pub const fn plain(size: usize, encoding: LengthEncoding) -> Self {
+        Self {
+            prefix: Literal::EMPTY,
+            size,
+            encoding,
+            counts: Counts::Body,
+            zeros_after: 0,
+            trailer: Literal::EMPTY,
+        }
+    }
+
     /// Largest number the field can hold.
     pub fn value_max(self) -> usize {
         // Sizes were checked by `Framing::new`; a field of 8 bytes would saturate here.
         let size = u32::try_from(self.size).unwrap_or(u32::MAX);
         let base: usize = match self.encoding {
-            LengthEncoding::Be => 256,
+            LengthEncoding::Be | LengthEncoding::Le => 256,
             LengthEncoding::Ascii => 10,
             LengthEncoding::Bcd => 100,
+            LengthEncoding::Hex => 16,
         };
         base.checked_pow(size)
             .map_or(usize::MAX, |count| count.saturating_sub(1))
     }
 
-    /// The smallest value of a frame that carries something: itself if counted, header, one byte.
-    pub(super) fn value_min(self, header: Header) -> usize {
-        self.own_share() + header.size() + 1
+    /// Largest header and body that the number can say.
+    fn countable_max(self) -> usize {
+        self.value_max().saturating_sub(self.beside())
     }
 
-    /// How much of the number is the length field itself.
-    pub(super) fn own_share(self) -> usize {
-        if self.counts_itself { self.size } else { 0 }
+    /// How much of the number is neither header nor body.
+    pub(super) fn beside(self) -> usize {
+        match self.counts {
+            Counts::Body => 0,
+            Counts::BodyAndLength => self.size,
+            Counts::BodyAndTrailer => self.trailer.len(),
+        }
+    }
+
+    /// The number of a frame that carries nothing.
+    pub(super) fn value_empty(self) -> usize {
+        match self.counts {
+            Counts::Body | Counts::BodyAndTrailer => 0,
+            Counts::BodyAndLength => self.size,
+        }
+    }
+
+    /// The smallest number of a frame that carries something.
+    pub(super) fn value_min(self, header: Header) -> usize {
+        self.beside() + header.size_min() + 1
+    }
+
+    /// Where the number ends, from the first byte of the frame.
+    pub(super) fn number_end(self) -> usize {
+        self.prefix.len() + self.size
+    }
+
+    /// Bytes before the header: prefix, number and zeros.
+    pub(super) fn lead(self) -> usize {
+        self.number_end() + self.zeros_after
     }
 }
 
 impl LengthEncoding {
     fn size_max(self) -> usize {
         match self {
-            Self::Be => 4,
-            Self::Ascii => 6,
+            Self::Be | Self::Le => 4,
+            Self::Ascii | Self::Hex => 6,
             Self::Bcd => 3,
         }
     }
@@ -170,18 +237,10 @@ impl LengthEncoding {
     fn name(self) -> &'static str {
         match self {
             Self::Be => "be",
+            Self::Le => "le",
             Self::Ascii => "ascii",
             Self::Bcd => "bcd",
-        }
-    }
-}
-
-impl Header {
-    /// Bytes of the header on the wire.
-    pub fn size(self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Tpdu => TPDU_SIZE,
+            Self::Hex => "hex",
         }
     }
 }
@@ -191,125 +250,5 @@ impl FromStr for Framing {
 
     fn from_str(name: &str) -> Result<Self, FramingError> {
         Self::preset(name)
-    }
-}
-
-impl<'de> Deserialize<'de> for Framing {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FramingVisitor)
-    }
-}
-
-/// A framing as a table of a file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FramingTable {
-    name: String,
-    length: LengthField,
-    #[serde(default)]
-    header: Header,
-}
-
-/// Takes a preset name or a table; an untagged enum would hide what is wrong with the table.
-struct FramingVisitor;
-
-impl<'de> de::Visitor<'de> for FramingVisitor {
-    type Value = Framing;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a framing: a preset name or a table of name, length and header")
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<Framing, E> {
-        Framing::preset(name).map_err(E::custom)
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Framing, A::Error> {
-        let table = FramingTable::deserialize(MapAccessDeserializer::new(map))?;
-        Framing::new(&table.name, table.length, table.header).map_err(de::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, Deserialize)]
-    struct File {
-        framing: Framing,
-    }
-
-    #[test]
-    fn a_preset_is_known_by_its_name() {
-        // name, bytes of length, largest length, bytes of header
-        let presets = [
-            ("be2", 2, 65_535, 0),
-            ("be2+tpdu", 2, 65_535, 5),
-            ("be4", 4, 4_294_967_295, 0),
-            ("be4+tpdu", 4, 4_294_967_295, 5),
-            ("ascii4", 4, 9_999, 0),
-            ("ascii4+tpdu", 4, 9_999, 5),
-            ("bcd2", 2, 9_999, 0),
-            ("bcd2+tpdu", 2, 9_999, 5),
-        ];
-        for (name, size, value_max, header_size) in presets {
-            let framing = Framing::preset(name).unwrap();
-            assert_eq!(framing.name(), name);
-            assert_eq!(framing.length().size, size, "{name}");
-            assert_eq!(framing.length().value_max(), value_max, "{name}");
-            assert_eq!(framing.header().size(), header_size, "{name}");
-            let file: File = toml::from_str(&format!("framing = '{name}'")).unwrap();
-            assert_eq!(file.framing, framing);
-        }
-        assert!(
-            Framing::preset("be3")
-                .unwrap_err()
-                .to_string()
-                .contains("'be3'")
-        );
-    }
-
-    #[test]
-    fn a_framing_of_its_own_is_a_table() {
-        let text = "framing = { name = 'amex', header = 'tpdu', \
-                    length = { size = 2, encoding = 'be', counts_itself = true } }";
-        let file: File = toml::from_str(text).unwrap();
-        let length = LengthField {
-            size: 2,
-            encoding: LengthEncoding::Be,
-            counts_itself: true,
-        };
-        assert_eq!(
-            file.framing,
-            Framing::new("amex", length, Header::Tpdu).unwrap()
-        );
-    }
-
-    #[test]
-    fn a_wrong_table_says_what_is_wrong() {
-        let tables = [
-            ("framing = 'be9'", "be9"),
-            (
-                "framing = { name = 'x', length = { size = 5, encoding = 'be' } }",
-                "1 to 4",
-            ),
-            (
-                "framing = { name = 'x', length = { size = 0, encoding = 'ascii' } }",
-                "1 to 6",
-            ),
-            (
-                "framing = { name = 'x', length = { size = 4, encoding = 'bcd' } }",
-                "1 to 3",
-            ),
-            (
-                "framing = { name = 'x', length = { size = 2, encoding = 'le' } }",
-                "`le`",
-            ),
-            ("framing = { name = 'x', size = 2 }", "`size`"),
-        ];
-        for (text, expected) in tables {
-            let error = toml::from_str::<File>(text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
     }
 }

@@ -5,10 +5,21 @@
 
 mod framing;
 
+mod presets;
+
+mod framing_file;
+
+mod literal;
+
+mod header;
+
 mod frame;
 
 mod error;
 
 pub use error::{FrameError, FramingError, LengthHint};
 pub use frame::{Frame, FrameBounds, FrameCodec, FrameMark, KEEP_ALIVES_IN_A_ROW_MAX};
-pub use framing::{Framing, Header, LengthEncoding, LengthField, TPDU_SIZE};
+pub use framing::{Boundary, Counts, Framing, KeepAlive, LengthEncoding, LengthField};
+pub use header::{BASE1_SIZE, Header, TPDU_SIZE};
+pub use literal::{LITERAL_BYTES_MAX, Literal};
+pub use presets::PRESETS;

@@ -263,7 +263,7 @@ fn fixtures(spec: &str) -> Vec<PathBuf> {
 }
 
 /// Hexadecimal text; lines that begin with `#` are comments.
-fn hex(text: &str) -> Bytes {
+pub(crate) fn hex(text: &str) -> Bytes {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let digits: Vec<u32> = lines
         .flat_map(str::chars)

@@ -325,7 +325,7 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         let header = match framing.ends_with("+tpdu") {
             true => vec![0x60, 0x12, 0x34, 0x56, 0x78],
-            false => Vec::new(),
+            false => Framing::preset(framing).unwrap().header().of_request(),
         };
         Client {
             stream,

@@ -158,6 +158,13 @@ pub fn execute(args: &AcquirerArgs, out: &mut dyn Write) -> Result<bool, UsageEr
     .map_err(UsageError)
 }
 
+/// Every mistake of the text of a scenario file, `None` when it has none; nothing is sent.
+pub fn scenario_mistakes(text: &str) -> Option<String> {
+    Scenario::parse(text)
+        .err()
+        .map(|mistakes| mistakes.to_string())
+}
+
 fn run_scenario(args: &RunArgs, out: &mut dyn Write) -> Result<bool, String> {
     let path = args.scenario.display();
     let text =

@@ -8,15 +8,12 @@ use bytes::{Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
 use crate::iso8583::{self, DecodeError, EncodeError, Message, MessageSpec, MessageWriter, Mti};
-use crate::transport::{FrameCodec, FrameError, Framing, TPDU_SIZE};
+use crate::transport::{FrameCodec, FrameError, Framing};
 
 use super::clock;
 
 /// Largest reply taken, in bytes.
 pub(super) const REPLY_BYTES_MAX: usize = 65_535;
-
-/// The TPDU of a terminal: any destination, any source.
-pub(super) const TPDU: [u8; TPDU_SIZE] = [0x60, 0x00, 0x00, 0x00, 0x00];
 
 /// How long a connection may take to be made.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,7 +46,7 @@ pub(super) enum LinkError {
 pub(super) struct Link {
     stream: TcpStream,
     codec: FrameCodec,
-    header: &'static [u8],
+    header: Vec<u8>,
     spec: &'static MessageSpec,
     reply_timeout: Duration,
     received: BytesMut,
@@ -74,7 +71,7 @@ impl Link {
         Ok(Self {
             stream,
             codec: FrameCodec::new(&plan.framing, REPLY_BYTES_MAX),
-            header: header_of(&plan.framing),
+            header: plan.framing.header().of_request(),
             spec: plan.spec,
             reply_timeout: plan.reply_timeout,
             received: BytesMut::new(),
@@ -84,7 +81,7 @@ impl Link {
     /// Sends a message and waits for the reply with the same trace number (DE 11).
     pub(super) fn exchange(&mut self, message: &[u8], stan: u64) -> Result<Message, LinkError> {
         let mut out = BytesMut::with_capacity(message.len() + 16);
-        let mark = self.codec.begin(&mut out, self.header);
+        let mark = self.codec.begin(&mut out, &self.header);
         out.extend_from_slice(message);
         self.codec.finish(&mut out, mark)?;
         self.stream.write_all(&out)?;
@@ -151,11 +148,6 @@ fn sign_on_message(spec: &MessageSpec) -> Result<Bytes, EncodeError> {
         .text(70, "001")?;
     writer.finish()?;
     Ok(out.freeze())
-}
-
-/// The header this client puts before its messages.
-pub(super) fn header_of(framing: &Framing) -> &'static [u8] {
-    TPDU.get(..framing.header().size()).unwrap_or_default()
 }
 
 /// Connects to the first address that answers, without delaying small writes.

@@ -29,4 +29,4 @@ mod clock;
 
 mod commands;
 
-pub use commands::{AcquirerArgs, UsageError, execute, run};
+pub use commands::{AcquirerArgs, UsageError, execute, run, scenario_mistakes};

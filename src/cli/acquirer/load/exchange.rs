@@ -16,7 +16,7 @@ impl Engine<'_> {
             let bounds = self.codec.bounds(bytes).map_err(io::Error::other)?;
             let Some(bounds) = bounds else { return Ok(()) };
             if let Some(body) = bytes
-                .get(bounds.body_start..bounds.whole)
+                .get(bounds.body_start..bounds.body_end)
                 .filter(|body| !body.is_empty())
             {
                 let found = self.match_reply(&connection.window, body);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,7 +12,7 @@ use crate::transport::{FrameCodec, FrameError, Framing};
 use super::cards::LoadCard;
 use super::digits::{DigitField, offset_in};
 use super::mix::Kind;
-use crate::cli::acquirer::link::{REPLY_BYTES_MAX, header_of};
+use crate::cli::acquirer::link::REPLY_BYTES_MAX;
 
 /// Why the messages of a load cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub(super) struct Stamp {
 /// One kind of message for cards of one number length, framed, with the places that change.
 pub struct Template {
     frame: Vec<u8>,
-    body_start: usize,
+    body: Range<usize>,
     pan: (usize, usize),
     expiry: DigitField,
     amount: DigitField,
@@ -219,9 +220,10 @@ impl Template {
         let message = iso8583::decode(spec, body).map_err(|_| TemplateError::Missing(2))?;
         let codec = FrameCodec::new(framing, REPLY_BYTES_MAX);
         let mut frame = BytesMut::new();
-        let mark = codec.begin(&mut frame, header_of(framing));
+        let mark = codec.begin(&mut frame, &framing.header().of_request());
         let body_start = frame.len();
         frame.extend_from_slice(message.bytes());
+        let body_end = frame.len();
         codec.finish(&mut frame, mark)?;
 
         let digits = |element, count| {
@@ -247,7 +249,7 @@ impl Template {
         let expiry = digits(14, 4)?;
         expiry.clear(&mut frame);
         Ok(Self {
-            body_start,
+            body: body_start..body_end,
             pan: bytes(2)?,
             expiry,
             amount: digits(4, 12)?,
@@ -272,7 +274,7 @@ impl Template {
 
     /// The message within the frame.
     pub fn body(&self) -> Bytes {
-        let body = self.frame.get(self.body_start..);
+        let body = self.frame.get(self.body.clone());
         Bytes::copy_from_slice(body.unwrap_or_default())
     }
 }
