@@ -15,6 +15,8 @@ pub mod import;
 
 pub mod replay;
 
+pub mod spec;
+
 pub mod acquirer;
 
 pub mod tail;
@@ -41,6 +43,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
     Replay(replay::ReplayArgs),
+    /// List, check and import specifications of messages.
+    Spec(spec::SpecArgs),
 }
 
 /// Runs the command line of this process.
@@ -51,5 +55,6 @@ pub fn run() -> ExitCode {
         Command::Acquirer(args) => acquirer::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Spec(args) => spec::run(&args),
     }
 }

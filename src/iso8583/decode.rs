@@ -8,12 +8,11 @@ use bytes::Bytes;
 use nom::IResult;
 use nom::bytes::complete::take;
 
-use super::bitmap::{Bitmap, BitmapForm};
-use super::element::ElementProgram;
+use super::bitmap::{Bitmap, BitmapForm, Bitmaps};
 use super::error::{DecodeError, DecodeFailure, Place, Refusal};
 use super::message::{Message, Slot, Slots};
 use super::mti::{InvalidMti, Mti};
-use super::spec::{Layout, MtiForm};
+use super::spec::{Header, Layout, MtiForm};
 use super::{FRAME_BYTES_MAX, MessageSpec};
 
 /// Reads a frame that holds exactly one message.
@@ -79,17 +78,46 @@ struct Walk {
 
 impl Walk {
     fn run(&mut self, layout: &Layout, input: &[u8]) {
-        let (rest, first) = match bitmap_word(layout.bitmap, input) {
+        let Header {
+            bitmap: form,
+            bitmaps,
+            ..
+        } = layout.header;
+        let (mut rest, first) = match bitmap_word(form, input) {
             Ok(read) => read,
             Err(stopped) => return self.stop(Place::Bitmap, stopped),
         };
-        if !Bitmap::second_follows(first) {
-            return self.elements(layout, Bitmap::new(first, 0), rest);
+        let mut words = [first, 0, 0];
+        let another = Bitmap::another_follows(first);
+        match bitmaps {
+            Bitmaps::UpToTwo | Bitmaps::UpToThree if !another => {}
+            Bitmaps::One if !another => {}
+            // The bit announces what this specification does not have.
+            Bitmaps::One => return self.stop(Place::Element(1), undefined(input.len())),
+            Bitmaps::Two if another => {
+                return self.stop(Place::Element(1), undefined(input.len()));
+            }
+            Bitmaps::Two | Bitmaps::UpToTwo | Bitmaps::UpToThree => {
+                let second = match bitmap_word(form, rest) {
+                    Ok((after, second)) => {
+                        rest = after;
+                        second
+                    }
+                    Err(stopped) => return self.stop(Place::SecondBitmap, stopped),
+                };
+                words = [first, second, 0];
+                if bitmaps == Bitmaps::UpToThree && Bitmap::another_follows(second) {
+                    match bitmap_word(form, rest) {
+                        Ok((after, third)) => {
+                            rest = after;
+                            words = [first, second, third];
+                        }
+                        Err(stopped) => return self.stop(Place::ThirdBitmap, stopped),
+                    }
+                }
+            }
         }
-        match bitmap_word(layout.bitmap, rest) {
-            Ok((rest, second)) => self.elements(layout, Bitmap::new(first, second), rest),
-            Err(stopped) => self.stop(Place::SecondBitmap, stopped),
-        }
+        self.elements(layout, Bitmap::new(bitmaps, words), rest);
     }
 
     fn elements(&mut self, layout: &Layout, announced: Bitmap, input: &[u8]) {
@@ -97,23 +125,26 @@ impl Walk {
         let mut rest = input;
         for number in announced.elements() {
             let taken = match layout.program(number) {
-                Some(program) => element(program, rest),
+                Some(program) => program.take(rest).map(|taken| (program, taken)),
                 None => Err(undefined(rest.len())),
             };
-            let (after, (program, length, value)) = match taken {
+            let (program, (after, taken)) = match taken {
                 Ok(taken) => taken,
                 Err(stopped) => {
                     self.present = announced.below(number).without(left_out);
                     return self.stop(Place::Element(number), stopped);
                 }
             };
+            let (wire_start, wire_end) = (self.offset(rest), self.offset(after));
             rest = after;
-            let value_start = self.offset(after).saturating_sub(value.len());
-            if program.coding.holds(value, usize::from(length)) {
-                self.slots.push(Slot::new(value_start, length, program));
+            let length = usize::from(taken.length);
+            let value_start = wire_start.saturating_add(taken.lead);
+            if program.coding.holds(taken.value, length) {
+                let slot = Slot::new(wire_start..wire_end, &taken, program.coding);
+                self.slots.push(slot);
             } else {
                 left_out.insert(number);
-                let (index, refusal) = program.coding.explain(value, usize::from(length));
+                let (index, refusal) = program.coding.explain(taken.value, length);
                 self.fail(
                     Place::Element(number),
                     value_start.saturating_add(index),
@@ -148,17 +179,6 @@ impl Walk {
     }
 }
 
-/// Takes the length and the value of one element.
-#[inline]
-fn element<'a, 'p>(
-    program: &'p ElementProgram,
-    input: &'a [u8],
-) -> IResult<&'a [u8], (&'p ElementProgram, u16, &'a [u8]), Stop> {
-    let (rest, length) = program.length.read(program.length_max, input)?;
-    let (rest, value) = piece(program.coding.wire_size(usize::from(length)))(rest)?;
-    Ok((rest, (program, length, value)))
-}
-
 #[cold]
 fn undefined(left: usize) -> nom::Err<Stop> {
     nom::Err::Failure(Stop {
@@ -168,7 +188,7 @@ fn undefined(left: usize) -> nom::Err<Stop> {
 }
 
 fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, Stop> {
-    let (rest, digits) = match layout.mti {
+    let (rest, digits) = match layout.header.mti {
         MtiForm::Ascii => {
             let (rest, characters) = piece(4)(input)?;
             (
@@ -177,6 +197,11 @@ fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, 
                     .first_chunk::<4>()
                     .map(|four| four.map(|c| c.wrapping_sub(b'0'))),
             )
+        }
+        MtiForm::Ebcdic => {
+            let (rest, characters) = piece(4)(input)?;
+            let four = characters.first_chunk::<4>();
+            (rest, four.map(|four| four.map(|c| c.wrapping_sub(0xf0))))
         }
         MtiForm::Bcd => {
             let (rest, packed) = piece(2)(input)?;
@@ -188,13 +213,13 @@ fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, 
     };
     // A value above nine, which no digit has, is refused with the other out-of-range digits.
     let mti = digits.map_or(Err(InvalidMti::NotFourDigits), Mti::from_digits);
-    let refusal = match mti {
-        Ok(mti) if mti.version() == layout.version => return Ok((rest, mti)),
-        Ok(mti) => Refusal::Version {
-            expected: layout.version,
+    let refusal = match (mti, layout.header.version) {
+        (Ok(mti), Some(expected)) if mti.version() != expected => Refusal::Version {
+            expected,
             got: mti.version(),
         },
-        Err(invalid) => Refusal::Mti(invalid),
+        (Ok(mti), _) => return Ok((rest, mti)),
+        (Err(invalid), _) => Refusal::Mti(invalid),
     };
     Err(nom::Err::Failure(Stop {
         left: input.len(),

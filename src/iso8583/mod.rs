@@ -22,6 +22,8 @@ mod bitmap;
 
 mod class;
 
+mod codepage;
+
 mod encoding;
 
 mod length;
@@ -29,6 +31,8 @@ mod length;
 mod element;
 
 mod format;
+
+mod take;
 
 mod spec;
 
@@ -44,6 +48,8 @@ mod describe;
 
 mod error;
 
+pub mod import;
+
 pub use decode::decode;
 pub use describe::describe;
 pub use element::{ElementSpec, Mask};
@@ -58,5 +64,5 @@ pub use spec::{MessageSpec, SpecError, SpecErrors};
 /// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.
 pub const FRAME_BYTES_MAX: usize = 65_535;
 
-/// The highest data element number of a message with two bitmaps.
-pub const ELEMENT_MAX: u8 = 128;
+/// The highest data element number of a message with three bitmaps.
+pub const ELEMENT_MAX: u8 = 192;

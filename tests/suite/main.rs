@@ -14,6 +14,7 @@ mod decisions_notation;
 mod decode_refusals;
 mod encode_refusals;
 mod golden_messages;
+mod imported_specs;
 mod journal_contract;
 mod journal_recovery;
 mod peers;
