@@ -6,7 +6,7 @@
 use super::codepage::CodePage;
 use super::encoding;
 
-/// The set of data elements 2 to 192.
+/// The set of data elements 2 to 192, or of the parts of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Bitmap([u64; 3]);
 
@@ -26,6 +26,8 @@ pub(super) enum BitmapForm {
 pub(super) enum Bitmaps {
     /// One; bit 1 is never set.
     One,
+    /// One inside an element; bit 1 is that of part 1.
+    Plain,
     /// A second one when bit 1 is set.
     UpToTwo,
     /// A third one too, when bit 65 is set.
@@ -38,7 +40,7 @@ impl Bitmaps {
     /// The highest element number.
     pub(super) const fn element_max(self) -> u8 {
         match self {
-            Bitmaps::One => 64,
+            Bitmaps::One | Bitmaps::Plain => 64,
             Bitmaps::UpToTwo | Bitmaps::Two => 128,
             Bitmaps::UpToThree => 192,
         }
@@ -47,7 +49,7 @@ impl Bitmaps {
     /// Bitmaps that every message has.
     pub(super) const fn least(self) -> usize {
         match self {
-            Bitmaps::One | Bitmaps::UpToTwo | Bitmaps::UpToThree => 1,
+            Bitmaps::One | Bitmaps::Plain | Bitmaps::UpToTwo | Bitmaps::UpToThree => 1,
             Bitmaps::Two => 2,
         }
     }
@@ -103,9 +105,13 @@ impl Bitmap {
     pub(super) const fn new(bitmaps: Bitmaps, [first, second, third]: [u64; 3]) -> Self {
         let second = match bitmaps {
             Bitmaps::UpToThree => second & !TOP,
-            Bitmaps::One | Bitmaps::UpToTwo | Bitmaps::Two => second,
+            Bitmaps::One | Bitmaps::Plain | Bitmaps::UpToTwo | Bitmaps::Two => second,
         };
-        Self([first & !TOP, second, third])
+        let first = match bitmaps {
+            Bitmaps::Plain => first,
+            Bitmaps::One | Bitmaps::UpToTwo | Bitmaps::UpToThree | Bitmaps::Two => first & !TOP,
+        };
+        Self([first, second, third])
     }
 
     /// Whether the bits of a bitmap say that another one follows.
@@ -122,7 +128,7 @@ impl Bitmap {
             .any(|(word, mask)| word & mask != 0)
     }
 
-    /// Adds the element; numbers outside 2 to 192 change nothing.
+    /// Adds the element; numbers outside 1 to 192 change nothing.
     pub(super) fn insert(&mut self, element: u8) {
         for (word, mask) in self.0.iter_mut().zip(Self::bit(element)) {
             *word |= mask;
@@ -171,7 +177,7 @@ impl Bitmap {
 
     const fn bit(element: u8) -> [u64; 3] {
         match element {
-            2..=64 => [TOP.wrapping_shr(places(element, 1)), 0, 0],
+            1..=64 => [TOP.wrapping_shr(places(element, 1)), 0, 0],
             65..=128 => [0, TOP.wrapping_shr(places(element, 65)), 0],
             129..=192 => [0, 0, TOP.wrapping_shr(places(element, 129))],
             _ => [0; 3],

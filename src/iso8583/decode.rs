@@ -83,41 +83,10 @@ impl Walk {
             bitmaps,
             ..
         } = layout.header;
-        let (mut rest, first) = match bitmap_word(form, input) {
-            Ok(read) => read,
-            Err(stopped) => return self.stop(Place::Bitmap, stopped),
-        };
-        let mut words = [first, 0, 0];
-        let another = Bitmap::another_follows(first);
-        match bitmaps {
-            Bitmaps::UpToTwo | Bitmaps::UpToThree if !another => {}
-            Bitmaps::One if !another => {}
-            // The bit announces what this specification does not have.
-            Bitmaps::One => return self.stop(Place::Element(1), undefined(input.len())),
-            Bitmaps::Two if another => {
-                return self.stop(Place::Element(1), undefined(input.len()));
-            }
-            Bitmaps::Two | Bitmaps::UpToTwo | Bitmaps::UpToThree => {
-                let second = match bitmap_word(form, rest) {
-                    Ok((after, second)) => {
-                        rest = after;
-                        second
-                    }
-                    Err(stopped) => return self.stop(Place::SecondBitmap, stopped),
-                };
-                words = [first, second, 0];
-                if bitmaps == Bitmaps::UpToThree && Bitmap::another_follows(second) {
-                    match bitmap_word(form, rest) {
-                        Ok((after, third)) => {
-                            rest = after;
-                            words = [first, second, third];
-                        }
-                        Err(stopped) => return self.stop(Place::ThirdBitmap, stopped),
-                    }
-                }
-            }
+        match bitmap_words(form, bitmaps, input) {
+            Ok((rest, words)) => self.elements(layout, Bitmap::new(bitmaps, words), rest),
+            Err((place, stopped)) => self.stop(place, stopped),
         }
-        self.elements(layout, Bitmap::new(bitmaps, words), rest);
     }
 
     fn elements(&mut self, layout: &Layout, announced: Bitmap, input: &[u8]) {
@@ -225,6 +194,32 @@ fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, 
         left: input.len(),
         refusal,
     }))
+}
+
+/// Takes as many bitmaps as their first bits announce.
+#[inline]
+pub(super) fn bitmap_words(
+    form: BitmapForm,
+    bitmaps: Bitmaps,
+    input: &[u8],
+) -> Result<(&[u8], [u64; 3]), (Place, nom::Err<Stop>)> {
+    let (rest, first) = bitmap_word(form, input).map_err(|why| (Place::Bitmap, why))?;
+    let another = Bitmap::another_follows(first);
+    match bitmaps {
+        Bitmaps::One | Bitmaps::Two if another => {
+            // The bit announces what this specification does not have.
+            return Err((Place::Element(1), undefined(input.len())));
+        }
+        Bitmaps::One | Bitmaps::Plain => return Ok((rest, [first, 0, 0])),
+        Bitmaps::UpToTwo | Bitmaps::UpToThree if !another => return Ok((rest, [first, 0, 0])),
+        Bitmaps::Two | Bitmaps::UpToTwo | Bitmaps::UpToThree => {}
+    }
+    let (rest, second) = bitmap_word(form, rest).map_err(|why| (Place::SecondBitmap, why))?;
+    if bitmaps != Bitmaps::UpToThree || !Bitmap::another_follows(second) {
+        return Ok((rest, [first, second, 0]));
+    }
+    let (rest, third) = bitmap_word(form, rest).map_err(|why| (Place::ThirdBitmap, why))?;
+    Ok((rest, [first, second, third]))
 }
 
 fn bitmap_word(form: BitmapForm, input: &[u8]) -> IResult<&[u8], u64, Stop> {

@@ -6,6 +6,7 @@ use super::codepage::CodePage;
 use super::encoding::{self, Fill};
 use super::error::{ByteKind, ContentClass, Refusal};
 use super::length::{LengthForm, Marker};
+use super::parts::Parts;
 
 /// A data element of a specification.
 #[derive(Debug, Clone)]
@@ -15,6 +16,7 @@ pub struct ElementSpec {
     pub(super) format: String,
     pub(super) mask: Mask,
     pub(super) program: ElementProgram,
+    pub(super) parts: Option<Parts>,
 }
 
 /// How an element is shown to people.
@@ -63,6 +65,12 @@ impl ElementSpec {
     #[must_use]
     pub const fn is_variable(&self) -> bool {
         !matches!(self.program.length, LengthForm::Fixed)
+    }
+
+    /// How its value is divided, when the specification says so.
+    #[must_use]
+    pub const fn parts(&self) -> Option<&Parts> {
+        self.parts.as_ref()
     }
 
     /// The content class, such as `ans`.
@@ -188,6 +196,7 @@ impl Coding {
         }
     }
 
+    #[inline(never)]
     fn rare_holds(self, value: &[u8], length: usize) -> bool {
         match self {
             Coding::Ebcdic(page, class) => ebcdic_holds(page, value, |text| class.holds(text)),
@@ -337,6 +346,11 @@ impl Coding {
             Coding::SignedText | Coding::SignedEbcdic | Coding::SignedPacked(..) => "x+n",
             Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_) => "b",
         })
+    }
+
+    /// Whether the bytes on the wire are the value, so that parts can be read out of them.
+    pub(super) const fn is_as_is(self) -> bool {
+        matches!(self, Coding::Raw | Coding::Text(_))
     }
 
     /// Whether a value is bytes rather than characters.

@@ -229,7 +229,7 @@ impl LengthForm {
 
     /// Reads the length of a plain element; `length_max` is the only length of a fixed element and
     /// the greatest of a variable one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(self, length_max: u16, input: &[u8]) -> IResult<&[u8], u16, Stop> {
         if matches!(self, LengthForm::Fixed) {
             return Ok((input, length_max));

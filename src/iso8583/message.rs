@@ -7,13 +7,15 @@ use std::ops::{Deref, Range};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::Mti;
+use super::ber::Tlvs;
 use super::bitmap::Bitmap;
 use super::class::{PackedClass, TextClass};
 use super::codepage::CodePage;
 use super::element::Coding;
 use super::encoding;
+use super::parts::{Part, PartError};
 use super::take::Taken;
+use super::{MessageSpec, Mti};
 
 /// A message whose elements all keep their specification. It borrows nothing and copies nothing:
 /// a clone shares the frame.
@@ -186,6 +188,31 @@ impl Message {
         let slot = self.slot(element)?;
         let value = self.value(slot)?;
         binary_of(slot.coding, value)
+    }
+
+    /// The items of an element in BER-TLV, such as DE 55, read one by one when they are asked for;
+    /// `None` when the element does not hold bytes as they are.
+    #[must_use]
+    pub fn tlvs(&self, element: u8) -> Option<Tlvs<'_>> {
+        let slot = self.slot(element)?;
+        match slot.coding {
+            Coding::Raw => self.value(slot).map(Tlvs::new),
+            _ => None,
+        }
+    }
+
+    /// The parts of an element that the specification divides, read when they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parts::read`](super::Parts::read).
+    pub fn parts<'a>(
+        &'a self,
+        spec: &'a MessageSpec,
+        element: u8,
+    ) -> Option<Result<Vec<Part<'a>>, PartError>> {
+        let parts = spec.element(element)?.parts()?;
+        self.raw(element).map(|value| parts.read(value))
     }
 
     /// Length of the value in characters, digits or bytes.

@@ -34,9 +34,15 @@ mod format;
 
 mod take;
 
+mod parts;
+
+mod ber;
+
 mod spec;
 
 mod spec_file;
+
+mod spec_parts;
 
 mod message;
 
@@ -50,6 +56,7 @@ mod error;
 
 pub mod import;
 
+pub use ber::{Tlv, TlvError, Tlvs};
 pub use decode::decode;
 pub use describe::describe;
 pub use element::{ElementSpec, Mask};
@@ -59,6 +66,7 @@ pub use error::{
 };
 pub use message::{Digits, Message};
 pub use mti::{InvalidMti, Mti};
+pub use parts::{Part, PartError, Parts};
 pub use spec::{MessageSpec, SpecError, SpecErrors};
 
 /// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.

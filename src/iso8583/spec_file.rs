@@ -26,7 +26,11 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
         reader.mistake(error.span().unwrap_or_default(), error.message().to_owned());
     }
     let table = document.get_ref();
-    reader.only_keys(table, "the file", &["name", "defaults", "elements"]);
+    reader.only_keys(
+        table,
+        "the file",
+        &["name", "defaults", "elements", "parts"],
+    );
     let name = reader.string(table, 0..0, "name");
     let defaults = match reader.table(table, "defaults") {
         Some((span, table)) => reader.defaults(table, span),
@@ -35,13 +39,18 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
             encodings: None,
         },
     };
-    let elements = match reader.table(table, "elements") {
+    let mut elements = match reader.table(table, "elements") {
         Some((_, rows)) => {
             let bitmaps = defaults.header.map(|header| header.bitmaps);
             reader.elements(rows, defaults.encodings.as_ref(), bitmaps)
         }
         None => Vec::new(),
     };
+    if table.contains_key("parts") {
+        if let Some((_, divided)) = reader.table(table, "parts") {
+            reader.parts(divided, defaults.encodings.as_ref(), &mut elements);
+        }
+    }
     reader.errors.sort_by_key(|error| error.line);
     match (name, defaults.header) {
         (Some(name), Some(header)) if reader.errors.is_empty() => {
@@ -51,7 +60,7 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
     }
 }
 
-struct Reader<'t> {
+pub(super) struct Reader<'t> {
     text: &'t str,
     errors: Vec<SpecError>,
 }
@@ -174,7 +183,7 @@ impl Reader<'_> {
         elements
     }
 
-    fn row(
+    pub(super) fn row(
         &mut self,
         number: u8,
         row: &DeTable<'_>,
@@ -243,6 +252,7 @@ impl Reader<'_> {
             format: text,
             mask: mask?,
             program,
+            parts: None,
         })
     }
 
@@ -295,7 +305,7 @@ impl Reader<'_> {
         on
     }
 
-    fn only_keys(&mut self, table: &DeTable<'_>, place: &str, known: &[&str]) {
+    pub(super) fn only_keys(&mut self, table: &DeTable<'_>, place: &str, known: &[&str]) {
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
                 self.mistake(key.span(), format!("{place} has no key {}", key.get_ref()));
@@ -303,7 +313,7 @@ impl Reader<'_> {
         }
     }
 
-    fn table<'a, 'i>(
+    pub(super) fn table<'a, 'i>(
         &mut self,
         parent: &'a DeTable<'i>,
         key: &str,
@@ -321,7 +331,7 @@ impl Reader<'_> {
     }
 
     /// A required text that is not empty.
-    fn string<'a>(
+    pub(super) fn string<'a>(
         &mut self,
         table: &'a DeTable<'_>,
         table_span: Range<usize>,
@@ -339,7 +349,7 @@ impl Reader<'_> {
     }
 
     /// One of the words of a key; `None` when the key is absent, which is the caller's to judge.
-    fn choice<T: Copy>(
+    pub(super) fn choice<T: Copy>(
         &mut self,
         table: &DeTable<'_>,
         key: &str,
@@ -358,7 +368,7 @@ impl Reader<'_> {
         chosen.map(|(_, choice)| *choice)
     }
 
-    fn mistake(&mut self, span: Range<usize>, mistake: String) {
+    pub(super) fn mistake(&mut self, span: Range<usize>, mistake: String) {
         let before = self.text.get(..span.start).unwrap_or_default();
         let line = before.matches('\n').count().saturating_add(1);
         self.errors.push(SpecError { line, mistake });
@@ -425,12 +435,12 @@ const MTI_FORMS: [(&str, MtiForm); 3] = [
     ("ebcdic", MtiForm::Ebcdic),
     ("bcd", MtiForm::Bcd),
 ];
-const BITMAP_FORMS: [(&str, BitmapForm); 3] = [
+pub(super) const BITMAP_FORMS: [(&str, BitmapForm); 3] = [
     ("hex", BitmapForm::Hex),
     ("ebcdic-hex", BitmapForm::HexEbcdic),
     ("binary", BitmapForm::Binary),
 ];
-const BITMAPS: [(&str, Bitmaps); 4] = [
+pub(super) const BITMAPS: [(&str, Bitmaps); 4] = [
     ("one", Bitmaps::One),
     ("up to two", Bitmaps::UpToTwo),
     ("up to three", Bitmaps::UpToThree),

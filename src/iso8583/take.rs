@@ -24,8 +24,8 @@ pub(super) struct Taken<'a> {
 }
 
 impl ElementProgram {
-    /// Takes the element from the front of the input.
-    #[inline]
+    /// Takes the element from the front of the input. The short way is the inner loop of decode.
+    #[inline(always)]
     pub(super) fn take<'a>(&self, input: &'a [u8]) -> IResult<&'a [u8], Taken<'a>, Stop> {
         if !self.plain {
             return self.take_rare(input);

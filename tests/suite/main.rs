@@ -12,6 +12,7 @@ mod decision_log;
 mod decisions;
 mod decisions_notation;
 mod decode_refusals;
+mod element_parts;
 mod encode_refusals;
 mod golden_messages;
 mod imported_specs;

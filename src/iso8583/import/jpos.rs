@@ -11,7 +11,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use super::jpos_classes::{FieldClass, Padding, TagForm, class_named};
-use super::{ImportError, Imported, Outcome, Report, Row, file};
+use super::{ImportError, Imported, Outcome, Report, Row, file, line};
 use crate::iso8583::codepage::CodePage;
 use crate::iso8583::encoding::hex_pair;
 
@@ -26,6 +26,7 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
     let header = header(&fields, &mut report)?;
     let last = last_definitions(&fields);
     let mut rows = BTreeMap::new();
+    let mut tables = BTreeMap::new();
     for (index, field) in fields
         .iter()
         .enumerate()
@@ -37,17 +38,34 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
             _ => {
                 let reason = format!("the bitmap ends at {}", header.element_max);
                 report.add(&field.id, field.form(), Outcome::NotExpressible(reason));
-                parts(&fields, index, &mut report);
+                unread(
+                    &fields,
+                    index,
+                    "their element is not expressible",
+                    &mut report,
+                );
                 continue;
             }
         };
+        let mut inner = Report::default();
         let outcome = if last.get(&field.id) != Some(&index) {
             Outcome::NotExpressible("defined again further down".to_owned())
         } else if number == 65 && header.element_max > 128 {
             Outcome::NotExpressible("bit 65 announces the third bitmap".to_owned())
         } else {
             match row(number, field) {
-                Ok((row, notes)) => {
+                Ok((row, mut notes)) => {
+                    if field.get("packager").is_some() {
+                        match divided(&fields, index, &row, &mut inner) {
+                            Ok(table) => {
+                                tables.insert(number, table);
+                            }
+                            Err(reason) => {
+                                unread(&fields, index, &reason, &mut inner);
+                                notes.push("its parts stay one value".to_owned());
+                            }
+                        }
+                    }
                     rows.insert(number, row);
                     match notes.is_empty() {
                         true => Outcome::Taken,
@@ -57,12 +75,20 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
                 Err(reason) => Outcome::NotExpressible(reason),
             }
         };
+        if matches!(outcome, Outcome::NotExpressible(_)) {
+            unread(
+                &fields,
+                index,
+                "their element is not expressible",
+                &mut inner,
+            );
+        }
         report.add(&field.id, field.form(), outcome);
-        parts(&fields, index, &mut report);
+        report.0.append(&mut inner.0);
     }
     let rows: Vec<Row> = rows.into_values().collect();
     Ok(Imported {
-        toml: file(name, &header.toml, &rows),
+        toml: file(name, &header.toml, &rows) + &tables.into_values().collect::<String>(),
         report,
     })
 }
@@ -269,9 +295,6 @@ fn row(number: u8, field: &Field) -> Result<(Row, Vec<String>), String> {
     }
     keys.push_str(&tag(number, class, field)?);
     let format = format(class, field.length()?, &keys, &mut notes)?;
-    if field.get("packager").is_some() {
-        notes.push("its parts stay one value".to_owned());
-    }
     let row = Row {
         number,
         format,
@@ -378,24 +401,115 @@ fn is_bytes(token: &str) -> bool {
     matches!(token.len(), 2 | 4 | 6 | 8) && token.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Reports the definitions inside another one.
-fn parts(fields: &[Field], parent: usize, report: &mut Report) {
+/// Reports the definitions inside another one that is read as one value.
+fn unread(fields: &[Field], parent: usize, reason: &str, report: &mut Report) {
     let mut path: Vec<&str> = Vec::new();
-    for field in fields.iter().skip(parent) {
-        if field.depth == 0 && !path.is_empty() {
-            return;
-        }
-        path.truncate(field.depth);
+    for field in inside(fields, parent) {
+        path.truncate(field.depth.saturating_sub(1));
         path.push(&field.id);
-        if field.depth > 0 {
-            let reason = "parts of an element are not read apart".to_owned();
-            report.add(
-                &path.join("."),
-                field.form(),
-                Outcome::NotExpressible(reason),
-            );
-        }
+        let id = fields.get(parent).map_or("", |parent| &parent.id);
+        let path = format!("{id}.{}", path.join("."));
+        report.add(
+            &path,
+            field.form(),
+            Outcome::NotExpressible(reason.to_owned()),
+        );
     }
+}
+
+/// The definitions inside another one, at any depth.
+fn inside(fields: &[Field], parent: usize) -> impl Iterator<Item = &Field> {
+    let behind = fields.iter().skip(parent).skip(1);
+    behind.take_while(|field| field.depth > 0 && field.depth != usize::MAX)
+}
+
+/// How the value of a definition is divided, and what became of each part.
+fn divided(
+    fields: &[Field],
+    parent: usize,
+    row: &Row,
+    report: &mut Report,
+) -> Result<String, String> {
+    let wrapper = fields.get(parent).ok_or("no such definition")?;
+    let packager = wrapper.get("packager").unwrap_or_default();
+    let packager = packager.rsplit('.').next().unwrap_or_default();
+    if !matches!(packager, "GenericSubFieldPackager" | "GenericPackager") {
+        return Err(format!("parts of {packager} are not read apart"));
+    }
+    if row.keys.contains("ebcdic-") || row.keys.contains("binary = ") || row.format.contains('h') {
+        return Err("parts are read out of raw bytes and latin1 text only".to_owned());
+    }
+    if inside(fields, parent).any(|field| field.depth > 1) {
+        return Err("parts that have parts are not read apart".to_owned());
+    }
+    let parts: Vec<&Field> = inside(fields, parent).collect();
+    let is_bitmap = |field: &&&Field| field.class.ends_with("_BITMAP");
+    let bitmap = parts.iter().find(is_bitmap);
+    let first = wrapper
+        .get("firstField")
+        .and_then(|id| id.parse::<u8>().ok());
+    let has_one = parts.iter().any(|field| field.id == "1");
+    let (form, first) = match bitmap {
+        None if wrapper.get("emitBitmap") != Some("false") => {
+            return Err("it asks for a bitmap and defines none, jPOS fails on it too".to_owned());
+        }
+        None => {
+            let usual = if has_one { 1 } else { 0 };
+            ("form = \"positional\"\n".to_owned(), first.unwrap_or(usual))
+        }
+        Some(bitmap) if bitmap.id != wrapper.get("bitmapField").unwrap_or("1") => {
+            return Err("its bitmap is not its bitmapField".to_owned());
+        }
+        Some(bitmap) => {
+            let form = match (&*bitmap.class, bitmap.length()?) {
+                ("IFB_BITMAP", _) => "binary",
+                ("IFA_BITMAP", _) => "hex",
+                ("IFE_BITMAP", _) => "ebcdic-hex",
+                (other, _) => return Err(format!("no inner bitmap {other} is known")),
+            };
+            let bitmaps = match bitmap.length()? {
+                8 if has_one && bitmap.id != "1" => "one plain",
+                8 => "one",
+                16 => "up to two",
+                24 => "up to three",
+                other => return Err(format!("an inner bitmap of {other} bytes")),
+            };
+            if bitmap.id != "1" && has_one && bitmaps != "one plain" {
+                return Err("bit 1 of an inner bitmap is read as no part".to_owned());
+            }
+            let form = format!("form = \"bitmap\"\nbitmap = \"{form}\"\nbitmaps = \"{bitmaps}\"\n");
+            let usual = match bitmaps {
+                "one plain" => 1,
+                _ => 2,
+            };
+            (form, first.unwrap_or(usual))
+        }
+    };
+    let mut rows = String::new();
+    for part in parts {
+        let path = format!("{}.{}", wrapper.id, part.id);
+        let outcome = match part.id.parse::<u8>() {
+            _ if part.class.ends_with("_BITMAP") => Outcome::Taken,
+            Ok(number) if number < first && part.class == "IF_NOP" => Outcome::Taken,
+            Ok(number) if number < first => {
+                Outcome::NotExpressible("before the first field".to_owned())
+            }
+            Ok(number) => match self::row(number, part) {
+                Ok((row, notes)) => {
+                    rows.push_str(&line(&row, ""));
+                    match notes.is_empty() {
+                        true => Outcome::Taken,
+                        false => Outcome::Approximated(notes.join("; ")),
+                    }
+                }
+                Err(reason) => Outcome::NotExpressible(reason),
+            },
+            Err(_) => Outcome::NotExpressible("its number is above 255".to_owned()),
+        };
+        report.add(&path, part.form(), outcome);
+    }
+    let id = &wrapper.id;
+    Ok(format!("\n[parts.{id}]\n{form}[parts.{id}.rows]\n{rows}"))
 }
 
 /// Bytes of the longest frame.

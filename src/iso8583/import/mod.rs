@@ -141,26 +141,29 @@ fn file(name: &str, header: &str, rows: &[Row]) -> String {
         quoted(name)
     );
     for row in rows {
-        let Row {
-            number,
-            format,
-            keys,
-            ..
-        } = row;
-        let mask = match mask(*number) {
+        let mask = match mask(row.number) {
             Mask::Shown => "",
             Mask::Pan if row.is_text => "mask = \"pan\", ",
             Mask::Pan | Mask::Wipe => "mask = \"wipe\", ",
         };
-        let name = quoted(match row.name.trim() {
-            "" => "Unnamed",
-            name => name,
-        });
-        text.push_str(&format!(
-            "{number} = {{ format = \"{format}\", {keys}{mask}name = {name} }}\n"
-        ));
+        text.push_str(&line(row, mask));
     }
     text
+}
+
+/// One row as it stands in a specification file.
+fn line(row: &Row, mask: &str) -> String {
+    let Row {
+        number,
+        format,
+        keys,
+        ..
+    } = row;
+    let name = quoted(match row.name.trim() {
+        "" => "Unnamed",
+        name => name,
+    });
+    format!("{number} = {{ format = \"{format}\", {keys}{mask}name = {name} }}\n")
 }
 
 /// Other projects' files say nothing of masks: those of the 1987 edition hold, and what it does
