@@ -6,7 +6,6 @@
 
 use bytes::Bytes;
 use nom::IResult;
-use nom::bytes::complete::take;
 
 use super::bitmap::{Bitmap, BitmapForm, Bitmaps};
 use super::error::{DecodeError, DecodeFailure, Place, Refusal};
@@ -262,9 +261,9 @@ pub(super) struct Stop {
 /// A parser that takes exactly so many bytes.
 #[inline]
 pub(super) fn piece<'a>(size: usize) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &'a [u8], Stop> {
-    move |input: &'a [u8]| match take::<usize, &'a [u8], ()>(size)(input) {
-        Ok(taken) => Ok(taken),
-        Err(_) => {
+    move |input: &'a [u8]| match input.split_at_checked(size) {
+        Some((taken, rest)) => Ok((rest, taken)),
+        None => {
             let refusal = Refusal::Truncated {
                 expected: size,
                 got: input.len(),
