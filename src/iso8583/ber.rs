@@ -168,7 +168,9 @@ const TAG_SIZE_MAX: usize = 4;
 mod tests {
     use super::*;
 
-    fn items(value: &[u8]) -> Vec<Result<(Vec<u8>, Vec<u8>), TlvError>> {
+    type Owned = Result<(Vec<u8>, Vec<u8>), TlvError>;
+
+    fn items(value: &[u8]) -> Vec<Owned> {
         Tlvs::new(value)
             .map(|item| item.map(|item| (item.tag().to_vec(), item.value().to_vec())))
             .collect()

@@ -201,7 +201,7 @@ pub(super) fn bitmap_words(
     form: BitmapForm,
     bitmaps: Bitmaps,
     input: &[u8],
-) -> Result<(&[u8], [u64; 3]), (Place, nom::Err<Stop>)> {
+) -> Result<(&[u8], [u64; 3]), PlacedStop> {
     let (rest, first) = bitmap_word(form, input).map_err(|why| (Place::Bitmap, why))?;
     let another = Bitmap::another_follows(first);
     match bitmaps {
@@ -257,6 +257,9 @@ pub(super) struct Stop {
     pub(super) left: usize,
     pub(super) refusal: Refusal,
 }
+
+/// Why a parser of several places cannot go on, and at which of them.
+pub(super) type PlacedStop = (Place, nom::Err<Stop>);
 
 /// A parser that takes exactly so many bytes.
 #[inline]

@@ -46,10 +46,10 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
         }
         None => Vec::new(),
     };
-    if table.contains_key("parts") {
-        if let Some((_, divided)) = reader.table(table, "parts") {
-            reader.parts(divided, defaults.encodings.as_ref(), &mut elements);
-        }
+    if table.contains_key("parts")
+        && let Some((_, divided)) = reader.table(table, "parts")
+    {
+        reader.parts(divided, defaults.encodings.as_ref(), &mut elements);
     }
     reader.errors.sort_by_key(|error| error.line);
     match (name, defaults.header) {
