@@ -15,6 +15,8 @@ pub mod import;
 
 pub mod replay;
 
+pub mod spec;
+
 pub mod acquirer;
 
 pub mod message;
@@ -49,6 +51,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
     Replay(replay::ReplayArgs),
+    /// List, check and import specifications of messages.
+    Spec(spec::SpecArgs),
 }
 
 /// Runs the command line of this process.
@@ -61,5 +65,6 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Spec(args) => spec::run(&args),
     }
 }

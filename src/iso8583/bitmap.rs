@@ -1,28 +1,65 @@
 //! Which data elements a message carries: one bit per element, the first bit on the left.
 //!
-//! Bit 1 says that a second bitmap follows; it is no data element of its own here.
+//! Bit 1 says that a second bitmap follows, bit 65 may say that a third one does; such a bit is no
+//! data element of its own here.
 
-use super::ELEMENT_MAX;
+use super::codepage::CodePage;
 use super::encoding;
 
-/// The set of data elements 2 to 128.
+/// The set of data elements 2 to 192, or of the parts of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(super) struct Bitmap(u128);
+pub(super) struct Bitmap([u64; 3]);
 
 /// How a bitmap is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum BitmapForm {
     /// Sixteen hexadecimal characters for each sixty-four bits.
     Hex,
+    /// Sixteen hexadecimal characters of EBCDIC for each sixty-four bits.
+    HexEbcdic,
     /// Eight bytes for each sixty-four bits.
     Binary,
+}
+
+/// How many bitmaps of sixty-four bits a message may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Bitmaps {
+    /// One; bit 1 is never set.
+    One,
+    /// One inside an element; bit 1 is that of part 1.
+    Plain,
+    /// A second one when bit 1 is set.
+    UpToTwo,
+    /// A third one too, when bit 65 is set.
+    UpToThree,
+    /// Always two, as one of 128 bits; bit 1 is never set.
+    Two,
+}
+
+impl Bitmaps {
+    /// The highest element number.
+    pub(super) const fn element_max(self) -> u8 {
+        match self {
+            Bitmaps::One | Bitmaps::Plain => 64,
+            Bitmaps::UpToTwo | Bitmaps::Two => 128,
+            Bitmaps::UpToThree => 192,
+        }
+    }
+
+    /// Bitmaps that every message has.
+    pub(super) const fn least(self) -> usize {
+        match self {
+            Bitmaps::One | Bitmaps::Plain | Bitmaps::UpToTwo | Bitmaps::UpToThree => 1,
+            Bitmaps::Two => 2,
+        }
+    }
 }
 
 impl BitmapForm {
     /// Bytes on the wire of one bitmap of sixty-four bits.
     pub(super) const fn size(self) -> usize {
         match self {
-            BitmapForm::Hex => 16,
+            BitmapForm::Hex | BitmapForm::HexEbcdic => 16,
             BitmapForm::Binary => 8,
         }
     }
@@ -31,6 +68,10 @@ impl BitmapForm {
     pub(super) fn read(self, wire: &[u8]) -> Option<u64> {
         match self {
             BitmapForm::Hex => encoding::hex_word(wire.first_chunk::<16>()?),
+            BitmapForm::HexEbcdic => {
+                let characters = wire.first_chunk::<16>()?;
+                encoding::hex_word(&characters.map(|byte| CodePage::Ibm1047.latin_of(byte)))
+            }
             BitmapForm::Binary => Some(u64::from_be_bytes(*wire.first_chunk::<8>()?)),
         }
     }
@@ -44,6 +85,12 @@ impl BitmapForm {
                     pair.copy_from_slice(&encoding::hex_pair(byte));
                 }
             }
+            BitmapForm::HexEbcdic => {
+                for (pair, byte) in wire.chunks_exact_mut(2).zip(bytes) {
+                    let hex = encoding::hex_pair(byte);
+                    pair.copy_from_slice(&hex.map(|c| CodePage::Ibm1047.byte_of(c)));
+                }
+            }
             BitmapForm::Binary => {
                 for (place, byte) in wire.iter_mut().zip(bytes) {
                     *place = byte;
@@ -54,81 +101,118 @@ impl BitmapForm {
 }
 
 impl Bitmap {
-    /// The set made of a first and a second bitmap; bit 1 of the first is left out.
-    pub(super) fn new(first: u64, second: u64) -> Self {
-        let first = u128::from(first & !SECOND_FOLLOWS);
-        Self(first.wrapping_shl(64) | u128::from(second))
+    /// The set made of the bitmaps, without the bits that announce another one.
+    pub(super) const fn new(bitmaps: Bitmaps, [first, second, third]: [u64; 3]) -> Self {
+        let second = match bitmaps {
+            Bitmaps::UpToThree => second & !TOP,
+            Bitmaps::One | Bitmaps::Plain | Bitmaps::UpToTwo | Bitmaps::Two => second,
+        };
+        let first = match bitmaps {
+            Bitmaps::Plain => first,
+            Bitmaps::One | Bitmaps::UpToTwo | Bitmaps::UpToThree | Bitmaps::Two => first & !TOP,
+        };
+        Self([first, second, third])
     }
 
-    /// Whether a first bitmap says that a second one follows.
-    pub(super) const fn second_follows(first: u64) -> bool {
-        first & SECOND_FOLLOWS != 0
+    /// Whether the bits of a bitmap say that another one follows.
+    pub(super) const fn another_follows(word: u64) -> bool {
+        word & TOP != 0
     }
 
     /// Whether the element is in the set.
     pub(super) fn has(self, element: u8) -> bool {
-        self.0 & bit(element) != 0
+        let masks = Self::bit(element);
+        self.0
+            .iter()
+            .zip(masks)
+            .any(|(word, mask)| word & mask != 0)
     }
 
-    /// Adds the element; numbers outside 2 to 128 change nothing.
+    /// Adds the element; numbers outside 1 to 192 change nothing.
     pub(super) fn insert(&mut self, element: u8) {
-        self.0 |= bit(element);
+        for (word, mask) in self.0.iter_mut().zip(Self::bit(element)) {
+            *word |= mask;
+        }
     }
 
     /// The set without the elements of another.
     pub(super) fn without(self, others: Self) -> Self {
-        Self(self.0 & !others.0)
+        let [a, b, c] = self.0;
+        let [x, y, z] = others.0;
+        Self([a & !x, b & !y, c & !z])
     }
 
     /// The elements of the set that have a lower number.
     pub(super) fn below(self, element: u8) -> Self {
-        Self(self.0 & !(bit(element).wrapping_sub(1) | bit(element)))
+        let [a, b, c] = self.0;
+        let mask = |base| lower(element.saturating_sub(base));
+        Self([a & mask(1), b & mask(65), c & mask(129)])
     }
 
     /// How many elements of the set have a lower number.
     pub(super) fn rank(self, element: u8) -> usize {
-        usize::try_from(self.below(element).0.count_ones()).unwrap_or(0)
+        let [a, b, c] = self.below(element).0.map(u64::count_ones);
+        usize::try_from(a.saturating_add(b).saturating_add(c)).unwrap_or(0)
     }
 
     /// The elements in ascending order.
-    pub(super) fn elements(self) -> Elements {
-        let (first, second) = self.halves();
-        Elements { first, second }
+    pub(super) const fn elements(self) -> Elements {
+        Elements(self.0)
     }
 
-    fn halves(self) -> (u64, u64) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0.to_be_bytes();
-        let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        let second = u64::from_be_bytes([i, j, k, l, m, n, o, p]);
-        (first, second)
+    /// The bitmaps, with the bits that announce the next of so many.
+    pub(super) fn words(self, bitmaps: Bitmaps, count: usize) -> [u64; 3] {
+        let [first, second, third] = self.0;
+        let announced = bitmaps != Bitmaps::Two;
+        let first = match announced && count > 1 {
+            true => first | TOP,
+            false => first,
+        };
+        let second = match announced && count > 2 {
+            true => second | TOP,
+            false => second,
+        };
+        [first, second, third]
     }
 
-    /// The first bitmap, bit 1 set when a second one is needed, and the second when needed.
-    pub(super) fn words(self) -> (u64, Option<u64>) {
-        let (first, second) = self.halves();
-        match second {
-            0 => (first, None),
-            second => (first | SECOND_FOLLOWS, Some(second)),
+    const fn bit(element: u8) -> [u64; 3] {
+        match element {
+            1..=64 => [TOP.wrapping_shr(places(element, 1)), 0, 0],
+            65..=128 => [0, TOP.wrapping_shr(places(element, 65)), 0],
+            129..=192 => [0, 0, TOP.wrapping_shr(places(element, 129))],
+            _ => [0; 3],
         }
     }
 }
 
+/// The bits of a word before the one at this place.
+fn lower(place: u8) -> u64 {
+    !u64::MAX.checked_shr(u32::from(place)).unwrap_or(0)
+}
+
+#[expect(
+    clippy::as_conversions,
+    reason = "a number is widened where no trait may be called"
+)]
+const fn places(element: u8, base: u8) -> u32 {
+    element.wrapping_sub(base) as u32
+}
+
 /// Ascending iterator over the elements of a [`Bitmap`].
 #[derive(Clone)]
-pub(super) struct Elements {
-    first: u64,
-    second: u64,
-}
+pub(super) struct Elements([u64; 3]);
 
 impl Iterator for Elements {
     type Item = u8;
 
     #[inline]
     fn next(&mut self) -> Option<u8> {
-        let (word, base) = match (self.first, self.second) {
-            (0, 0) => return None,
-            (0, _) => (&mut self.second, SECOND_BASE),
-            _ => (&mut self.first, FIRST_BASE),
+        let [first, second, third] = &mut self.0;
+        let (word, base) = match (*first, *second, *third) {
+            (0, 0, 0) => return None,
+            (0, 0, _) => (third, THIRD_BASE),
+            (0, ..) => (second, SECOND_BASE),
+            _ => (first, FIRST_BASE),
         };
         let zeros = word.leading_zeros();
         *word &= !TOP.wrapping_shr(zeros);
@@ -136,15 +220,30 @@ impl Iterator for Elements {
     }
 }
 
-fn bit(element: u8) -> u128 {
-    match ELEMENT_MAX.checked_sub(element) {
-        Some(shift) if element > 1 => 1_u128.wrapping_shl(u32::from(shift)),
-        _ => 0,
-    }
-}
-
-const SECOND_FOLLOWS: u64 = TOP;
 const TOP: u64 = 1 << 63;
-/// Number of the element at the top bit of each half.
+/// Number of the element at the top bit of each bitmap.
 const FIRST_BASE: u8 = 1;
 const SECOND_BASE: u8 = 65;
+const THIRD_BASE: u8 = 129;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_agrees_with_a_list_of_its_numbers() {
+        for step in 1..40 {
+            let numbers: Vec<u8> = (2..=192).step_by(step).collect();
+            let mut set = Bitmap::default();
+            for number in &numbers {
+                set.insert(*number);
+            }
+            assert!(set.elements().eq(numbers.iter().copied()));
+            for element in 0..=u8::MAX {
+                assert_eq!(set.has(element), numbers.contains(&element));
+                let below = numbers.iter().filter(|number| **number < element);
+                assert_eq!(set.rank(element), below.count(), "{element}");
+            }
+        }
+    }
+}

@@ -23,6 +23,10 @@ pub(super) enum TextClass {
     Ns,
     /// `ans`: every printable character of ASCII.
     Ans,
+    /// `ascii`: every character of ASCII, control characters too.
+    Ascii,
+    /// `any`: every character of the code page.
+    Any,
 }
 
 impl TextClass {
@@ -38,6 +42,23 @@ impl TextClass {
             TextClass::As => every_word(value, |word| printable(word) & !digits(word)),
             TextClass::Ns => every_word(value, |word| printable(word) & !letters(word)),
             TextClass::Ans => every_word(value, printable),
+            TextClass::Ascii => value.is_ascii(),
+            TextClass::Any => true,
+        }
+    }
+
+    /// The class as the standard writes it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            TextClass::N => "n",
+            TextClass::Z => "z",
+            TextClass::A => "a",
+            TextClass::An => "an",
+            TextClass::As => "as",
+            TextClass::Ns => "ns",
+            TextClass::Ans => "ans",
+            TextClass::Ascii => "ascii",
+            TextClass::Any => "any",
         }
     }
 }
@@ -49,6 +70,8 @@ pub(super) enum PackedClass {
     N,
     /// Digits and the nibble D, the field separator of a track.
     Z,
+    /// `h`: every nibble, D read as `=`.
+    H,
 }
 
 impl PackedClass {
@@ -59,6 +82,7 @@ impl PackedClass {
             PackedClass::Z => every_word(value, |word| {
                 nibble_lanes(above_nine(word) & !separator(word))
             }),
+            PackedClass::H => true,
         }
     }
 }
@@ -184,13 +208,17 @@ mod tests {
             TextClass::As => byte.is_ascii_alphabetic() || special,
             TextClass::Ns => byte.is_ascii_digit() || special,
             TextClass::Ans => byte.is_ascii_alphanumeric() || special,
+            TextClass::Ascii => byte < 0x80,
+            TextClass::Any => true,
         }
     }
 
     fn packed_naive(class: PackedClass, byte: u8) -> bool {
-        [byte >> 4, byte & 15]
-            .iter()
-            .all(|nibble| *nibble < 10 || class == PackedClass::Z && *nibble == 13)
+        [byte >> 4, byte & 15].iter().all(|nibble| match class {
+            PackedClass::N => *nibble < 10,
+            PackedClass::Z => *nibble < 10 || *nibble == 13,
+            PackedClass::H => true,
+        })
     }
 
     /// Every byte at every place of values of up to nineteen bytes, the rest being good.
@@ -213,7 +241,7 @@ mod tests {
 
     #[test]
     fn text_classes_agree_with_their_definition_byte_by_byte() {
-        use TextClass::{A, An, Ans, As, N, Ns, Z};
+        use TextClass::{A, An, Ans, Any, As, Ascii, N, Ns, Z};
         for (class, good) in [
             (N, b'0'),
             (Z, b'0'),
@@ -222,6 +250,8 @@ mod tests {
             (As, b'a'),
             (Ns, b'0'),
             (Ans, b'0'),
+            (Ascii, b'0'),
+            (Any, b'0'),
         ] {
             agree(
                 good,
@@ -233,7 +263,7 @@ mod tests {
 
     #[test]
     fn packed_classes_agree_with_their_definition_nibble_by_nibble() {
-        for class in [PackedClass::N, PackedClass::Z] {
+        for class in [PackedClass::N, PackedClass::Z, PackedClass::H] {
             agree(
                 0x09,
                 |byte| packed_naive(class, byte),

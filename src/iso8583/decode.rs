@@ -6,14 +6,12 @@
 
 use bytes::Bytes;
 use nom::IResult;
-use nom::bytes::complete::take;
 
-use super::bitmap::{Bitmap, BitmapForm};
-use super::element::ElementProgram;
+use super::bitmap::{Bitmap, BitmapForm, Bitmaps};
 use super::error::{DecodeError, DecodeFailure, Place, Refusal};
 use super::message::{Message, Slot, Slots};
 use super::mti::{InvalidMti, Mti};
-use super::spec::{Layout, MtiForm};
+use super::spec::{Header, Layout, MtiForm};
 use super::{FRAME_BYTES_MAX, MessageSpec};
 
 /// Reads a frame that holds exactly one message.
@@ -79,16 +77,14 @@ struct Walk {
 
 impl Walk {
     fn run(&mut self, layout: &Layout, input: &[u8]) {
-        let (rest, first) = match bitmap_word(layout.bitmap, input) {
-            Ok(read) => read,
-            Err(stopped) => return self.stop(Place::Bitmap, stopped),
-        };
-        if !Bitmap::second_follows(first) {
-            return self.elements(layout, Bitmap::new(first, 0), rest);
-        }
-        match bitmap_word(layout.bitmap, rest) {
-            Ok((rest, second)) => self.elements(layout, Bitmap::new(first, second), rest),
-            Err(stopped) => self.stop(Place::SecondBitmap, stopped),
+        let Header {
+            bitmap: form,
+            bitmaps,
+            ..
+        } = layout.header;
+        match bitmap_words(form, bitmaps, input) {
+            Ok((rest, words)) => self.elements(layout, Bitmap::new(bitmaps, words), rest),
+            Err((place, stopped)) => self.stop(place, stopped),
         }
     }
 
@@ -97,23 +93,26 @@ impl Walk {
         let mut rest = input;
         for number in announced.elements() {
             let taken = match layout.program(number) {
-                Some(program) => element(program, rest),
+                Some(program) => program.take(rest).map(|taken| (program, taken)),
                 None => Err(undefined(rest.len())),
             };
-            let (after, (program, length, value)) = match taken {
+            let (program, (after, taken)) = match taken {
                 Ok(taken) => taken,
                 Err(stopped) => {
                     self.present = announced.below(number).without(left_out);
                     return self.stop(Place::Element(number), stopped);
                 }
             };
+            let (wire_start, wire_end) = (self.offset(rest), self.offset(after));
             rest = after;
-            let value_start = self.offset(after).saturating_sub(value.len());
-            if program.coding.holds(value, usize::from(length)) {
-                self.slots.push(Slot::new(value_start, length, program));
+            let length = usize::from(taken.length);
+            let value_start = wire_start.saturating_add(taken.lead);
+            if program.coding.holds(taken.value, length) {
+                let slot = Slot::new(wire_start..wire_end, &taken, program.coding);
+                self.slots.push(slot);
             } else {
                 left_out.insert(number);
-                let (index, refusal) = program.coding.explain(value, usize::from(length));
+                let (index, refusal) = program.coding.explain(taken.value, length);
                 self.fail(
                     Place::Element(number),
                     value_start.saturating_add(index),
@@ -148,17 +147,6 @@ impl Walk {
     }
 }
 
-/// Takes the length and the value of one element.
-#[inline]
-fn element<'a, 'p>(
-    program: &'p ElementProgram,
-    input: &'a [u8],
-) -> IResult<&'a [u8], (&'p ElementProgram, u16, &'a [u8]), Stop> {
-    let (rest, length) = program.length.read(program.length_max, input)?;
-    let (rest, value) = piece(program.coding.wire_size(usize::from(length)))(rest)?;
-    Ok((rest, (program, length, value)))
-}
-
 #[cold]
 fn undefined(left: usize) -> nom::Err<Stop> {
     nom::Err::Failure(Stop {
@@ -168,7 +156,7 @@ fn undefined(left: usize) -> nom::Err<Stop> {
 }
 
 fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, Stop> {
-    let (rest, digits) = match layout.mti {
+    let (rest, digits) = match layout.header.mti {
         MtiForm::Ascii => {
             let (rest, characters) = piece(4)(input)?;
             (
@@ -177,6 +165,11 @@ fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, 
                     .first_chunk::<4>()
                     .map(|four| four.map(|c| c.wrapping_sub(b'0'))),
             )
+        }
+        MtiForm::Ebcdic => {
+            let (rest, characters) = piece(4)(input)?;
+            let four = characters.first_chunk::<4>();
+            (rest, four.map(|four| four.map(|c| c.wrapping_sub(0xf0))))
         }
         MtiForm::Bcd => {
             let (rest, packed) = piece(2)(input)?;
@@ -188,18 +181,44 @@ fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, 
     };
     // A value above nine, which no digit has, is refused with the other out-of-range digits.
     let mti = digits.map_or(Err(InvalidMti::NotFourDigits), Mti::from_digits);
-    let refusal = match mti {
-        Ok(mti) if mti.version() == layout.version => return Ok((rest, mti)),
-        Ok(mti) => Refusal::Version {
-            expected: layout.version,
+    let refusal = match (mti, layout.header.version) {
+        (Ok(mti), Some(expected)) if mti.version() != expected => Refusal::Version {
+            expected,
             got: mti.version(),
         },
-        Err(invalid) => Refusal::Mti(invalid),
+        (Ok(mti), _) => return Ok((rest, mti)),
+        (Err(invalid), _) => Refusal::Mti(invalid),
     };
     Err(nom::Err::Failure(Stop {
         left: input.len(),
         refusal,
     }))
+}
+
+/// Takes as many bitmaps as their first bits announce.
+#[inline]
+pub(super) fn bitmap_words(
+    form: BitmapForm,
+    bitmaps: Bitmaps,
+    input: &[u8],
+) -> Result<(&[u8], [u64; 3]), PlacedStop> {
+    let (rest, first) = bitmap_word(form, input).map_err(|why| (Place::Bitmap, why))?;
+    let another = Bitmap::another_follows(first);
+    match bitmaps {
+        Bitmaps::One | Bitmaps::Two if another => {
+            // The bit announces what this specification does not have.
+            return Err((Place::Element(1), undefined(input.len())));
+        }
+        Bitmaps::One | Bitmaps::Plain => return Ok((rest, [first, 0, 0])),
+        Bitmaps::UpToTwo | Bitmaps::UpToThree if !another => return Ok((rest, [first, 0, 0])),
+        Bitmaps::Two | Bitmaps::UpToTwo | Bitmaps::UpToThree => {}
+    }
+    let (rest, second) = bitmap_word(form, rest).map_err(|why| (Place::SecondBitmap, why))?;
+    if bitmaps != Bitmaps::UpToThree || !Bitmap::another_follows(second) {
+        return Ok((rest, [first, second, 0]));
+    }
+    let (rest, third) = bitmap_word(form, rest).map_err(|why| (Place::ThirdBitmap, why))?;
+    Ok((rest, [first, second, third]))
 }
 
 fn bitmap_word(form: BitmapForm, input: &[u8]) -> IResult<&[u8], u64, Stop> {
@@ -239,12 +258,15 @@ pub(super) struct Stop {
     pub(super) refusal: Refusal,
 }
 
+/// Why a parser of several places cannot go on, and at which of them.
+pub(super) type PlacedStop = (Place, nom::Err<Stop>);
+
 /// A parser that takes exactly so many bytes.
 #[inline]
 pub(super) fn piece<'a>(size: usize) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &'a [u8], Stop> {
-    move |input: &'a [u8]| match take::<usize, &'a [u8], ()>(size)(input) {
-        Ok(taken) => Ok(taken),
-        Err(_) => {
+    move |input: &'a [u8]| match input.split_at_checked(size) {
+        Some((taken, rest)) => Ok((rest, taken)),
+        None => {
             let refusal = Refusal::Truncated {
                 expected: size,
                 got: input.len(),

@@ -2,9 +2,11 @@
 //! masked.
 
 use super::class::{PackedClass, TextClass, kind_of};
-use super::encoding::{self, Side};
+use super::codepage::CodePage;
+use super::encoding::{self, Fill};
 use super::error::{ByteKind, ContentClass, Refusal};
-use super::length::LengthForm;
+use super::length::{LengthForm, Marker};
+use super::parts::Parts;
 
 /// A data element of a specification.
 #[derive(Debug, Clone)]
@@ -14,6 +16,7 @@ pub struct ElementSpec {
     pub(super) format: String,
     pub(super) mask: Mask,
     pub(super) program: ElementProgram,
+    pub(super) parts: Option<Parts>,
 }
 
 /// How an element is shown to people.
@@ -64,6 +67,12 @@ impl ElementSpec {
         !matches!(self.program.length, LengthForm::Fixed)
     }
 
+    /// How its value is divided, when the specification says so.
+    #[must_use]
+    pub const fn parts(&self) -> Option<&Parts> {
+        self.parts.as_ref()
+    }
+
     /// The content class, such as `ans`.
     #[must_use]
     pub const fn class(&self) -> ContentClass {
@@ -78,23 +87,83 @@ pub(super) struct ElementProgram {
     /// Characters, digits or bytes of value: exactly so many when fixed.
     pub(super) length_max: u16,
     pub(super) coding: Coding,
+    /// Whether a length of one of the plain forms and a value are all there is.
+    pub(super) plain: bool,
+    pub(super) pad: Option<Pad>,
+    pub(super) rare: Rare,
+}
+
+/// What fills a value that is shorter than its element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Pad {
+    pub(super) side: PadSide,
+    /// A character of ISO 8859-1; the byte itself in a binary element.
+    pub(super) character: u8,
+}
+
+/// Where the padding stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum PadSide {
+    /// Before the value.
+    Left,
+    /// After the value.
+    Right,
+    /// Between the first character, which is a sign, and the rest.
+    Sign,
+}
+
+/// What few elements have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Rare {
+    /// Whether the padding is no part of the value that is read.
+    pub(super) strip: bool,
+    /// Whether a variable value is padded to the greatest length behind its prefix.
+    pub(super) filled: bool,
+    pub(super) tag: Option<Tag>,
+}
+
+/// Bytes that stand beside the length and name the element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Tag {
+    pub(super) marker: Marker,
+    /// Whether it stands behind the length, which then counts it.
+    pub(super) after_length: bool,
 }
 
 /// How a value stands on the wire. What a length counts is said with each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Coding {
-    /// One byte for each character.
+    /// One byte for each character, of ISO 8859-1.
     Text(TextClass),
+    /// One byte for each character, of an EBCDIC code page.
+    Ebcdic(CodePage, TextClass),
     /// Two digits to a byte; counts digits.
-    Packed(PackedClass, Side),
+    Packed(PackedClass, Fill),
     /// A sign, C or D, and digits as text; counts the sign too.
     SignedText,
+    /// A sign, C or D, and digits as EBCDIC text; counts the sign too.
+    SignedEbcdic,
     /// A sign as one character and packed digits; counts the sign too.
-    SignedPacked(Side),
+    SignedPacked(SignClass, Fill),
+    /// EBCDIC digits, the zone of the last one D when the number is negative; counts digits.
+    Zoned,
     /// Bytes as they are.
     Raw,
     /// Two hexadecimal characters for each byte; counts bytes.
     Hex,
+    /// Two hexadecimal characters of EBCDIC for each byte; counts bytes.
+    HexEbcdic,
+    /// Bytes that were converted as if they were text.
+    Converted(CodePage),
+}
+
+/// Which signs a signed amount may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum SignClass {
+    /// C or D.
+    Strict,
+    /// Any printable character.
+    Any,
 }
 
 impl Coding {
@@ -104,10 +173,12 @@ impl Coding {
         match self {
             Coding::Text(_) | Coding::SignedText | Coding::Raw => length,
             Coding::Packed(..) => encoding::packed_size(length),
-            Coding::SignedPacked(_) => {
+            Coding::SignedPacked(..) => {
                 encoding::packed_size(length.saturating_sub(1)).saturating_add(1)
             }
-            Coding::Hex => length.saturating_mul(2),
+            Coding::Hex | Coding::HexEbcdic => length.saturating_mul(2),
+            Coding::Ebcdic(..) | Coding::SignedEbcdic => length,
+            Coding::Zoned | Coding::Converted(_) => length,
         }
     }
 
@@ -117,24 +188,56 @@ impl Coding {
         match self {
             Coding::Text(class) => class.holds(value),
             Coding::Packed(class, fill) => {
-                class.holds(value) && encoding::fill_is_zero(value, length, fill)
+                class.holds(value) && encoding::fill_holds(value, length, fill)
             }
-            Coding::SignedText | Coding::SignedPacked(_) => self.signed_holds(value, length),
             Coding::Raw => true,
             Coding::Hex => encoding::is_hex(value),
+            _ => self.rare_holds(value, length),
+        }
+    }
+
+    #[inline(never)]
+    fn rare_holds(self, value: &[u8], length: usize) -> bool {
+        match self {
+            Coding::Ebcdic(page, class) => ebcdic_holds(page, value, |text| class.holds(text)),
+            Coding::HexEbcdic => ebcdic_holds(CodePage::Ibm1047, value, encoding::is_hex),
+            Coding::Zoned => match value.split_last() {
+                Some((last, digits)) => {
+                    digits.iter().all(|byte| matches!(byte, 0xf0..=0xf9))
+                        && matches!(last, 0xc0..=0xc9 | 0xd0..=0xd9 | 0xf0..=0xf9)
+                }
+                None => true,
+            },
+            Coding::Text(_) | Coding::Packed(..) => true,
+            Coding::Raw | Coding::Hex | Coding::Converted(_) => true,
+            Coding::SignedText | Coding::SignedEbcdic | Coding::SignedPacked(..) => {
+                self.signed_holds(value, length)
+            }
         }
     }
 
     fn signed_holds(self, value: &[u8], length: usize) -> bool {
-        let Some((b'C' | b'D', digits)) = value.split_first() else {
+        let Some((sign, digits)) = value.split_first() else {
             return false;
         };
+        if !self.sign_holds(*sign) {
+            return false;
+        }
         match self {
-            Coding::SignedPacked(fill) => {
+            Coding::SignedPacked(_, fill) => {
                 PackedClass::N.holds(digits)
-                    && encoding::fill_is_zero(digits, length.saturating_sub(1), fill)
+                    && encoding::fill_holds(digits, length.saturating_sub(1), fill)
             }
+            Coding::SignedEbcdic => digits.iter().all(|byte| matches!(byte, 0xf0..=0xf9)),
             _ => TextClass::N.holds(digits),
+        }
+    }
+
+    const fn sign_holds(self, sign: u8) -> bool {
+        match self {
+            Coding::SignedPacked(SignClass::Any, _) => matches!(sign, b' '..=b'~'),
+            Coding::SignedEbcdic => matches!(sign, 0xc3 | 0xc4),
+            _ => matches!(sign, b'C' | b'D'),
         }
     }
 
@@ -145,9 +248,32 @@ impl Coding {
             Coding::Text(class) => self.explain_text(value, |byte| class.holds(&[byte])),
             Coding::Hex => self.explain_text(value, |byte| encoding::is_hex(&[byte])),
             Coding::Packed(class, fill) => self.explain_packed(value, length, class, fill),
-            Coding::SignedText | Coding::SignedPacked(_) => self.explain_signed(value, length),
-            Coding::Raw => (0, Refusal::Fill),
+            Coding::SignedText | Coding::SignedEbcdic | Coding::SignedPacked(..) => {
+                self.explain_signed(value, length)
+            }
+            Coding::Ebcdic(page, _) => self.explain_ebcdic(page, value),
+            Coding::HexEbcdic => self.explain_ebcdic(CodePage::Ibm1047, value),
+            Coding::Zoned => {
+                let last = value.len().saturating_sub(1);
+                let bad = (0..=last).find(|index| match value.get(*index) {
+                    Some(0xc0..=0xc9 | 0xd0..=0xd9) => *index < last,
+                    Some(byte) => !matches!(byte, 0xf0..=0xf9),
+                    None => false,
+                });
+                let index = bad.unwrap_or(0);
+                (index, self.content(ByteKind::High, index.saturating_add(1)))
+            }
+            Coding::Raw | Coding::Converted(_) => (0, Refusal::Fill),
         }
+    }
+
+    fn explain_ebcdic(self, page: CodePage, value: &[u8]) -> (usize, Refusal) {
+        let bad = value
+            .iter()
+            .position(|byte| !self.rare_holds(&[*byte], 1))
+            .unwrap_or(0);
+        let latin = value.get(bad).map_or(0, |byte| page.latin_of(*byte));
+        (bad, self.content(kind_of(latin), bad.saturating_add(1)))
     }
 
     fn explain_text(self, value: &[u8], good: impl Fn(u8) -> bool) -> (usize, Refusal) {
@@ -163,12 +289,9 @@ impl Coding {
         value: &[u8],
         length: usize,
         class: PackedClass,
-        fill: Side,
+        fill: Fill,
     ) -> (usize, Refusal) {
-        let skipped = match fill {
-            Side::Left => length % 2,
-            Side::Right => 0,
-        };
+        let skipped = fill.lead(length);
         // A nibble doubled is a byte that the class can look at.
         let bad = encoding::nibbles(value, length, fill)
             .position(|nibble| !class.holds(&[nibble << 4 | nibble]));
@@ -179,22 +302,23 @@ impl Coding {
                 (byte_index, self.content(ByteKind::HexNibble, position))
             }
             None => match fill {
-                Side::Left => (0, Refusal::Fill),
-                Side::Right => (value.len().saturating_sub(1), Refusal::Fill),
+                Fill::Left => (0, Refusal::Fill),
+                Fill::Right | Fill::RightF => (value.len().saturating_sub(1), Refusal::Fill),
             },
         }
     }
 
     fn explain_signed(self, value: &[u8], length: usize) -> (usize, Refusal) {
         let digits = match value.split_first() {
-            Some((b'C' | b'D', digits)) => digits,
+            Some((sign, digits)) if self.sign_holds(*sign) => digits,
             Some((sign, _)) => return (0, self.content(kind_of(*sign), 1)),
             None => return (0, self.content(ByteKind::Control, 1)),
         };
         let (index, refusal) = match self {
-            Coding::SignedPacked(fill) => {
+            Coding::SignedPacked(_, fill) => {
                 self.explain_packed(digits, length.saturating_sub(1), PackedClass::N, fill)
             }
+            Coding::SignedEbcdic => self.explain_text(digits, |byte| matches!(byte, 0xf0..=0xf9)),
             _ => self.explain_text(digits, |byte| byte.is_ascii_digit()),
         };
         let refusal = match refusal {
@@ -215,15 +339,38 @@ impl Coding {
     /// The content class as the standard writes it.
     pub(super) const fn class(self) -> ContentClass {
         ContentClass(match self {
-            Coding::Text(TextClass::N) | Coding::Packed(PackedClass::N, _) => "n",
-            Coding::Text(TextClass::Z) | Coding::Packed(PackedClass::Z, _) => "z",
-            Coding::Text(TextClass::A) => "a",
-            Coding::Text(TextClass::An) => "an",
-            Coding::Text(TextClass::As) => "as",
-            Coding::Text(TextClass::Ns) => "ns",
-            Coding::Text(TextClass::Ans) => "ans",
-            Coding::SignedText | Coding::SignedPacked(_) => "x+n",
-            Coding::Raw | Coding::Hex => "b",
+            Coding::Text(class) | Coding::Ebcdic(_, class) => class.name(),
+            Coding::Packed(PackedClass::N, _) | Coding::Zoned => "n",
+            Coding::Packed(PackedClass::Z, _) => "z",
+            Coding::Packed(PackedClass::H, _) => "h",
+            Coding::SignedText | Coding::SignedEbcdic | Coding::SignedPacked(..) => "x+n",
+            Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_) => "b",
         })
     }
+
+    /// Whether the bytes on the wire are the value, so that parts can be read out of them.
+    pub(super) const fn is_as_is(self) -> bool {
+        matches!(self, Coding::Raw | Coding::Text(_))
+    }
+
+    /// Whether a value is bytes rather than characters.
+    pub(super) const fn is_binary(self) -> bool {
+        matches!(
+            self,
+            Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_)
+        )
+    }
 }
+
+/// Whether the characters of a text in EBCDIC are good, looked at a piece at a time.
+fn ebcdic_holds(page: CodePage, value: &[u8], good: impl Fn(&[u8]) -> bool) -> bool {
+    value.chunks(EBCDIC_PIECE).all(|piece| {
+        let mut text = [0; EBCDIC_PIECE];
+        for (character, byte) in text.iter_mut().zip(piece) {
+            *character = page.latin_of(*byte);
+        }
+        text.get(..piece.len()).is_some_and(&good)
+    })
+}
+
+const EBCDIC_PIECE: usize = 64;

@@ -3,8 +3,9 @@
 use bytes::{BufMut, BytesMut};
 
 use super::bitmap::Bitmap;
-use super::class::TextClass;
-use super::element::{Coding, ElementProgram};
+use super::class::{PackedClass, TextClass};
+use super::codepage::CodePage;
+use super::element::{Coding, ElementProgram, PadSide, SignClass};
 use super::encoding;
 use super::error::{EncodeError, EncodeRefusal, Place};
 use super::length::LengthForm;
@@ -23,6 +24,7 @@ pub struct MessageWriter<'s, 'b> {
     start: usize,
     bitmap_start: usize,
     present: Bitmap,
+    bitmap_count: usize,
     previous: u8,
     finished: bool,
 }
@@ -34,12 +36,14 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         let layout = spec.layout();
         let start = out.len();
         let [version, class, function, origin] = mti.digits();
-        match layout.mti {
+        match layout.header.mti {
             MtiForm::Ascii => out.put_slice(&mti.digits().map(|digit| b'0' | digit)),
+            MtiForm::Ebcdic => out.put_slice(&mti.digits().map(|digit| 0xf0 | digit)),
             MtiForm::Bcd => out.put_slice(&[version << 4 | class, function << 4 | origin]),
         }
         let bitmap_start = out.len();
-        out.put_bytes(0, layout.bitmap.size());
+        let bitmap_count = layout.header.bitmaps.least();
+        out.put_bytes(0, layout.header.bitmap.size().saturating_mul(bitmap_count));
         Self {
             spec,
             out,
@@ -47,6 +51,7 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             start,
             bitmap_start,
             present: Bitmap::default(),
+            bitmap_count,
             previous: 1,
             finished: false,
         }
@@ -69,34 +74,41 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         Ok(self)
     }
 
-    /// Writes text. A fixed number or amount gets zeros on the left, other fixed text spaces on
-    /// the right.
+    /// Writes text, padded as the specification says: usually numbers and amounts with zeros on
+    /// the left, other text with spaces on the right.
     ///
     /// # Errors
     ///
-    /// When the text is too long or not of the element's class, the element is binary or unknown,
-    /// or out of order.
+    /// When the text does not fit or is not of the element's class, the element is binary or
+    /// unknown, or out of order.
     pub fn text(&mut self, element: u8, text: &str) -> Result<&mut Self, EncodeError> {
         let program = self.program(element)?;
-        let fill = check_text(program, text.as_bytes()).map_err(|why| refuse(element, why))?;
+        let latin;
+        let characters = match text.is_ascii() {
+            true => text.as_bytes(),
+            false => {
+                latin = latin_text(program.coding, text).map_err(|why| refuse(element, why))?;
+                &latin
+            }
+        };
+        let (length, fill) = check_text(program, characters).map_err(|why| refuse(element, why))?;
         self.open(element)?;
-        let length = text.len().saturating_add(fill);
-        program
-            .length
-            .write(u16::try_from(length).unwrap_or(u16::MAX), self.out);
-        self.put_text(program.coding, text.as_bytes(), fill);
-        self.close(element);
-        Ok(self)
+        program.put_head(length, self.out);
+        let value_start = self.out.len();
+        put_text(program, characters, fill, self.out);
+        self.end(program, element, value_start, length)
     }
 
-    /// Writes the digits of a number into an `n` element.
+    /// Writes the digits of a number into an element whose class takes them: `n`, `h`, `any` or
+    /// `ascii`.
     ///
     /// # Errors
     ///
-    /// When the number has too many digits, the element is no `n` or unknown, or out of order.
+    /// When the number has too many digits, the element is of another class or unknown, or out of
+    /// order.
     pub fn number(&mut self, element: u8, number: u64) -> Result<&mut Self, EncodeError> {
         let program = self.program(element)?;
-        if program.coding.class().0 != "n" {
+        if !matches!(program.coding.class().0, "n" | "h" | "any" | "ascii") {
             let expected = program.coding.class();
             return Err(refuse(element, EncodeRefusal::Kind { expected }));
         }
@@ -126,19 +138,29 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         let program = self.program(element)?;
         check_binary(program, bytes.len()).map_err(|why| refuse(element, why))?;
         self.open(element)?;
-        program
-            .length
-            .write(u16::try_from(bytes.len()).unwrap_or(u16::MAX), self.out);
+        program.put_head(bytes.len(), self.out);
+        let value_start = self.out.len();
         match program.coding {
             Coding::Hex => {
                 for byte in bytes {
                     self.out.put_slice(&encoding::hex_pair(*byte));
                 }
             }
+            Coding::HexEbcdic => {
+                for byte in bytes {
+                    let pair = encoding::hex_pair(*byte);
+                    self.out
+                        .put_slice(&pair.map(|character| CodePage::Ibm1047.byte_of(character)));
+                }
+            }
+            Coding::Converted(page) => {
+                for byte in bytes {
+                    self.out.put_u8(page.byte_of(*byte));
+                }
+            }
             _ => self.out.put_slice(bytes),
         }
-        self.close(element);
-        Ok(self)
+        self.end(program, element, value_start, bytes.len())
     }
 
     /// Writes the bitmaps into their places and ends the message.
@@ -148,9 +170,9 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
     /// When the message type is of another edition than the specification, or the message longer
     /// than [`FRAME_BYTES_MAX`]; the buffer is then as it was before.
     pub fn finish(mut self) -> Result<(), EncodeError> {
-        let layout = self.layout();
-        let (expected, got) = (layout.version, self.mti.version());
-        if expected != got {
+        let header = self.layout().header;
+        let got = self.mti.version();
+        if let Some(expected) = header.version.filter(|expected| *expected != got) {
             let refusal = EncodeRefusal::Version { expected, got };
             return Err(EncodeError {
                 place: Place::Mti,
@@ -169,12 +191,13 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             });
         }
         // From here it must succeed.
-        let (first, second) = self.present.words();
-        let size = layout.bitmap.size();
+        let words = self.present.words(header.bitmaps, self.bitmap_count);
         let places = self.out.get_mut(self.bitmap_start..).unwrap_or_default();
-        let words = std::iter::once(first).chain(second);
-        for (place, word) in places.chunks_exact_mut(size).zip(words) {
-            layout.bitmap.write(word, place);
+        let places = places
+            .chunks_exact_mut(header.bitmap.size())
+            .take(self.bitmap_count);
+        for (place, word) in places.zip(words) {
+            header.bitmap.write(word, place);
         }
         self.finished = true;
         Ok(())
@@ -189,7 +212,7 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         program.ok_or_else(|| refuse(element, EncodeRefusal::Undefined))
     }
 
-    /// Checks the order, and makes room for the second bitmap before the first element above 64.
+    /// Checks the order, and makes room for another bitmap before the first element it names.
     fn open(&mut self, element: u8) -> Result<(), EncodeError> {
         if element <= self.previous {
             let refusal = EncodeRefusal::Order {
@@ -197,49 +220,54 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             };
             return Err(refuse(element, refusal));
         }
-        if element > FIRST_BITMAP_LAST && self.previous <= FIRST_BITMAP_LAST {
-            let size = self.layout().bitmap.size();
-            let body_start = self.bitmap_start.saturating_add(size);
+        let needed: usize = match element {
+            0..=64 => 1,
+            65..=128 => 2,
+            _ => 3,
+        };
+        if let Some(missing @ 1..) = needed.checked_sub(self.bitmap_count) {
+            let size = self.layout().header.bitmap.size();
+            let present = size.saturating_mul(self.bitmap_count);
+            let body_start = self.bitmap_start.saturating_add(present);
             let body_end = self.out.len();
-            self.out.put_bytes(0, size);
-            // Both ends lie inside the buffer: it holds a bitmap and was just made longer by one.
+            let room = size.saturating_mul(missing);
+            self.out.put_bytes(0, room);
+            // Both ends lie inside the buffer: it holds a bitmap and was just made longer.
             self.out
-                .copy_within(body_start..body_end, body_start.saturating_add(size));
+                .copy_within(body_start..body_end, body_start.saturating_add(room));
+            self.bitmap_count = needed;
         }
         Ok(())
+    }
+
+    /// Writes what stands behind a value; refuses one that would be cut at its end marker.
+    fn end(
+        &mut self,
+        program: &ElementProgram,
+        element: u8,
+        value_start: usize,
+        length: usize,
+    ) -> Result<&mut Self, EncodeError> {
+        let value_end = self.out.len();
+        program.put_tail(length, self.out);
+        if let LengthForm::Until(end) = program.length {
+            let written = self.out.get(value_start..).unwrap_or_default();
+            let size = end.bytes().len();
+            let mut windows = written.windows(size);
+            let first = windows.position(|window| window == end.bytes());
+            if first != Some(value_end.saturating_sub(value_start)) {
+                self.out.truncate(value_start);
+                let expected = program.coding.class();
+                return Err(refuse(element, EncodeRefusal::Content { expected }));
+            }
+        }
+        self.close(element);
+        Ok(self)
     }
 
     fn close(&mut self, element: u8) {
         self.present.insert(element);
         self.previous = element;
-    }
-
-    /// Writes characters that have been checked, with the fill that they need.
-    fn put_text(&mut self, coding: Coding, text: &[u8], fill: usize) {
-        match coding {
-            Coding::Text(TextClass::N) => {
-                self.out.put_bytes(b'0', fill);
-                self.out.put_slice(text);
-            }
-            Coding::Packed(_, side) => {
-                encoding::pack(text, fill, side, |byte| self.out.put_u8(byte));
-            }
-            Coding::SignedText => {
-                let (sign, digits) = text.split_at_checked(1).unwrap_or_default();
-                self.out.put_slice(sign);
-                self.out.put_bytes(b'0', fill);
-                self.out.put_slice(digits);
-            }
-            Coding::SignedPacked(side) => {
-                let (sign, digits) = text.split_at_checked(1).unwrap_or_default();
-                self.out.put_slice(sign);
-                encoding::pack(digits, fill, side, |byte| self.out.put_u8(byte));
-            }
-            Coding::Text(_) | Coding::Raw | Coding::Hex => {
-                self.out.put_slice(text);
-                self.out.put_bytes(b' ', fill);
-            }
-        }
     }
 }
 
@@ -251,44 +279,121 @@ impl Drop for MessageWriter<'_, '_> {
     }
 }
 
-/// Checks class and length; answers how many fill characters are missing.
-fn check_text(program: &ElementProgram, text: &[u8]) -> Result<usize, EncodeRefusal> {
+/// Writes characters that have been checked, with the fill that they need.
+fn put_text(program: &ElementProgram, text: &[u8], fill: usize, out: &mut BytesMut) {
+    let text = match (program.coding, text) {
+        (Coding::Zoned, [b'-', digits @ ..]) => digits,
+        _ => text,
+    };
+    let (sign, rest, side) = match program.pad.map(|pad| pad.side) {
+        Some(PadSide::Sign) => {
+            let (sign, rest) = text.split_at_checked(1).unwrap_or_default();
+            (sign, rest, PadSide::Left)
+        }
+        side => (Default::default(), text, side.unwrap_or(PadSide::Right)),
+    };
+    match program.coding {
+        Coding::Packed(_, odd_fill) => {
+            encoding::pack(rest, fill, odd_fill, |byte| out.put_u8(byte));
+        }
+        Coding::SignedPacked(_, odd_fill) => {
+            out.put_slice(sign);
+            encoding::pack(rest, fill, odd_fill, |byte| out.put_u8(byte));
+        }
+        coding => {
+            let filler = program.pad.map_or(b' ', |pad| program.pad_byte(pad));
+            let before = match side {
+                PadSide::Left | PadSide::Sign => fill,
+                PadSide::Right => 0,
+            };
+            put_characters(coding, sign, out);
+            out.put_bytes(filler, before);
+            put_characters(coding, rest, out);
+            out.put_bytes(filler, fill.saturating_sub(before));
+        }
+    }
+}
+
+fn put_characters(coding: Coding, text: &[u8], out: &mut BytesMut) {
+    match coding {
+        Coding::Ebcdic(page, _) => text
+            .iter()
+            .for_each(|character| out.put_u8(page.byte_of(*character))),
+        Coding::SignedEbcdic | Coding::Zoned => text
+            .iter()
+            .for_each(|character| out.put_u8(CodePage::Ibm1047.byte_of(*character))),
+        _ => out.put_slice(text),
+    }
+}
+
+/// Text that is not ASCII as bytes of ISO 8859-1.
+fn latin_text(coding: Coding, text: &str) -> Result<Vec<u8>, EncodeRefusal> {
+    let characters = text.chars().map(|character| match coding {
+        Coding::Ebcdic(page, _) => page.latin(character),
+        _ => u8::try_from(character).ok(),
+    });
+    let expected = coding.class();
+    characters
+        .collect::<Option<Vec<u8>>>()
+        .ok_or(EncodeRefusal::Content { expected })
+}
+
+/// Checks class and length; answers the length with its fill, and the fill.
+fn check_text(program: &ElementProgram, text: &[u8]) -> Result<(usize, usize), EncodeRefusal> {
     let expected = program.coding.class();
+    let mut got = text.len();
     let good = match program.coding {
-        Coding::Text(class) => class.holds(text),
-        Coding::Packed(super::class::PackedClass::N, _) => TextClass::N.holds(text),
-        Coding::Packed(super::class::PackedClass::Z, _) => TextClass::Z.holds(text),
-        Coding::SignedText | Coding::SignedPacked(_) => match text.split_first() {
-            Some((b'C' | b'D', digits)) => TextClass::N.holds(digits),
+        Coding::Text(class) | Coding::Ebcdic(_, class) => class.holds(text),
+        Coding::Packed(PackedClass::N, _) => TextClass::N.holds(text),
+        Coding::Packed(PackedClass::Z, _) => TextClass::Z.holds(text),
+        Coding::Packed(PackedClass::H, _) => text
+            .iter()
+            .all(|character| character.is_ascii_hexdigit() || *character == b'='),
+        Coding::Zoned => {
+            let digits = text.strip_prefix(b"-").unwrap_or(text);
+            got = digits.len();
+            TextClass::N.holds(digits) && (got == text.len() || got > 0)
+        }
+        Coding::SignedText | Coding::SignedEbcdic | Coding::SignedPacked(SignClass::Strict, _) => {
+            match text.split_first() {
+                Some((b'C' | b'D', digits)) => TextClass::N.holds(digits),
+                _ => false,
+            }
+        }
+        Coding::SignedPacked(SignClass::Any, _) => match text.split_first() {
+            Some((b' '..=b'~', digits)) => TextClass::N.holds(digits),
             _ => false,
         },
-        Coding::Raw | Coding::Hex => return Err(EncodeRefusal::Kind { expected }),
+        Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_) => {
+            return Err(EncodeRefusal::Kind { expected });
+        }
     };
     if !good {
         return Err(EncodeRefusal::Content { expected });
     }
     let max = usize::from(program.length_max);
-    match (max.checked_sub(text.len()), program.length) {
-        (None, _) => Err(EncodeRefusal::Length {
-            max,
-            got: text.len(),
-        }),
-        (Some(missing), LengthForm::Fixed) => Ok(missing),
-        (Some(_), LengthForm::Ascii(_) | LengthForm::Bcd(_)) => Ok(0),
+    match (max.checked_sub(got), program.length, program.pad) {
+        (None, ..) => Err(EncodeRefusal::Length { max, got }),
+        (Some(0), ..) => Ok((max, 0)),
+        (Some(_), LengthForm::Fixed, None) => Err(EncodeRefusal::Size { expected: max, got }),
+        // A sign that is padded behind needs to be there.
+        (Some(_), LengthForm::Fixed, Some(pad)) if pad.side == PadSide::Sign && got == 0 => {
+            Err(EncodeRefusal::Size { expected: max, got })
+        }
+        (Some(missing), LengthForm::Fixed, Some(_)) => Ok((max, missing)),
+        (Some(_), ..) => Ok((got, 0)),
     }
 }
 
 fn check_binary(program: &ElementProgram, got: usize) -> Result<(), EncodeRefusal> {
     let max = usize::from(program.length_max);
-    match (program.coding, program.length) {
-        (Coding::Raw | Coding::Hex, LengthForm::Fixed) if got != max => {
-            Err(EncodeRefusal::Size { expected: max, got })
-        }
-        (Coding::Raw | Coding::Hex, _) if got > max => Err(EncodeRefusal::Length { max, got }),
-        (Coding::Raw | Coding::Hex, _) => Ok(()),
-        _ => Err(EncodeRefusal::Kind {
+    match program.length {
+        _ if !program.coding.is_binary() => Err(EncodeRefusal::Kind {
             expected: program.coding.class(),
         }),
+        LengthForm::Fixed if got != max => Err(EncodeRefusal::Size { expected: max, got }),
+        _ if got > max => Err(EncodeRefusal::Length { max, got }),
+        _ => Ok(()),
     }
 }
 
@@ -299,5 +404,4 @@ fn refuse(element: u8, refusal: EncodeRefusal) -> EncodeError {
     }
 }
 
-const FIRST_BITMAP_LAST: u8 = 64;
 const NUMBER_DIGITS_MAX: usize = 20;

@@ -1,12 +1,32 @@
 //! Digits packed two to a byte, and bytes written as hexadecimal text.
 
-/// On which side an odd count of packed digits has its zero nibble.
+/// Where an odd count of packed digits has its fill nibble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Side {
-    /// Before the first digit.
+pub(super) enum Fill {
+    /// A zero before the first digit.
     Left,
-    /// After the last digit.
+    /// A zero after the last digit.
     Right,
+    /// An F after the last digit.
+    RightF,
+}
+
+impl Fill {
+    /// Nibbles before the first digit.
+    pub(super) const fn lead(self, digit_count: usize) -> usize {
+        match self {
+            Fill::Left => digit_count % 2,
+            Fill::Right | Fill::RightF => 0,
+        }
+    }
+
+    /// The fill nibble.
+    const fn nibble(self) -> u8 {
+        match self {
+            Fill::Left | Fill::Right => 0,
+            Fill::RightF => 0x0f,
+        }
+    }
 }
 
 /// Bytes that hold this many packed digits.
@@ -18,57 +38,51 @@ pub(super) const fn packed_size(digit_count: usize) -> usize {
 pub(super) fn nibbles(
     packed: &[u8],
     digit_count: usize,
-    fill: Side,
+    fill: Fill,
 ) -> impl Iterator<Item = u8> + Clone + '_ {
-    let skip = match fill {
-        Side::Left => digit_count % 2,
-        Side::Right => 0,
-    };
     packed
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .skip(skip)
+        .skip(fill.lead(digit_count))
         .take(digit_count)
 }
 
-/// Whether an odd count of digits has the zero nibble where it belongs; an even count has none.
+/// Whether an odd count of digits has the fill nibble where it belongs; an even count has none.
 #[inline]
-pub(super) fn fill_is_zero(packed: &[u8], digit_count: usize, fill: Side) -> bool {
+pub(super) fn fill_holds(packed: &[u8], digit_count: usize, fill: Fill) -> bool {
     if digit_count.is_multiple_of(2) {
         return true;
     }
     match fill {
-        Side::Left => packed.first().is_none_or(|byte| byte & 0xf0 == 0),
-        Side::Right => packed.last().is_none_or(|byte| byte & 0x0f == 0),
+        Fill::Left => packed.first().is_none_or(|byte| byte & 0xf0 == 0),
+        Fill::Right => packed.last().is_none_or(|byte| byte & 0x0f == 0),
+        Fill::RightF => packed.last().is_none_or(|byte| byte & 0x0f == 0x0f),
     }
 }
 
 /// The character of a packed nibble; the field separator D reads as `=`.
 pub(super) const fn nibble_character(nibble: u8) -> u8 {
     match nibble {
-        0..=9 => b'0' | nibble,
-        _ => b'=',
+        0x0d => b'=',
+        other => hex_character(other),
     }
 }
 
 /// Packs characters that the content class has checked, `left_zeros` zeros before them.
-pub(super) fn pack(characters: &[u8], left_zeros: usize, fill: Side, mut push: impl FnMut(u8)) {
+pub(super) fn pack(characters: &[u8], left_zeros: usize, fill: Fill, mut push: impl FnMut(u8)) {
     let digit_count = characters.len().saturating_add(left_zeros);
-    let lead = match fill {
-        Side::Left => digit_count % 2,
-        Side::Right => 0,
-    };
-    let zeros = std::iter::repeat_n(0, lead.saturating_add(left_zeros));
+    let zeros = std::iter::repeat_n(0, fill.lead(digit_count).saturating_add(left_zeros));
     let mut nibbles = zeros.chain(characters.iter().map(|character| nibble_of(*character)));
     while let Some(high) = nibbles.next() {
-        push(high << 4 | nibbles.next().unwrap_or(0));
+        push(high << 4 | nibbles.next().unwrap_or(fill.nibble()));
     }
 }
 
-/// The nibble of a digit or of a field separator.
+/// The nibble of a hexadecimal digit or of a field separator.
 const fn nibble_of(character: u8) -> u8 {
     match character {
-        b'=' | b'D' => 0x0d,
+        b'=' => 0x0d,
+        b'A'..=b'F' | b'a'..=b'f' => (character & 0x0f).wrapping_add(9),
         digit => digit & 0x0f,
     }
 }

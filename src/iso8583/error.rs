@@ -38,6 +38,8 @@ pub enum Place {
     Bitmap,
     /// The second bitmap.
     SecondBitmap,
+    /// The third bitmap.
+    ThirdBitmap,
     /// A data element.
     Element(u8),
 }
@@ -81,6 +83,29 @@ pub enum Refusal {
     /// A length prefix holds something else than decimal digits.
     #[error("expected a length of decimal digits")]
     LengthDigits,
+    /// A length prefix is none of the short or long forms of BER.
+    #[error("expected a length in the definite form of BER")]
+    LengthBer,
+    /// A length prefix says less than what it counts besides the value.
+    #[error("expected a length of at least {min}, got {got}")]
+    LengthShort {
+        /// What the prefix counts besides the value.
+        min: u16,
+        /// The length that the prefix says.
+        got: u16,
+    },
+    /// A length prefix counts half bytes, and their number is odd.
+    #[error("expected an even count of half bytes, got {got}")]
+    LengthOdd {
+        /// The length that the prefix says.
+        got: u16,
+    },
+    /// The bytes before or after the length are not the tag of the element.
+    #[error("expected the tag of the element")]
+    Tag,
+    /// The bytes that end the value are not in the frame.
+    #[error("expected the bytes that end the value")]
+    Unended,
     /// A length prefix says more than the specification allows.
     #[error("expected a length of at most {max}, got {got}")]
     Length {
@@ -99,8 +124,8 @@ pub enum Refusal {
         /// Character or digit of the value, from 1.
         position: usize,
     },
-    /// The fill nibble beside an odd count of packed digits is not zero.
-    #[error("expected a zero fill nibble, got another")]
+    /// The fill nibble beside an odd count of packed digits is not the one of the specification.
+    #[error("expected the fill nibble of the specification, got another")]
     Fill,
     /// Bytes follow the last element.
     #[error("expected the end of the message, got {got} more bytes")]
@@ -147,7 +172,11 @@ impl DecodeError {
     pub const fn element(&self) -> Option<u8> {
         match self.place {
             Place::Element(element) => Some(element),
-            Place::Frame | Place::Mti | Place::Bitmap | Place::SecondBitmap => None,
+            Place::Frame
+            | Place::Mti
+            | Place::Bitmap
+            | Place::SecondBitmap
+            | Place::ThirdBitmap => None,
         }
     }
 }
@@ -182,12 +211,12 @@ pub enum EncodeRefusal {
         /// Length of the value.
         got: usize,
     },
-    /// The bytes do not fill a fixed binary element.
-    #[error("expected exactly {expected} bytes, got {got}")]
+    /// The value does not fill a fixed element that is not padded.
+    #[error("expected a length of exactly {expected}, got {got}")]
     Size {
-        /// Bytes of the element.
+        /// Characters, digits or bytes of the element.
         expected: usize,
-        /// Bytes of the value.
+        /// Characters, digits or bytes of the value.
         got: usize,
     },
     /// The value is not of the content class of the element.
@@ -230,6 +259,7 @@ impl fmt::Display for Place {
             Place::Mti => formatter.write_str("message type"),
             Place::Bitmap => formatter.write_str("bitmap"),
             Place::SecondBitmap => formatter.write_str("second bitmap"),
+            Place::ThirdBitmap => formatter.write_str("third bitmap"),
             Place::Element(element) => write!(formatter, "DE {element}"),
         }
     }

@@ -1,9 +1,10 @@
 //! Formats as the standard writes them (`n6`, `z..37`, `x+n8`), and their compilation.
 
 use super::class::{PackedClass, TextClass};
-use super::element::{Coding, ElementProgram};
-use super::encoding::Side;
-use super::length::{LengthForm, PrefixDigits};
+use super::codepage::CodePage;
+use super::element::{Coding, ElementProgram, Pad, PadSide, Rare, SignClass};
+use super::encoding::Fill;
+use super::length::{Counts, LengthForm, Marker, Prefix, PrefixCode, PrefixDigits};
 
 /// A format: what an element holds and how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) struct Format {
 enum FormatClass {
     Digits(PackedClass),
     Text(TextClass),
-    Signed,
+    Signed(SignClass),
     Binary,
 }
 
@@ -24,43 +25,83 @@ enum FormatClass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Fixed(u16),
-    Variable(PrefixDigits, u16),
+    Variable(u8, u16),
 }
 
 /// The encodings that hold for one element: the defaults of the specification, or its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Encodings {
-    pub(super) digits: TextOrPacked,
-    pub(super) odd_fill: Option<Side>,
-    pub(super) length: TextOrPacked,
+    pub(super) text: TextForm,
+    pub(super) digits: DigitForm,
+    pub(super) odd_fill: Option<Fill>,
+    pub(super) length: LengthCode,
     pub(super) binary: BinaryForm,
 }
 
-/// How digits, or the digits of a length, are written.
+/// What an element may have besides its encodings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extras {
+    pub(super) counts: Counts,
+    pub(super) inclusive: bool,
+    pub(super) pad: PadForm,
+    pub(super) rare: Rare,
+}
+
+/// How a short value is padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TextOrPacked {
+pub(super) enum PadForm {
+    /// Digits with zeros on the left, text with spaces on the right.
+    Usual,
+    /// Not at all.
+    Never,
+    /// As said.
+    Own(Pad),
+}
+
+/// How text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextForm {
+    Latin1,
+    Ebcdic(CodePage),
+}
+
+/// How digits are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DigitForm {
     Ascii,
+    Ebcdic,
     Bcd,
+    Zoned,
+}
+
+/// How the end of a variable value is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LengthCode {
+    Prefix(PrefixCode),
+    Until(Marker),
+    Rest,
 }
 
 /// How bytes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BinaryForm {
     Hex,
+    EbcdicHex,
     Raw,
+    Converted(CodePage),
 }
 
-/// Why a text is no format.
+/// Why a text is no format, or not with these encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FormatMistake {
     /// The letters are no content class.
-    #[error("expected a class: a n an as ns ans b z x+n")]
+    #[error("expected a class: a n an as ns ans b z x+n, or any ascii h s+n")]
     Class,
-    /// The dots are neither none nor two nor three.
-    #[error("expected no dots, two or three")]
+    /// There are too many dots.
+    #[error("expected at most six dots")]
     Dots,
     /// The length is missing, zero or no number.
-    #[error("expected a length from 1 to 999 after the class")]
+    #[error("expected a length from 1 to 65535 after the class")]
     Length,
     /// The length prefix cannot say the length.
     #[error("a length of {length} needs more dots")]
@@ -72,11 +113,32 @@ pub(super) enum FormatMistake {
     #[error("expected a multiple of eight bits")]
     Bits,
     /// A signed amount of varying length.
-    #[error("x+n has a fixed length")]
+    #[error("x+n and s+n have a fixed length")]
     SignedVariable,
     /// Packed digits of odd count, and nothing says where the fill nibble goes.
     #[error("packed digits need odd_fill")]
     FillUnknown,
+    /// Nibbles that are no digits, or a free sign, written as characters.
+    #[error("h and s+n need digits = \"bcd\"")]
+    Nibbles,
+    /// Stripped packed digits whose first digit may not start a byte.
+    #[error("packed digits are stripped only of zeros on the left, with odd_fill = \"left\"")]
+    StripPacked,
+    /// Digits that are no digits of the class.
+    #[error("zoned digits are for class n")]
+    Zoned,
+    /// A filled element that says no length.
+    #[error("filled needs a length prefix, and for text a pad")]
+    Filled,
+    /// A tag that a length counts, and no length.
+    #[error("a counted tag needs a length prefix")]
+    TagCounted,
+    /// Padding of packed digits that is no zero on the left.
+    #[error("packed digits and amounts are padded with zeros, digits on the left")]
+    PadPacked,
+    /// Half bytes or whole bytes counted where they are the same as the value, or make no sense.
+    #[error("counts: nibbles is for bytes with a prefix, bytes and even for packed digits")]
+    Counts,
 }
 
 impl Format {
@@ -89,56 +151,149 @@ impl Format {
         let number = rest.trim_start_matches('.');
         let dots = rest.len().saturating_sub(number.len());
         let length = match number.parse() {
-            Ok(length @ 1..=999) if number.bytes().all(|byte| byte.is_ascii_digit()) => length,
+            Ok(length @ 1_u16..) if number.bytes().all(|byte| byte.is_ascii_digit()) => length,
+            Ok(0) if class == FormatClass::Binary && dots == 0 => 0,
             _ => return Err(FormatMistake::Length),
         };
-        let shape = match dots {
-            0 => Shape::Fixed(fixed_length(class, length)?),
-            2 => Shape::Variable(PrefixDigits::Two, length),
-            3 => Shape::Variable(PrefixDigits::Three, length),
+        let shape = match u8::try_from(dots) {
+            Ok(0) => Shape::Fixed(fixed_length(class, length)?),
+            Ok(width @ 1..=PREFIX_WIDTH_MAX) => Shape::Variable(width, length),
             _ => return Err(FormatMistake::Dots),
         };
-        match shape {
-            Shape::Variable(..) if class == FormatClass::Signed => {
-                Err(FormatMistake::SignedVariable)
-            }
-            Shape::Variable(prefix, length) if length > prefix.length_max() => {
-                Err(FormatMistake::Prefix { length })
-            }
+        match (shape, class) {
+            (Shape::Variable(..), FormatClass::Signed(_)) => Err(FormatMistake::SignedVariable),
             _ => Ok(Self { class, shape }),
         }
     }
 
-    pub(super) fn compile(self, encodings: &Encodings) -> Result<ElementProgram, FormatMistake> {
-        let (length, length_max) = match (self.shape, encodings.length) {
-            (Shape::Fixed(length), _) => (LengthForm::Fixed, length),
-            (Shape::Variable(digits, max), TextOrPacked::Ascii) => (LengthForm::Ascii(digits), max),
-            (Shape::Variable(digits, max), TextOrPacked::Bcd) => (LengthForm::Bcd(digits), max),
+    pub(super) fn compile(
+        self,
+        encodings: &Encodings,
+        extras: &Extras,
+    ) -> Result<ElementProgram, FormatMistake> {
+        let coding = self.coding(encodings)?;
+        let (length, length_max) = self.length(encodings.length, extras)?;
+        let pad = match extras.pad {
+            PadForm::Usual => usual_pad(coding),
+            PadForm::Never => None,
+            PadForm::Own(pad) => Some(pad),
         };
-        let coding = match (self.class, encodings.digits) {
-            (FormatClass::Text(class), _) => Coding::Text(class),
-            (FormatClass::Digits(PackedClass::N), TextOrPacked::Ascii) => {
-                Coding::Text(TextClass::N)
+        match (coding, extras.counts) {
+            (_, Counts::Value) => {}
+            (Coding::Packed(..), Counts::Bytes | Counts::Even) if self.is_variable() => {}
+            (coding, Counts::Nibbles) if coding.is_binary() && self.is_variable() => {}
+            _ => return Err(FormatMistake::Counts),
+        }
+        let rare = extras.rare;
+        if let (true, Coding::Packed(_, fill)) = (rare.strip, coding) {
+            let zeros = Pad {
+                side: PadSide::Left,
+                character: b'0',
+            };
+            if fill != Fill::Left || pad != Some(zeros) {
+                return Err(FormatMistake::StripPacked);
             }
-            (FormatClass::Digits(PackedClass::Z), TextOrPacked::Ascii) => {
-                Coding::Text(TextClass::Z)
+        }
+        let counted_tag = rare.tag.is_some_and(|tag| tag.after_length);
+        if counted_tag && !matches!(length, LengthForm::Prefix(_)) {
+            return Err(FormatMistake::TagCounted);
+        }
+        if matches!(
+            coding,
+            Coding::Packed(..) | Coding::SignedPacked(..) | Coding::Zoned
+        ) && pad.is_some()
+            && pad != usual_pad(coding)
+        {
+            return Err(FormatMistake::PadPacked);
+        }
+        if rare.filled {
+            let counted = matches!(
+                length,
+                LengthForm::Ascii(_) | LengthForm::Bcd(_) | LengthForm::Prefix(_)
+            );
+            if !counted || pad.is_none() && !coding.is_binary() {
+                return Err(FormatMistake::Filled);
             }
-            (FormatClass::Digits(class), TextOrPacked::Bcd) => {
-                Coding::Packed(class, encodings.odd_fill.ok_or(FormatMistake::FillUnknown)?)
-            }
-            (FormatClass::Signed, TextOrPacked::Ascii) => Coding::SignedText,
-            (FormatClass::Signed, TextOrPacked::Bcd) => {
-                Coding::SignedPacked(encodings.odd_fill.ok_or(FormatMistake::FillUnknown)?)
-            }
-            (FormatClass::Binary, _) => match encodings.binary {
-                BinaryForm::Hex => Coding::Hex,
-                BinaryForm::Raw => Coding::Raw,
-            },
-        };
+        }
+        let usual = matches!(
+            length,
+            LengthForm::Fixed | LengthForm::Ascii(_) | LengthForm::Bcd(_)
+        );
         Ok(ElementProgram {
             length,
             length_max,
             coding,
+            plain: usual && rare == Rare::default(),
+            pad,
+            rare,
+        })
+    }
+
+    fn length(self, code: LengthCode, extras: &Extras) -> Result<(LengthForm, u16), FormatMistake> {
+        let (width, max) = match self.shape {
+            Shape::Fixed(length) => return Ok((LengthForm::Fixed, length)),
+            Shape::Variable(width, max) => (width, max),
+        };
+        let code = match code {
+            LengthCode::Prefix(code) => code,
+            LengthCode::Until(end) => return Ok((LengthForm::Until(end), max)),
+            LengthCode::Rest => return Ok((LengthForm::Rest, max)),
+        };
+        let prefix = Prefix {
+            code,
+            width,
+            counts: extras.counts,
+            inclusive: extras.inclusive,
+        };
+        if u64::from(max) > prefix.number_max() {
+            return Err(FormatMistake::Prefix { length: max });
+        }
+        let digits = match width {
+            2 => Some(PrefixDigits::Two),
+            3 => Some(PrefixDigits::Three),
+            _ => None,
+        };
+        let own = prefix.inclusive
+            || prefix.counts != Counts::Value
+            || extras.rare.tag.is_some_and(|tag| tag.after_length);
+        let form = match (code, digits) {
+            (PrefixCode::Ascii, Some(digits)) if !own => LengthForm::Ascii(digits),
+            (PrefixCode::Bcd, Some(digits)) if !own => LengthForm::Bcd(digits),
+            _ => LengthForm::Prefix(prefix),
+        };
+        Ok((form, max))
+    }
+
+    fn coding(self, encodings: &Encodings) -> Result<Coding, FormatMistake> {
+        let fill = encodings.odd_fill.ok_or(FormatMistake::FillUnknown);
+        Ok(match self.class {
+            FormatClass::Text(class) => match encodings.text {
+                TextForm::Latin1 => Coding::Text(class),
+                TextForm::Ebcdic(page) => Coding::Ebcdic(page, class),
+            },
+            FormatClass::Digits(class) => match (encodings.digits, text_class(class)) {
+                (DigitForm::Bcd, _) => Coding::Packed(class, fill?),
+                (DigitForm::Ascii, Some(class)) => Coding::Text(class),
+                (DigitForm::Ebcdic, Some(class)) => Coding::Ebcdic(CodePage::Ibm1047, class),
+                (DigitForm::Zoned, Some(TextClass::N)) => Coding::Zoned,
+                (DigitForm::Zoned, Some(_)) => return Err(FormatMistake::Zoned),
+                (_, None) => return Err(FormatMistake::Nibbles),
+            },
+            FormatClass::Signed(class) => match encodings.digits {
+                DigitForm::Ascii | DigitForm::Ebcdic if class == SignClass::Any => {
+                    return Err(FormatMistake::Nibbles);
+                }
+                DigitForm::Ascii => Coding::SignedText,
+                DigitForm::Ebcdic => Coding::SignedEbcdic,
+                DigitForm::Bcd => Coding::SignedPacked(class, fill?),
+                DigitForm::Zoned => return Err(FormatMistake::Zoned),
+            },
+            FormatClass::Binary => match encodings.binary {
+                BinaryForm::Hex => Coding::Hex,
+                BinaryForm::EbcdicHex => Coding::HexEbcdic,
+                BinaryForm::Raw => Coding::Raw,
+                BinaryForm::Converted(page) => Coding::Converted(page),
+            },
         })
     }
 
@@ -147,12 +302,39 @@ impl Format {
     }
 
     pub(super) const fn has_digits(self) -> bool {
-        matches!(self.class, FormatClass::Digits(_) | FormatClass::Signed)
+        matches!(self.class, FormatClass::Digits(_) | FormatClass::Signed(_))
+    }
+
+    pub(super) const fn is_text(self) -> bool {
+        matches!(self.class, FormatClass::Text(_))
     }
 
     pub(super) const fn is_binary(self) -> bool {
         matches!(self.class, FormatClass::Binary)
     }
+}
+
+/// The class of the same digits as characters.
+const fn text_class(class: PackedClass) -> Option<TextClass> {
+    match class {
+        PackedClass::N => Some(TextClass::N),
+        PackedClass::Z => Some(TextClass::Z),
+        PackedClass::H => None,
+    }
+}
+
+/// Zeros before digits, spaces behind text.
+const fn usual_pad(coding: Coding) -> Option<Pad> {
+    let (side, character) = match coding {
+        Coding::Text(TextClass::N) | Coding::Ebcdic(_, TextClass::N) => (PadSide::Left, b'0'),
+        Coding::Packed(..) | Coding::Zoned => (PadSide::Left, b'0'),
+        Coding::SignedText | Coding::SignedEbcdic | Coding::SignedPacked(..) => {
+            (PadSide::Sign, b'0')
+        }
+        Coding::Text(_) | Coding::Ebcdic(..) => (PadSide::Right, b' '),
+        Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_) => return None,
+    };
+    Some(Pad { side, character })
 }
 
 fn class_named(name: &str) -> Option<FormatClass> {
@@ -164,7 +346,11 @@ fn class_named(name: &str) -> Option<FormatClass> {
         "as" => FormatClass::Text(TextClass::As),
         "ns" => FormatClass::Text(TextClass::Ns),
         "ans" => FormatClass::Text(TextClass::Ans),
-        "x+n" => FormatClass::Signed,
+        "ascii" => FormatClass::Text(TextClass::Ascii),
+        "any" => FormatClass::Text(TextClass::Any),
+        "h" => FormatClass::Digits(PackedClass::H),
+        "x+n" => FormatClass::Signed(SignClass::Strict),
+        "s+n" => FormatClass::Signed(SignClass::Any),
         "b" => FormatClass::Binary,
         _ => return None,
     })
@@ -175,7 +361,9 @@ fn fixed_length(class: FormatClass, length: u16) -> Result<u16, FormatMistake> {
     match class {
         FormatClass::Binary if !length.is_multiple_of(8) => Err(FormatMistake::Bits),
         FormatClass::Binary => Ok(length / 8),
-        FormatClass::Signed => Ok(length.saturating_add(1)),
+        FormatClass::Signed(_) => Ok(length.saturating_add(1)),
         FormatClass::Digits(_) | FormatClass::Text(_) => Ok(length),
     }
 }
+
+const PREFIX_WIDTH_MAX: u8 = 6;

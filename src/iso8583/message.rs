@@ -2,16 +2,20 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::Mti;
+use super::ber::Tlvs;
 use super::bitmap::Bitmap;
 use super::class::{PackedClass, TextClass};
-use super::element::{Coding, ElementProgram};
+use super::codepage::CodePage;
+use super::element::Coding;
 use super::encoding;
+use super::parts::{Part, PartError};
+use super::take::Taken;
+use super::{MessageSpec, Mti};
 
 /// A message whose elements all keep their specification. It borrows nothing and copies nothing:
 /// a clone shares the frame.
@@ -28,25 +32,28 @@ pub struct Message {
 /// only larger ones allocate.
 pub(super) type Slots = SmallVec<[Slot; 32]>;
 
-/// Where one value stands in the frame.
+/// Where one element stands in the frame.
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
+    wire_start: u16,
+    wire_end: u16,
     value_start: u16,
     /// Characters, digits or bytes, as the coding counts them.
     length: u16,
-    prefix_size: u8,
     coding: Coding,
 }
 
 impl Slot {
     /// The frame is at most 65,535 bytes long, so its offsets fit.
     #[inline]
-    pub(super) fn new(value_start: usize, length: u16, program: &ElementProgram) -> Self {
+    pub(super) fn new(wire: Range<usize>, taken: &Taken<'_>, coding: Coding) -> Self {
+        let offset = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX);
         Self {
-            value_start: u16::try_from(value_start).unwrap_or(u16::MAX),
-            length,
-            prefix_size: program.length.prefix_size(),
-            coding: program.coding,
+            wire_start: offset(wire.start),
+            wire_end: offset(wire.end),
+            value_start: offset(wire.start.saturating_add(taken.lead)),
+            length: taken.length,
+            coding,
         }
     }
 }
@@ -91,23 +98,22 @@ impl Message {
         &self.frame
     }
 
-    /// The element as it stands on the wire, length prefix included.
+    /// The element as it stands on the wire, with its length, tag and fill.
     #[must_use]
     pub fn wire(&self, element: u8) -> Option<&[u8]> {
         let slot = self.slot(element)?;
-        let start = usize::from(slot.value_start);
-        let end = start.saturating_add(slot.coding.wire_size(usize::from(slot.length)));
-        self.frame
-            .get(start.saturating_sub(usize::from(slot.prefix_size))..end)
+        let wire = usize::from(slot.wire_start)..usize::from(slot.wire_end);
+        self.frame.get(wire)
     }
 
-    /// The value as it stands on the wire, without the length prefix.
+    /// The value as it stands on the wire, without its length, tag and fill.
     #[must_use]
     pub fn raw(&self, element: u8) -> Option<&[u8]> {
         self.slot(element).and_then(|slot| self.value(slot))
     }
 
-    /// The value of an `n` element of at most eighteen digits.
+    /// The value of an element of at most eighteen characters when they are digits and its class
+    /// is `n`, `h`, `any` or `ascii`.
     #[must_use]
     pub fn number(&self, element: u8) -> Option<u64> {
         let slot = self.slot(element)?;
@@ -126,12 +132,16 @@ impl Message {
             Coding::Packed(PackedClass::N, fill) => {
                 Some(encoding::nibbles(value, usize::from(slot.length), fill).fold(0, step))
             }
-            _ => None,
+            coding => {
+                let characters = digit_characters(coding, value, usize::from(slot.length))?;
+                let digits = characters.iter().all(u8::is_ascii_digit);
+                digits.then(|| characters.iter().copied().fold(0, step))
+            }
         }
     }
 
-    /// The digits of an `n` or `z` element of at most forty-eight characters, the field separator
-    /// of a track as `=`.
+    /// The digits of an element of at most forty-eight characters when they are digits and field
+    /// separators of a track (shown as `=`) and its class is `n`, `z`, `h`, `any` or `ascii`.
     #[must_use]
     pub fn digits(&self, element: u8) -> Option<Digits> {
         let slot = self.slot(element)?;
@@ -142,11 +152,25 @@ impl Message {
                 b'D' => b'=',
                 other => *other,
             })),
-            Coding::Packed(_, fill) => {
+            Coding::Ebcdic(page, TextClass::Z) => {
+                Digits::new(value.iter().map(|byte| match page.latin_of(*byte) {
+                    b'D' => b'=',
+                    other => other,
+                }))
+            }
+            Coding::Packed(PackedClass::N | PackedClass::Z, fill) => {
                 let nibbles = encoding::nibbles(value, usize::from(slot.length), fill);
                 Digits::new(nibbles.map(encoding::nibble_character))
             }
-            _ => None,
+            coding => {
+                let characters = digit_characters(coding, value, usize::from(slot.length))?;
+                let shown = characters.iter().map(|character| match character {
+                    b'D' => b'=',
+                    other => *other,
+                });
+                let good = shown.clone().all(|c| c.is_ascii_digit() || c == b'=');
+                good.then(|| Digits::new(shown))?
+            }
         }
     }
 
@@ -155,32 +179,7 @@ impl Message {
     #[must_use]
     pub fn text(&self, element: u8) -> Option<Cow<'_, str>> {
         let slot = self.slot(element)?;
-        let value = self.value(slot)?;
-        let length = usize::from(slot.length);
-        match slot.coding {
-            // Every class is a part of ASCII, so that this never fails.
-            Coding::Text(_) | Coding::SignedText => {
-                std::str::from_utf8(value).ok().map(Cow::Borrowed)
-            }
-            Coding::Packed(_, fill) => {
-                let nibbles = encoding::nibbles(value, length, fill);
-                let characters =
-                    nibbles.map(|nibble| char::from(encoding::nibble_character(nibble)));
-                Some(Cow::Owned(characters.collect()))
-            }
-            Coding::SignedPacked(fill) => {
-                let (sign, digits) = value.split_first()?;
-                let nibbles = encoding::nibbles(digits, length.saturating_sub(1), fill);
-                let characters =
-                    nibbles.map(|nibble| char::from(encoding::nibble_character(nibble)));
-                Some(Cow::Owned(
-                    std::iter::once(char::from(*sign))
-                        .chain(characters)
-                        .collect(),
-                ))
-            }
-            Coding::Raw | Coding::Hex => None,
-        }
+        text_of(slot.coding, self.value(slot)?, usize::from(slot.length))
     }
 
     /// The bytes of a binary element, `None` for any other; hexadecimal text becomes owned bytes.
@@ -188,11 +187,32 @@ impl Message {
     pub fn binary(&self, element: u8) -> Option<Cow<'_, [u8]>> {
         let slot = self.slot(element)?;
         let value = self.value(slot)?;
+        binary_of(slot.coding, value)
+    }
+
+    /// The items of an element in BER-TLV, such as DE 55, read one by one when they are asked for;
+    /// `None` when the element does not hold bytes as they are.
+    #[must_use]
+    pub fn tlvs(&self, element: u8) -> Option<Tlvs<'_>> {
+        let slot = self.slot(element)?;
         match slot.coding {
-            Coding::Raw => Some(Cow::Borrowed(value)),
-            Coding::Hex => encoding::hex_bytes(value).map(Cow::Owned),
+            Coding::Raw => self.value(slot).map(Tlvs::new),
             _ => None,
         }
+    }
+
+    /// The parts of an element that the specification divides, read when they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parts::read`](super::Parts::read).
+    pub fn parts<'a>(
+        &'a self,
+        spec: &'a MessageSpec,
+        element: u8,
+    ) -> Option<Result<Vec<Part<'a>>, PartError>> {
+        let parts = spec.element(element)?.parts()?;
+        self.raw(element).map(|value| parts.read(value))
     }
 
     /// Length of the value in characters, digits or bytes.
@@ -216,6 +236,89 @@ impl Message {
         let size = slot.coding.wire_size(usize::from(slot.length));
         self.frame.get(start..start.saturating_add(size))
     }
+}
+
+/// The value of an element as text, `None` when it is bytes.
+pub(super) fn text_of(coding: Coding, value: &[u8], length: usize) -> Option<Cow<'_, str>> {
+    match coding {
+        Coding::Text(_) | Coding::SignedText if value.is_ascii() => {
+            std::str::from_utf8(value).ok().map(Cow::Borrowed)
+        }
+        Coding::Ebcdic(page, _) => {
+            let characters = value
+                .iter()
+                .map(|byte| page.character(page.latin_of(*byte)));
+            Some(Cow::Owned(characters.collect()))
+        }
+        Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_) => None,
+        _ => {
+            let characters = characters(coding, value, length);
+            Some(Cow::Owned(
+                characters.iter().map(|byte| char::from(*byte)).collect(),
+            ))
+        }
+    }
+}
+
+/// The bytes of a binary element, `None` for any other.
+pub(super) fn binary_of(coding: Coding, value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    match coding {
+        Coding::Raw => Some(Cow::Borrowed(value)),
+        Coding::Hex => encoding::hex_bytes(value).map(Cow::Owned),
+        Coding::HexEbcdic => {
+            let text = value.iter().map(|byte| CodePage::Ibm1047.latin_of(*byte));
+            encoding::hex_bytes(&text.collect::<Vec<u8>>()).map(Cow::Owned)
+        }
+        Coding::Converted(page) => Some(Cow::Owned(
+            value.iter().map(|byte| page.latin_of(*byte)).collect(),
+        )),
+        _ => None,
+    }
+}
+
+type Characters = SmallVec<[u8; 48]>;
+
+/// The characters of a value in ISO 8859-1; none of a binary one.
+fn characters(coding: Coding, value: &[u8], length: usize) -> Characters {
+    match coding {
+        Coding::Text(_) | Coding::SignedText => SmallVec::from_slice(value),
+        Coding::Ebcdic(page, _) => value.iter().map(|byte| page.latin_of(*byte)).collect(),
+        Coding::SignedEbcdic => {
+            let page = CodePage::Ibm1047;
+            value.iter().map(|byte| page.latin_of(*byte)).collect()
+        }
+        Coding::Packed(_, fill) => encoding::nibbles(value, length, fill)
+            .map(encoding::nibble_character)
+            .collect(),
+        Coding::SignedPacked(_, fill) => {
+            let (sign, digits) = value.split_first().unwrap_or((&b'C', &[]));
+            let nibbles = encoding::nibbles(digits, length.saturating_sub(1), fill);
+            std::iter::once(*sign)
+                .chain(nibbles.map(encoding::nibble_character))
+                .collect()
+        }
+        Coding::Zoned => {
+            let negative = value
+                .last()
+                .is_some_and(|last| last & 0xf0 == ZONE_NEGATIVE);
+            let digits = value.iter().map(|byte| b'0' | byte & 0x0f);
+            negative.then_some(b'-').into_iter().chain(digits).collect()
+        }
+        Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_) => SmallVec::new(),
+    }
+}
+
+/// The characters of a class that may be all digits.
+fn digit_characters(coding: Coding, value: &[u8], length: usize) -> Option<Characters> {
+    let may = match coding {
+        Coding::Text(class) | Coding::Ebcdic(_, class) => {
+            matches!(class, TextClass::N | TextClass::Any | TextClass::Ascii)
+        }
+        Coding::Packed(class, _) => class == PackedClass::H,
+        Coding::Zoned => true,
+        _ => false,
+    };
+    may.then(|| characters(coding, value, length))
 }
 
 impl fmt::Debug for Message {
@@ -293,8 +396,10 @@ impl fmt::Debug for Digits {
 
 const NUMBER_DIGITS_MAX: u16 = 18;
 const DIGITS_MAX: usize = 48;
+/// The zone of the last digit of a negative zoned number.
+pub(super) const ZONE_NEGATIVE: u8 = 0xd0;
 
 const _: () = assert!(
-    std::mem::size_of::<Slot>() <= 8,
+    std::mem::size_of::<Slot>() <= 12,
     "the slot table is copied with a message"
 );

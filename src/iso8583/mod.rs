@@ -22,6 +22,8 @@ mod bitmap;
 
 mod class;
 
+mod codepage;
+
 mod encoding;
 
 mod length;
@@ -30,9 +32,17 @@ mod element;
 
 mod format;
 
+mod take;
+
+mod parts;
+
+mod ber;
+
 mod spec;
 
 mod spec_file;
+
+mod spec_parts;
 
 mod message;
 
@@ -46,6 +56,9 @@ mod rebuild;
 
 mod error;
 
+pub mod import;
+
+pub use ber::{Tlv, TlvError, Tlvs};
 pub use decode::decode;
 pub use describe::describe;
 pub use element::{ElementSpec, Mask};
@@ -55,11 +68,12 @@ pub use error::{
 };
 pub use message::{Digits, Message};
 pub use mti::{InvalidMti, Mti};
+pub use parts::{Part, PartError, Parts};
 pub use rebuild::rebuild;
 pub use spec::{MessageSpec, SpecError, SpecErrors};
 
 /// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.
 pub const FRAME_BYTES_MAX: usize = 65_535;
 
-/// The highest data element number of a message with two bitmaps.
-pub const ELEMENT_MAX: u8 = 128;
+/// The highest data element number of a message with three bitmaps.
+pub const ELEMENT_MAX: u8 = 192;

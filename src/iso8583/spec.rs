@@ -7,7 +7,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-use super::bitmap::BitmapForm;
+use super::bitmap::{BitmapForm, Bitmaps};
 use super::element::{ElementProgram, ElementSpec};
 use super::spec_file;
 
@@ -23,11 +23,19 @@ pub struct MessageSpec {
 /// A specification as the decoder and the writer run it.
 #[derive(Debug, Clone, Hash)]
 pub(super) struct Layout {
-    pub(super) version: u8,
+    pub(super) header: Header,
+    /// Indexed by element number; 0 and 1 are never used.
+    programs: [Option<ElementProgram>; 193],
+}
+
+/// What stands before the elements.
+#[derive(Debug, Clone, Copy, Hash)]
+pub(super) struct Header {
+    /// The first digit of every message type, when it is only one.
+    pub(super) version: Option<u8>,
     pub(super) mti: MtiForm,
     pub(super) bitmap: BitmapForm,
-    /// Indexed by element number; 0 and 1 are never used.
-    programs: [Option<ElementProgram>; 129],
+    pub(super) bitmaps: Bitmaps,
 }
 
 /// How the message type is written.
@@ -35,6 +43,8 @@ pub(super) struct Layout {
 pub(super) enum MtiForm {
     /// Four characters.
     Ascii,
+    /// Four characters of EBCDIC.
+    Ebcdic,
     /// Four digits in two bytes.
     Bcd,
 }
@@ -69,6 +79,12 @@ impl MessageSpec {
         BUILTIN.iter().find(|spec| spec.name == name)
     }
 
+    /// The specifications that come with the program.
+    #[must_use]
+    pub fn builtins() -> &'static [Self] {
+        &BUILTIN
+    }
+
     /// The name that the file gives.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -91,23 +107,14 @@ impl MessageSpec {
     }
 
     /// A specification of these elements, which the caller has checked, ascending.
-    pub(super) fn compile(
-        name: String,
-        (version, mti, bitmap): (u8, MtiForm, BitmapForm),
-        elements: Vec<ElementSpec>,
-    ) -> Self {
-        let mut programs = [None; 129];
+    pub(super) fn compile(name: String, header: Header, elements: Vec<ElementSpec>) -> Self {
+        let mut programs = [None; 193];
         for element in &elements {
             if let Some(place) = programs.get_mut(usize::from(element.number)) {
                 *place = Some(element.program);
             }
         }
-        let layout = Layout {
-            version,
-            mti,
-            bitmap,
-            programs,
-        };
+        let layout = Layout { header, programs };
         let mut hasher = DefaultHasher::new();
         layout.hash(&mut hasher);
         Self {

@@ -5,12 +5,15 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ELEMENT_MAX;
-use super::bitmap::BitmapForm;
-use super::element::{ElementSpec, Mask};
-use super::encoding::Side;
-use super::format::{BinaryForm, Encodings, Format, TextOrPacked};
-use super::spec::{MessageSpec, MtiForm, SpecError};
+use super::bitmap::{BitmapForm, Bitmaps};
+use super::codepage::CodePage;
+use super::element::{ElementSpec, Mask, Pad, PadSide, Rare, Tag};
+use super::encoding::{self, Fill};
+use super::format::{
+    BinaryForm, DigitForm, Encodings, Extras, Format, LengthCode, PadForm, TextForm,
+};
+use super::length::{Counts, Marker, PrefixCode};
+use super::spec::{Header, MessageSpec, MtiForm, SpecError};
 
 /// Reads a file, or says every mistake in it.
 pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
@@ -23,7 +26,11 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
         reader.mistake(error.span().unwrap_or_default(), error.message().to_owned());
     }
     let table = document.get_ref();
-    reader.only_keys(table, "the file", &["name", "defaults", "elements"]);
+    reader.only_keys(
+        table,
+        "the file",
+        &["name", "defaults", "elements", "parts"],
+    );
     let name = reader.string(table, 0..0, "name");
     let defaults = match reader.table(table, "defaults") {
         Some((span, table)) => reader.defaults(table, span),
@@ -32,10 +39,18 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
             encodings: None,
         },
     };
-    let elements = match reader.table(table, "elements") {
-        Some((_, rows)) => reader.elements(rows, defaults.encodings.as_ref()),
+    let mut elements = match reader.table(table, "elements") {
+        Some((_, rows)) => {
+            let bitmaps = defaults.header.map(|header| header.bitmaps);
+            reader.elements(rows, defaults.encodings.as_ref(), bitmaps)
+        }
         None => Vec::new(),
     };
+    if table.contains_key("parts")
+        && let Some((_, divided)) = reader.table(table, "parts")
+    {
+        reader.parts(divided, defaults.encodings.as_ref(), &mut elements);
+    }
     reader.errors.sort_by_key(|error| error.line);
     match (name, defaults.header) {
         (Some(name), Some(header)) if reader.errors.is_empty() => {
@@ -45,23 +60,23 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
     }
 }
 
-struct Reader<'t> {
+pub(super) struct Reader<'t> {
     text: &'t str,
     errors: Vec<SpecError>,
 }
 
 struct Defaults {
-    header: Option<(u8, MtiForm, BitmapForm)>,
+    header: Option<Header>,
     encodings: Option<Encodings>,
 }
 
 impl Reader<'_> {
     fn defaults(&mut self, table: &DeTable<'_>, span: Range<usize>) -> Defaults {
-        let required = ["version", "mti", "bitmap", "digits", "length", "binary"];
+        let required = ["mti", "bitmap", "digits", "length", "binary"];
         self.only_keys(
             table,
             "[defaults]",
-            &[&required[..], &["odd_fill"]].concat(),
+            &[&required[..], &["version", "bitmaps", "text", "odd_fill"]].concat(),
         );
         for key in required {
             if !table.contains_key(key) {
@@ -71,12 +86,15 @@ impl Reader<'_> {
         let version = self.version(table);
         let mti = self.choice(table, "mti", &MTI_FORMS);
         let bitmap = self.choice(table, "bitmap", &BITMAP_FORMS);
-        let digits = self.choice(table, "digits", &TEXT_OR_PACKED);
-        let odd_fill = self.choice(table, "odd_fill", &SIDES);
-        let length = self.choice(table, "length", &TEXT_OR_PACKED);
+        let bitmaps = self.choice(table, "bitmaps", &BITMAPS);
+        let text = self.choice(table, "text", &TEXT_FORMS);
+        let digits = self.choice(table, "digits", &DIGIT_FORMS);
+        let odd_fill = self.choice(table, "odd_fill", &FILLS);
+        let length = self.length_code(table);
         let binary = self.choice(table, "binary", &BINARY_FORMS);
         let encodings = match (digits, length, binary) {
             (Some(digits), Some(length), Some(binary)) => Some(Encodings {
+                text: text.unwrap_or(TextForm::Latin1),
                 digits,
                 odd_fill,
                 length,
@@ -84,11 +102,31 @@ impl Reader<'_> {
             }),
             _ => None,
         };
-        let header = match (version, mti, bitmap) {
-            (Some(version), Some(mti), Some(bitmap)) => Some((version, mti, bitmap)),
+        let header = match (mti, bitmap) {
+            (Some(mti), Some(bitmap)) => Some(Header {
+                version,
+                mti,
+                bitmap,
+                bitmaps: bitmaps.unwrap_or(Bitmaps::UpToTwo),
+            }),
             _ => None,
         };
         Defaults { header, encodings }
+    }
+
+    /// How a variable length is known: a kind of prefix, `rest`, or `until` and bytes in hex.
+    fn length_code(&mut self, table: &DeTable<'_>) -> Option<LengthCode> {
+        let value = table.get("length")?;
+        let word = value.get_ref().as_str().unwrap_or_default();
+        if let Some(hex) = word.strip_prefix("until ") {
+            if let Some(end) = marker(hex) {
+                return Some(LengthCode::Until(end));
+            }
+            let expected = "length: expected one to four bytes in hexadecimal after until";
+            self.mistake(value.span(), expected.to_owned());
+            return None;
+        }
+        self.choice(table, "length", &LENGTH_CODES)
     }
 
     fn version(&mut self, table: &DeTable<'_>) -> Option<u8> {
@@ -107,13 +145,25 @@ impl Reader<'_> {
     }
 
     /// Reads the rows; without encodings they are still checked as far as they go.
-    fn elements(&mut self, rows: &DeTable<'_>, defaults: Option<&Encodings>) -> Vec<ElementSpec> {
+    fn elements(
+        &mut self,
+        rows: &DeTable<'_>,
+        defaults: Option<&Encodings>,
+        bitmaps: Option<Bitmaps>,
+    ) -> Vec<ElementSpec> {
+        let bitmaps = bitmaps.unwrap_or(Bitmaps::UpToTwo);
+        let max = bitmaps.element_max();
         let mut elements: Vec<ElementSpec> = Vec::new();
         for (key, value) in rows {
             let number = match key.get_ref().parse::<u8>() {
-                Ok(number @ 2..=ELEMENT_MAX) if number.to_string() == *key.get_ref() => number,
+                Ok(65) if bitmaps == Bitmaps::UpToThree => {
+                    let mistake = "bit 65 says that a third bitmap follows: it is no element";
+                    self.mistake(key.span(), mistake.to_owned());
+                    continue;
+                }
+                Ok(number @ 2..) if number <= max && number.to_string() == *key.get_ref() => number,
                 _ => {
-                    let expected = "expected an element number from 2 to 128";
+                    let expected = format!("expected an element number from 2 to {max}");
                     self.mistake(key.span(), format!("{expected}, got {}", key.get_ref()));
                     continue;
                 }
@@ -133,29 +183,25 @@ impl Reader<'_> {
         elements
     }
 
-    fn row(
+    pub(super) fn row(
         &mut self,
         number: u8,
         row: &DeTable<'_>,
         span: Range<usize>,
         defaults: Option<&Encodings>,
     ) -> Option<ElementSpec> {
-        self.only_keys(
-            row,
-            "a row",
-            &[
-                "format", "name", "mask", "digits", "odd_fill", "length", "binary",
-            ],
-        );
+        self.only_keys(row, "a row", &ROW_KEYS);
         let name = self.string(row, span.clone(), "name").map(str::to_owned);
         let mask = match row.contains_key("mask") {
             true => self.choice(row, "mask", &MASKS),
             false => Some(Mask::Shown),
         };
-        let own_digits = self.choice(row, "digits", &TEXT_OR_PACKED);
-        let own_fill = self.choice(row, "odd_fill", &SIDES);
-        let own_length = self.choice(row, "length", &TEXT_OR_PACKED);
+        let own_text = self.choice(row, "text", &TEXT_FORMS);
+        let own_digits = self.choice(row, "digits", &DIGIT_FORMS);
+        let own_fill = self.choice(row, "odd_fill", &FILLS);
+        let own_length = self.length_code(row);
         let own_binary = self.choice(row, "binary", &BINARY_FORMS);
+        let extras = self.extras(row);
         let text = self.string(row, span.clone(), "format")?.to_owned();
         let format = match Format::parse(&text) {
             Ok(format) => format,
@@ -166,13 +212,18 @@ impl Reader<'_> {
         };
         let default = defaults?;
         let encodings = Encodings {
+            text: own_text.unwrap_or(default.text),
             digits: own_digits.unwrap_or(default.digits),
             odd_fill: own_fill.or(default.odd_fill),
             length: own_length.unwrap_or(default.length),
             binary: own_binary.unwrap_or(default.binary),
         };
-        let packed = format.has_digits() && encodings.digits == TextOrPacked::Bcd;
+        let packed = format.has_digits() && encodings.digits == DigitForm::Bcd;
         for (key, has_effect) in [
+            ("text", format.is_text()),
+            ("counts", format.is_variable()),
+            ("inclusive", format.is_variable()),
+            ("filled", format.is_variable()),
             ("digits", format.has_digits()),
             ("odd_fill", packed),
             ("length", format.is_variable()),
@@ -188,7 +239,7 @@ impl Reader<'_> {
         if format.is_binary() && mask == Some(Mask::Pan) {
             self.mistake(span.clone(), "mask \"pan\" needs a text format".to_owned());
         }
-        let program = match format.compile(&encodings) {
+        let program = match format.compile(&encodings, &extras) {
             Ok(program) => program,
             Err(mistake) => {
                 self.mistake(span, format!("format {text:?}: {mistake}"));
@@ -201,10 +252,60 @@ impl Reader<'_> {
             format: text,
             mask: mask?,
             program,
+            parts: None,
         })
     }
 
-    fn only_keys(&mut self, table: &DeTable<'_>, place: &str, known: &[&str]) {
+    fn extras(&mut self, row: &DeTable<'_>) -> Extras {
+        let pad = match row.get("pad") {
+            None => PadForm::Usual,
+            Some(value) => {
+                let form = value.get_ref().as_str().and_then(pad_named);
+                if form.is_none() {
+                    let expected = "pad: expected none, or left, right or sign, a space and \
+                                    one character";
+                    self.mistake(value.span(), expected.to_owned());
+                }
+                form.unwrap_or(PadForm::Never)
+            }
+        };
+        let tag = match row.get("tag") {
+            None => None,
+            Some(value) => {
+                let tag = value.get_ref().as_str().and_then(tag_named);
+                if tag.is_none() {
+                    let expected = "tag: expected one to four bytes in hexadecimal, and counted \
+                                    when they stand behind the length";
+                    self.mistake(value.span(), expected.to_owned());
+                }
+                tag
+            }
+        };
+        Extras {
+            counts: self.choice(row, "counts", &COUNTS).unwrap_or(Counts::Value),
+            inclusive: self.flag(row, "inclusive"),
+            pad,
+            rare: Rare {
+                strip: self.flag(row, "strip"),
+                filled: self.flag(row, "filled"),
+                tag,
+            },
+        }
+    }
+
+    /// A key that is only ever true.
+    fn flag(&mut self, table: &DeTable<'_>, key: &str) -> bool {
+        let Some(value) = table.get(key) else {
+            return false;
+        };
+        let on = value.get_ref().as_bool() == Some(true);
+        if !on {
+            self.mistake(value.span(), format!("{key}: expected true"));
+        }
+        on
+    }
+
+    pub(super) fn only_keys(&mut self, table: &DeTable<'_>, place: &str, known: &[&str]) {
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
                 self.mistake(key.span(), format!("{place} has no key {}", key.get_ref()));
@@ -212,7 +313,7 @@ impl Reader<'_> {
         }
     }
 
-    fn table<'a, 'i>(
+    pub(super) fn table<'a, 'i>(
         &mut self,
         parent: &'a DeTable<'i>,
         key: &str,
@@ -230,7 +331,7 @@ impl Reader<'_> {
     }
 
     /// A required text that is not empty.
-    fn string<'a>(
+    pub(super) fn string<'a>(
         &mut self,
         table: &'a DeTable<'_>,
         table_span: Range<usize>,
@@ -248,7 +349,7 @@ impl Reader<'_> {
     }
 
     /// One of the words of a key; `None` when the key is absent, which is the caller's to judge.
-    fn choice<T: Copy>(
+    pub(super) fn choice<T: Copy>(
         &mut self,
         table: &DeTable<'_>,
         key: &str,
@@ -267,7 +368,7 @@ impl Reader<'_> {
         chosen.map(|(_, choice)| *choice)
     }
 
-    fn mistake(&mut self, span: Range<usize>, mistake: String) {
+    pub(super) fn mistake(&mut self, span: Range<usize>, mistake: String) {
         let before = self.text.get(..span.start).unwrap_or_default();
         let line = before.matches('\n').count().saturating_add(1);
         self.errors.push(SpecError { line, mistake });
@@ -278,11 +379,115 @@ fn span_of(value: Option<&Spanned<DeValue<'_>>>) -> Range<usize> {
     value.map_or(0..0, Spanned::span)
 }
 
-const MTI_FORMS: [(&str, MtiForm); 2] = [("ascii", MtiForm::Ascii), ("bcd", MtiForm::Bcd)];
-const BITMAP_FORMS: [(&str, BitmapForm); 2] =
-    [("hex", BitmapForm::Hex), ("binary", BitmapForm::Binary)];
-const TEXT_OR_PACKED: [(&str, TextOrPacked); 2] =
-    [("ascii", TextOrPacked::Ascii), ("bcd", TextOrPacked::Bcd)];
-const SIDES: [(&str, Side); 2] = [("left", Side::Left), ("right", Side::Right)];
-const BINARY_FORMS: [(&str, BinaryForm); 2] = [("hex", BinaryForm::Hex), ("raw", BinaryForm::Raw)];
+/// `none`, or a side and the character behind it.
+fn pad_named(word: &str) -> Option<PadForm> {
+    if word == "none" {
+        return Some(PadForm::Never);
+    }
+    let (side, character) = word.split_once(' ')?;
+    let side = match side {
+        "left" => PadSide::Left,
+        "right" => PadSide::Right,
+        "sign" => PadSide::Sign,
+        _ => return None,
+    };
+    let mut characters = character.chars();
+    let (character, rest) = (characters.next()?, characters.next());
+    let character = u8::try_from(character).ok().filter(|_| rest.is_none())?;
+    Some(PadForm::Own(Pad { side, character }))
+}
+
+/// Bytes in hexadecimal, before the length or, with the word `counted`, behind it.
+fn tag_named(word: &str) -> Option<Tag> {
+    let (hex, after_length) = match word.strip_suffix(" counted") {
+        Some(hex) => (hex, true),
+        None => (word, false),
+    };
+    let marker = marker(hex)?;
+    Some(Tag {
+        marker,
+        after_length,
+    })
+}
+
+fn marker(hex: &str) -> Option<Marker> {
+    Marker::new(&encoding::hex_bytes(hex.as_bytes())?)
+}
+
+const ROW_KEYS: [&str; 14] = [
+    "format",
+    "name",
+    "mask",
+    "text",
+    "digits",
+    "odd_fill",
+    "length",
+    "binary",
+    "counts",
+    "inclusive",
+    "pad",
+    "strip",
+    "filled",
+    "tag",
+];
+const MTI_FORMS: [(&str, MtiForm); 3] = [
+    ("ascii", MtiForm::Ascii),
+    ("ebcdic", MtiForm::Ebcdic),
+    ("bcd", MtiForm::Bcd),
+];
+pub(super) const BITMAP_FORMS: [(&str, BitmapForm); 3] = [
+    ("hex", BitmapForm::Hex),
+    ("ebcdic-hex", BitmapForm::HexEbcdic),
+    ("binary", BitmapForm::Binary),
+];
+pub(super) const BITMAPS: [(&str, Bitmaps); 4] = [
+    ("one", Bitmaps::One),
+    ("up to two", Bitmaps::UpToTwo),
+    ("up to three", Bitmaps::UpToThree),
+    ("always two", Bitmaps::Two),
+];
+const TEXT_FORMS: [(&str, TextForm); 6] = [
+    ("latin1", TextForm::Latin1),
+    ("ebcdic-1047", TextForm::Ebcdic(CodePage::Ibm1047)),
+    ("ebcdic-037", TextForm::Ebcdic(CodePage::Ibm037)),
+    ("ebcdic-500", TextForm::Ebcdic(CodePage::Ibm500)),
+    ("ebcdic-1148", TextForm::Ebcdic(CodePage::Ibm1148)),
+    ("ebcdic-posix", TextForm::Ebcdic(CodePage::Posix)),
+];
+const DIGIT_FORMS: [(&str, DigitForm); 4] = [
+    ("ascii", DigitForm::Ascii),
+    ("ebcdic", DigitForm::Ebcdic),
+    ("bcd", DigitForm::Bcd),
+    ("zoned", DigitForm::Zoned),
+];
+const LENGTH_CODES: [(&str, LengthCode); 7] = [
+    ("ascii", LengthCode::Prefix(PrefixCode::Ascii)),
+    ("ebcdic", LengthCode::Prefix(PrefixCode::Ebcdic)),
+    ("bcd", LengthCode::Prefix(PrefixCode::Bcd)),
+    ("binary", LengthCode::Prefix(PrefixCode::Binary)),
+    ("hex", LengthCode::Prefix(PrefixCode::Hex)),
+    ("ber", LengthCode::Prefix(PrefixCode::Ber)),
+    ("rest", LengthCode::Rest),
+];
+const COUNTS: [(&str, Counts); 4] = [
+    ("value", Counts::Value),
+    ("bytes", Counts::Bytes),
+    ("nibbles", Counts::Nibbles),
+    ("even", Counts::Even),
+];
+const FILLS: [(&str, Fill); 3] = [
+    ("left", Fill::Left),
+    ("right", Fill::Right),
+    ("right-f", Fill::RightF),
+];
+const BINARY_FORMS: [(&str, BinaryForm); 8] = [
+    ("hex", BinaryForm::Hex),
+    ("ebcdic-hex", BinaryForm::EbcdicHex),
+    ("raw", BinaryForm::Raw),
+    ("ebcdic-1047", BinaryForm::Converted(CodePage::Ibm1047)),
+    ("ebcdic-037", BinaryForm::Converted(CodePage::Ibm037)),
+    ("ebcdic-500", BinaryForm::Converted(CodePage::Ibm500)),
+    ("ebcdic-1148", BinaryForm::Converted(CodePage::Ibm1148)),
+    ("ebcdic-posix", BinaryForm::Converted(CodePage::Posix)),
+];
 const MASKS: [(&str, Mask); 2] = [("pan", Mask::Pan), ("wipe", Mask::Wipe)];

@@ -227,7 +227,7 @@ fn content_only(id: &str, failure: &DecodeFailure) -> Message {
     failure.partial.clone().unwrap()
 }
 
-fn written_again(spec: &MessageSpec, message: &Message) -> Bytes {
+pub(crate) fn written_again(spec: &MessageSpec, message: &Message) -> Bytes {
     let mut out = BytesMut::new();
     let mut writer = MessageWriter::begin(spec, message.mti(), &mut out);
     for element in message.elements() {
@@ -276,7 +276,7 @@ pub(crate) fn hex(text: &str) -> Bytes {
         .collect()
 }
 
-fn shared(file: &str) -> Option<String> {
+pub(crate) fn shared(file: &str) -> Option<String> {
     let Some(folder) = std::env::var_os("CARDSWITCH_SHARED") else {
         println!("skipped: CARDSWITCH_SHARED names no folder");
         return None;
