@@ -3,7 +3,7 @@
 //! A dialect fills them from one message; the engine decides on them and journals them with the
 //! decision. Nothing here can hold a card number, track, PIN block or card verification value.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
@@ -122,7 +122,7 @@ pub struct Evidence {
     /// Which fact.
     pub fact: FactName,
     /// Which row of the dialect's table said so.
-    pub source: Arc<str>,
+    pub source: Cow<'static, str>,
 }
 
 /// Identity of a message among all that an originator sends (lifecycle D.1, D.2).
