@@ -34,7 +34,5 @@ pub mod programme;
 pub mod rulebook;
 
 pub mod programme_file;
-#[cfg(test)]
-mod programme_file_tests;
 
 pub mod decision;

@@ -2,6 +2,8 @@
 //!
 //! Built only by [`super::programme_file::parse`]; the shipped files are in `spec/programme/`.
 
+use std::fmt;
+
 use super::account::{Kyc, ProgrammeName, PurseIndex};
 use super::decision::Reason;
 use super::facts::{Certainty, Device, Facts, Initiation, Presence, Purpose};
@@ -86,10 +88,27 @@ pub enum Unverified {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
-    /// Purchases.
+    /// Purchases of every kind.
     Purchase,
-    /// Loads.
+    /// Loads of every kind.
     Load,
+    /// Purchases without the card: electronic commerce, mail, telephone, stored credentials.
+    ECommerce,
+}
+
+impl Channel {
+    /// The channel in which this one counts as well.
+    pub fn wider(self) -> Option<Channel> {
+        match self {
+            Channel::Purchase | Channel::Load => None,
+            Channel::ECommerce => Some(Channel::Purchase),
+        }
+    }
+
+    /// Whether what goes through the other channel counts in this one.
+    pub fn covers(self, other: Channel) -> bool {
+        self == other || other.wider() == Some(self)
+    }
 }
 
 /// The span a limit covers.
@@ -99,8 +118,27 @@ pub enum Window {
     Transaction,
     /// A calendar day of the programme.
     Day,
+    /// A calendar week of the programme, from Monday.
+    Week,
     /// A calendar month of the programme.
     Month,
+    /// The hours before the transaction, to the millisecond.
+    Rolling {
+        /// How many.
+        hours: u16,
+    },
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Window::Transaction => f.write_str("transaction"),
+            Window::Day => f.write_str("day"),
+            Window::Week => f.write_str("week"),
+            Window::Month => f.write_str("month"),
+            Window::Rolling { hours } => write!(f, "{hours} hours"),
+        }
+    }
 }
 
 /// One limit.

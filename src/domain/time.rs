@@ -57,6 +57,13 @@ impl BusinessDate {
             .saturating_sub(1)
     }
 
+    /// The Monday of the week of this day.
+    pub fn monday(self) -> BusinessDate {
+        // Day 0 was a Thursday.
+        let since_monday = self.0.saturating_add(3).rem_euclid(7);
+        BusinessDate(self.0.saturating_sub(since_monday))
+    }
+
     fn civil(self) -> civil::Date {
         civil::date(1970, 1, 1)
             .checked_add(jiff::Span::new().try_days(self.0).unwrap_or_default())
@@ -126,6 +133,20 @@ mod tests {
         ];
         for (instant, day) in cases {
             assert_eq!(tokyo.date_of(ms(instant)).to_string(), day, "{instant}");
+        }
+    }
+
+    #[test]
+    fn a_week_starts_on_monday() {
+        let tokyo = Calendar::in_zone("Asia/Tokyo").unwrap();
+        for (day, monday) in [
+            ("2027-03-01", "2027-03-01"),
+            ("2027-03-07", "2027-03-01"),
+            ("2027-03-08", "2027-03-08"),
+            ("1969-12-31", "1969-12-29"),
+        ] {
+            let date = tokyo.date_of(ms(&format!("{day}T03:00:00Z")));
+            assert_eq!(date.monday().to_string(), monday, "{day}");
         }
     }
 

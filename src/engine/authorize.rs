@@ -193,7 +193,7 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
     if change != 0 {
         effects.push(Effect::Counted {
             entry: entry.id,
-            channel: Channel::Purchase,
+            channel: entry.channel.unwrap_or(Channel::Purchase),
             currency: entry.currency,
             date: entry.date,
             minor: change,

@@ -3,7 +3,7 @@
 use crate::domain::account::Account;
 use crate::domain::card::Card;
 use crate::domain::decision::Reason;
-use crate::domain::facts::{Facts, MessageKind, Purpose};
+use crate::domain::facts::{Facts, MessageKind, Presence, Purpose};
 use crate::domain::money::Amount;
 use crate::domain::programme::{Channel, Programme};
 use crate::domain::time::{BusinessDate, UnixMs};
@@ -88,6 +88,7 @@ impl Case<'_> {
     /// Which limits count this.
     pub fn channel(&self) -> Option<Channel> {
         match self.intent {
+            Intent::Spend if self.facts.presence == Presence::Absent => Some(Channel::ECommerce),
             Intent::Spend => Some(Channel::Purchase),
             Intent::Load => Some(Channel::Load),
             Intent::Verify | Intent::Enquire | Intent::Refund => None,
