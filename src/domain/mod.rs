@@ -29,6 +29,8 @@ pub mod merchant;
 
 pub mod facts;
 
+pub mod block;
+
 pub mod programme;
 
 pub mod rulebook;

@@ -5,9 +5,8 @@
 use std::fmt;
 
 use super::account::{Kyc, ProgrammeName, PurseIndex};
-use super::decision::Reason;
-use super::facts::{Certainty, Device, Facts, Initiation, Presence, Purpose};
-use super::merchant::{AcceptorId, HomeCountry, Mcc, TerminalId};
+use super::block::Block;
+use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
 use super::time::Calendar;
 
@@ -167,71 +166,6 @@ pub struct MaximumBalance {
     pub currency: Currency,
     /// Minor units.
     pub amount_max: i64,
-}
-
-/// A run of merchant category codes, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MccRange {
-    /// First.
-    pub first: Mcc,
-    /// Last.
-    pub last: Mcc,
-}
-
-/// A kind of message the programme refuses (rules A18 to A25, B2, B3): every condition that is
-/// stated must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Its name in evidence, such as `fuel`.
-    pub id: String,
-    /// The rule of the programme that it states, such as `A19`.
-    pub rule: String,
-    /// Why the message is declined.
-    pub reason: Reason,
-    /// The merchant's category is one of these.
-    pub mcc: Vec<MccRange>,
-    /// What is wanted is one of these.
-    pub purpose: Vec<Purpose>,
-    /// Who started it.
-    pub initiation: Option<Initiation>,
-    /// Whether the amount stands.
-    pub certainty: Option<Certainty>,
-    /// Kind of terminal.
-    pub device: Option<Device>,
-    /// Whether the card was there.
-    pub presence: Option<Presence>,
-    /// Whether the merchant is at home.
-    pub domestic: Option<bool>,
-}
-
-impl Block {
-    /// Whether every stated condition holds for a message.
-    pub fn matches(&self, facts: &Facts, home: HomeCountry) -> bool {
-        let in_ranges = |mcc: Mcc| {
-            self.mcc
-                .iter()
-                .any(|range| range.first <= mcc && mcc <= range.last)
-        };
-        (self.mcc.is_empty() || facts.mcc.is_some_and(in_ranges))
-            && (self.purpose.is_empty() || self.purpose.contains(&facts.purpose))
-            && self
-                .initiation
-                .is_none_or(|wanted| wanted == facts.initiation)
-            && self
-                .certainty
-                .is_none_or(|wanted| wanted == facts.certainty)
-            && self.device.is_none_or(|wanted| wanted == facts.device)
-            && self.presence.is_none_or(|wanted| wanted == facts.presence)
-            && self
-                .domestic
-                .is_none_or(|wanted| wanted == facts.origin.is_domestic(home))
-    }
-
-    /// Whether the merchant's category alone brought the message here, so that listing the
-    /// merchant as allowed lifts the block (rule A26b).
-    pub fn is_by_category(&self) -> bool {
-        !self.mcc.is_empty()
-    }
 }
 
 /// Merchants and terminals named one by one (rule A26b).

@@ -105,12 +105,23 @@ impl Calendar {
 
     /// The day of this calendar on which an instant falls.
     pub fn date_of(&self, at: UnixMs) -> BusinessDate {
+        let day = self.local_ms(at).div_euclid(DAY_MS);
+        BusinessDate(i32::try_from(day).unwrap_or_default())
+    }
+
+    /// The minute of this calendar's day, 0 to 1439, in which an instant falls.
+    pub fn minute_of_day(&self, at: UnixMs) -> u16 {
+        let minute = self.local_ms(at).rem_euclid(DAY_MS).div_euclid(60_000);
+        u16::try_from(minute).unwrap_or_default()
+    }
+
+    /// Milliseconds of the local clock; 0 for an instant beyond the calendar.
+    fn local_ms(&self, at: UnixMs) -> i64 {
         let Ok(instant) = Timestamp::from_millisecond(at.0) else {
-            return BusinessDate::default();
+            return 0;
         };
         let offset_ms = i64::from(self.zone.to_offset(instant).seconds()).saturating_mul(1_000);
-        let local_ms = at.0.saturating_add(offset_ms);
-        BusinessDate(i32::try_from(local_ms.div_euclid(DAY_MS)).unwrap_or_default())
+        at.0.saturating_add(offset_ms)
     }
 }
 

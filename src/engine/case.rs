@@ -1,6 +1,7 @@
 //! One message at its card, account and programme: what the rules look at.
 
 use crate::domain::account::Account;
+use crate::domain::block::Scene;
 use crate::domain::card::Card;
 use crate::domain::decision::Reason;
 use crate::domain::facts::{Facts, MessageKind, Presence, Purpose};
@@ -83,6 +84,16 @@ impl Case<'_> {
     /// The account.
     pub fn account(&self) -> &Account {
         &self.record.account
+    }
+
+    /// The message where and when it happens.
+    pub fn scene(&self) -> Scene<'_> {
+        Scene {
+            facts: self.facts,
+            home: self.programme.home,
+            calendar: &self.programme.calendar,
+            at: self.at,
+        }
     }
 
     /// Which limits count this.

@@ -47,6 +47,7 @@ decided_as_written! {
     advices_are_recorded_not_judged: "advices.txt",
     captures_always_post: "captures.txt",
     cards_that_may_not_pay: "cards.txt",
+    blocks_by_place_and_time: "conditions.txt",
     holds_end_with_time: "holds.txt",
     limits_count_in_calendar_windows: "limits.txt",
     loads_reach_their_purse: "loads.txt",

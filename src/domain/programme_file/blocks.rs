@@ -1,8 +1,10 @@
 //! Proves the rows that refuse: blocks, merchant lists, limits.
 
+use crate::domain::block::{Block, Condition, CountryLetters, DaySpan, MccRange};
 use crate::domain::decision::Reason;
 use crate::domain::merchant::Mcc;
-use crate::domain::programme::{Block, Limit, MccRange, MerchantLists, Window};
+use crate::domain::money::Currency;
+use crate::domain::programme::{Limit, MerchantLists, Window};
 
 use super::reader::Reader;
 use super::rows::{BlockRow, LimitRow, MerchantsRow, WindowRow};
@@ -22,18 +24,8 @@ impl Reader {
                 row.reason
             ));
         }
-        let mcc: Vec<MccRange> = row
-            .mcc
-            .iter()
-            .filter_map(|text| self.mcc_range(&key, text))
-            .collect();
-        let states_nothing = row.mcc.is_empty()
-            && row.purpose.is_empty()
-            && row.initiation.is_none()
-            && row.certainty.is_none()
-            && row.device.is_none()
-            && row.presence.is_none();
-        if states_nothing {
+        let conditions = self.conditions(&key, &row);
+        if conditions.is_empty() {
             self.mistake(format!(
                 "{key}: states no condition, so it would refuse everything"
             ));
@@ -42,13 +34,81 @@ impl Reader {
             id: row.id,
             rule: row.rule,
             reason,
-            mcc,
-            purpose: row.purpose,
-            initiation: row.initiation,
-            certainty: row.certainty,
-            device: row.device,
-            presence: row.presence,
-            domestic: row.domestic,
+            conditions,
+        }
+    }
+
+    fn conditions(&mut self, key: &str, row: &BlockRow) -> Vec<Condition> {
+        let mut stated: Vec<Condition> = Vec::new();
+        if !row.mcc.is_empty() {
+            let ranges = row.mcc.iter().filter_map(|text| self.mcc_range(key, text));
+            stated.push(Condition::Mcc(ranges.collect()));
+        }
+        if !row.purpose.is_empty() {
+            stated.push(Condition::Purpose(row.purpose.clone()));
+        }
+        stated.extend(row.initiation.map(Condition::Initiation));
+        stated.extend(row.certainty.map(Condition::Certainty));
+        stated.extend(row.device.map(Condition::Device));
+        stated.extend(row.presence.map(Condition::Presence));
+        stated.extend(row.domestic.map(Condition::Domestic));
+        self.place_conditions(key, row, &mut stated);
+        if !row.acquirer.is_empty() {
+            stated.push(Condition::Acquirer(row.acquirer.clone()));
+        }
+        if !row.acceptor.is_empty() {
+            let names = self.names(&format!("{key}.acceptor"), &row.acceptor);
+            stated.push(Condition::Acceptor(names));
+        }
+        if !row.terminal.is_empty() {
+            let names = self.names(&format!("{key}.terminal"), &row.terminal);
+            stated.push(Condition::Terminal(names));
+        }
+        if let Some(text) = &row.hours {
+            let span = day_span(text);
+            let span = self.need(span, || {
+                format!("{key}.hours: expected a span like \"23:00-05:00\", got {text:?}")
+            });
+            stated.extend(span.map(Condition::Hours));
+        }
+        stated
+    }
+
+    fn place_conditions(&mut self, key: &str, row: &BlockRow, stated: &mut Vec<Condition>) {
+        type Countries = fn(Vec<CountryLetters>) -> Condition;
+        let countries: [(&str, &[String], Countries); 2] = [
+            ("country", &row.country, Condition::Country),
+            ("country_not", &row.country_not, Condition::CountryNot),
+        ];
+        for (name, texts, condition) in countries {
+            if !texts.is_empty() {
+                let letters = texts.iter().filter_map(|text| {
+                    let two = text.bytes().all(|byte| byte.is_ascii_uppercase());
+                    let letters = text.as_bytes().try_into().ok().filter(|_| two);
+                    self.need(letters, || {
+                        format!("{key}.{name}: expected two capital letters, got {text:?}")
+                    })
+                });
+                stated.push(condition(letters.collect()));
+            }
+        }
+        if !row.acquirer_country.is_empty() {
+            stated.push(Condition::AcquirerCountry(row.acquirer_country.clone()));
+        }
+        if !row.acquirer_country_not.is_empty() {
+            let list = row.acquirer_country_not.clone();
+            stated.push(Condition::AcquirerCountryNot(list));
+        }
+        type Currencies = fn(Vec<Currency>) -> Condition;
+        let currencies: [(&[String], Currencies); 2] = [
+            (&row.currency, Condition::Currency),
+            (&row.currency_not, Condition::CurrencyNot),
+        ];
+        for (texts, condition) in currencies {
+            if !texts.is_empty() {
+                let list = texts.iter().filter_map(|text| self.currency(key, text));
+                stated.push(condition(list.collect()));
+            }
         }
     }
 
@@ -149,4 +209,17 @@ impl Reader {
         }
         window
     }
+}
+
+/// `23:00-05:00`: from the first minute up to the second.
+fn day_span(text: &str) -> Option<DaySpan> {
+    let minute = |part: &str| {
+        let (hour, minute) = part.trim().split_once(':')?;
+        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+        let of_day = hour.checked_mul(60)?.checked_add(minute)?;
+        (minute < 60 && of_day <= 24 * 60).then_some(of_day)
+    };
+    let (from, until) = text.split_once('-')?;
+    let (from, until) = (minute(from)?, minute(until)?);
+    (from != until).then_some(DaySpan { from, until })
 }

@@ -106,6 +106,25 @@ pub(super) struct BlockRow {
     pub(super) device: Option<Device>,
     pub(super) presence: Option<Presence>,
     pub(super) domestic: Option<bool>,
+    #[serde(default)]
+    pub(super) country: Vec<String>,
+    #[serde(default)]
+    pub(super) country_not: Vec<String>,
+    #[serde(default)]
+    pub(super) acquirer_country: Vec<u16>,
+    #[serde(default)]
+    pub(super) acquirer_country_not: Vec<u16>,
+    #[serde(default)]
+    pub(super) currency: Vec<String>,
+    #[serde(default)]
+    pub(super) currency_not: Vec<String>,
+    #[serde(default)]
+    pub(super) acquirer: Vec<u64>,
+    #[serde(default)]
+    pub(super) acceptor: Vec<String>,
+    #[serde(default)]
+    pub(super) terminal: Vec<String>,
+    pub(super) hours: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

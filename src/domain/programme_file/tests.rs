@@ -133,3 +133,29 @@ fn a_block_without_a_condition_is_refused() {
             .contains("states no condition")
     );
 }
+
+#[test]
+fn every_condition_of_a_block_is_proven() {
+    let text = format!(
+        "{}\n[[block]]\nid = \"x\"\nrule = \"C7\"\nreason = \"insufficient-funds\"\n\
+         country = [\"jp\"]\ncountry_not = [\"JPN\"]\n\
+         currency = [\"YEN\"]\ncurrency_not = [\"X\"]\n\
+         acceptor = [\"more than fifteen\"]\nterminal = [\"\"]\nhours = \"24:01-5\"\n",
+        SHIPPED[1].1
+    );
+    let error = parse("x", &text).unwrap_err();
+    let parts = [
+        "reason: expected the name of a merchant or channel refusal",
+        "country: expected two capital letters, got \"jp\"",
+        "country_not: expected two capital letters, got \"JPN\"",
+        "currency: expected ISO 4217 letters, got \"YEN\"",
+        "currency: expected ISO 4217 letters, got \"X\"",
+        "acceptor: expected 1 to 15 characters",
+        "terminal: expected 1 to 8 characters",
+        "hours: expected a span like \"23:00-05:00\", got \"24:01-5\"",
+    ];
+    for part in parts {
+        assert!(error.to_string().contains(part), "{part}: {error}");
+    }
+    assert_eq!(error.mistakes.len(), parts.len(), "{error}");
+}

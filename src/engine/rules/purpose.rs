@@ -40,5 +40,5 @@ fn is_left_to_blocks(case: &Case<'_>) -> bool {
     case.programme
         .blocks
         .iter()
-        .any(|block| block.purpose.contains(&case.facts.purpose))
+        .any(|block| block.names_purpose(case.facts.purpose))
 }
