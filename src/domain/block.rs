@@ -181,6 +181,8 @@ pub struct Block {
     pub reason: Reason,
     /// What must be true of it; never empty.
     pub conditions: Vec<Condition>,
+    /// Whether it only notes what it would refuse.
+    pub shadow: bool,
 }
 
 impl Block {

@@ -155,6 +155,8 @@ pub struct Limit {
     pub amount_max: Option<i64>,
     /// Greatest number of transactions.
     pub count_max: Option<u32>,
+    /// Whether it only notes what it would refuse.
+    pub shadow: bool,
 }
 
 /// The greatest balance an account may be loaded to (rule A17).
@@ -166,6 +168,8 @@ pub struct MaximumBalance {
     pub currency: Currency,
     /// Minor units.
     pub amount_max: i64,
+    /// Whether it only notes what it would refuse.
+    pub shadow: bool,
 }
 
 /// Merchants and terminals named one by one (rule A26b).
@@ -216,6 +220,8 @@ pub struct Programme {
     pub limits: Vec<Limit>,
     /// Greatest balances.
     pub maximum_balances: Vec<MaximumBalance>,
+    /// Whether any row only notes what it would refuse.
+    pub has_shadows: bool,
 }
 
 impl Programme {

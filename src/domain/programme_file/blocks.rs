@@ -35,6 +35,7 @@ impl Reader {
             rule: row.rule,
             reason,
             conditions,
+            shadow: row.shadow,
         }
     }
 
@@ -177,6 +178,7 @@ impl Reader {
             currency: self.currency(&key, &row.currency)?,
             amount_max: row.amount_max,
             count_max: row.count_max,
+            shadow: row.shadow,
         })
     }
     fn window(&mut self, key: &str, row: &LimitRow) -> Window {

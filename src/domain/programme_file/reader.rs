@@ -1,10 +1,11 @@
 //! Proves a programme file: purses, card numbers, loads, refunds, holds.
 
 use crate::domain::account::{ProgrammeName, PurseIndex};
+use crate::domain::block::Block;
 use crate::domain::merchant::HomeCountry;
 use crate::domain::money::Currency;
 use crate::domain::programme::{
-    BinRange, HoldRule, LoadRule, MaximumBalance, Programme, PurseSpec, RefundAuthorization,
+    BinRange, HoldRule, Limit, LoadRule, MaximumBalance, Programme, PurseSpec, RefundAuthorization,
     RefundRule, Unverified,
 };
 use crate::domain::time::Calendar;
@@ -118,20 +119,20 @@ impl Reader {
         let load = raw.load.map(|row| self.load(row, &purses));
         let refund = self.refund(raw.refund, &purses);
         let hold = self.hold(&raw.hold);
-        let blocks = raw
+        let blocks: Vec<Block> = raw
             .block
             .into_iter()
             .enumerate()
             .map(|(n, row)| self.block(n, row))
             .collect();
         let merchants = self.merchants(&raw.merchants);
-        let limits = raw
+        let limits: Vec<Limit> = raw
             .limit
             .iter()
             .enumerate()
             .filter_map(|(n, row)| self.limit(n, row))
             .collect();
-        let maximum_balances = raw
+        let maximum_balances: Vec<MaximumBalance> = raw
             .maximum_balance
             .iter()
             .enumerate()
@@ -143,10 +144,15 @@ impl Reader {
                     kyc: row.kyc,
                     currency,
                     amount_max: row.amount_max,
+                    shadow: row.shadow,
                 })
             })
             .collect();
+        let has_shadows = blocks.iter().any(|row| row.shadow)
+            || limits.iter().any(|row| row.shadow)
+            || maximum_balances.iter().any(|row| row.shadow);
         Some(Programme {
+            has_shadows,
             name: name?,
             version: raw.version,
             title: raw.title,

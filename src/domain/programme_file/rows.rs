@@ -125,6 +125,8 @@ pub(super) struct BlockRow {
     #[serde(default)]
     pub(super) terminal: Vec<String>,
     pub(super) hours: Option<String>,
+    #[serde(default)]
+    pub(super) shadow: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -145,6 +147,8 @@ pub(super) struct LimitRow {
     pub(super) currency: String,
     pub(super) amount_max: Option<i64>,
     pub(super) count_max: Option<u32>,
+    #[serde(default)]
+    pub(super) shadow: bool,
 }
 
 #[derive(Deserialize)]
@@ -166,4 +170,6 @@ pub(super) struct MaximumBalanceRow {
     pub(super) kyc: Option<Kyc>,
     pub(super) currency: String,
     pub(super) amount_max: i64,
+    #[serde(default)]
+    pub(super) shadow: bool,
 }

@@ -21,22 +21,24 @@ pub const RULE: Rule = Rule {
         Reason::PeriodCountLimit,
     ],
     intents: &[Intent::Spend, Intent::Load],
-    check,
+    check: |case| refusal(case, false),
+    shadow: Some(|case| refusal(case, true)),
 };
 
-fn check(case: &Case<'_>) -> Option<Refusal> {
+fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let channel = case.channel()?;
     let currency = case.amount.currency;
     case.programme
         .limits
         .iter()
         .filter(|limit| limit.channel.covers(channel) && limit.currency == currency)
+        .filter(|limit| limit.shadow == shadow)
         .filter(|limit| limit.kyc.is_none_or(|kyc| kyc == case.account().kyc))
-        .filter_map(|limit| refusal(case, limit))
+        .filter_map(|limit| above_limit(case, limit))
         .min_by_key(|refusal| refusal.reason)
 }
 
-fn refusal(case: &Case<'_>, limit: &Limit) -> Option<Refusal> {
+fn above_limit(case: &Case<'_>, limit: &Limit) -> Option<Refusal> {
     match limit.window {
         Window::Transaction => above_transaction(limit, case.amount.minor),
         Window::Day => {

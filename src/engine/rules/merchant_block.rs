@@ -25,10 +25,11 @@ pub const RULE: Rule = Rule {
         Reason::ChannelNotAllowed,
     ],
     intents: &[Intent::Spend, Intent::Verify],
-    check,
+    check: |case| refusal(case, false),
+    shadow: Some(|case| refusal(case, true)),
 };
 
-fn check(case: &Case<'_>) -> Option<Refusal> {
+fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let lists = &case.programme.merchants;
     let allowed = lists.allowed_acceptors.contains(&case.facts.acceptor)
         || lists.allowed_terminals.contains(&case.facts.terminal);
@@ -37,6 +38,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         .programme
         .blocks
         .iter()
+        .filter(|block| block.shadow == shadow)
         .filter(|block| !(allowed && block.is_by_category()))
         .filter(|block| block.matches(&scene))
         .min_by_key(|block| block.reason)?;

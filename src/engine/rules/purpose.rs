@@ -14,6 +14,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::NotSupported],
     intents: &[Intent::Spend, Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
