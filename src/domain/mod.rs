@@ -31,6 +31,8 @@ pub mod facts;
 
 pub mod block;
 
+pub mod pin_choice;
+
 pub mod programme;
 
 pub mod rulebook;
