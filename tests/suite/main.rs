@@ -6,6 +6,7 @@
 )]
 
 mod acquirer;
+mod backtest;
 mod codec_properties;
 mod corridor;
 mod decision_log;
