@@ -155,7 +155,8 @@ fn outside_the_period_all_stays_as_it_was() {
     let told = a_day().again(
         "channel = \"purchase\"\nwindow = \"transaction\"\ncurrency = \"JPY\"\n\
          amount_max = 1_000_000",
-        "channel = \"purchase\"\nwindow = \"transaction\"\ncurrency = \"JPY\"\namount_max = 100",
+        "channel = \"purchase\"\nwindow = \"transaction\"\ncurrency = \"JPY\"\n\
+         amount_max = 100",
         [Some("2027-03-01 09:30"), Some("2027-03-01 12:00")],
     );
     assert!(told.contains("2 decisions would change"), "{told}");
