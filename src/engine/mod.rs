@@ -36,6 +36,8 @@ pub mod state;
 mod queue;
 mod tables;
 
+mod entry_list;
+
 pub mod apply;
 
 pub mod decide;
