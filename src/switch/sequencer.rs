@@ -41,6 +41,13 @@ pub enum Job {
         /// Where the outcomes go, once durable.
         opened: oneshot::Sender<Vec<Opened>>,
     },
+    /// One command of the operator or of the switch itself.
+    Command {
+        /// What is asked.
+        body: Body,
+        /// Where the answer goes, once durable.
+        answered: oneshot::Sender<Answer>,
+    },
     /// Something to read from a durable state. It holds up decisions while it runs.
     Query(Box<dyn FnOnce(&State) + Send>),
     /// The passing of time.
@@ -117,6 +124,7 @@ pub struct Sequencer<J> {
 enum Waiting {
     Replies(mpsc::Sender<Vec<SequencerReply>>, Vec<SequencerReply>),
     Opened(oneshot::Sender<Vec<Opened>>, Vec<Opened>),
+    Answered(oneshot::Sender<Answer>, Answer),
     Query(Box<dyn FnOnce(&State) + Send>),
 }
 
@@ -176,6 +184,11 @@ impl<J: Journal> Sequencer<J> {
         match job {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
             Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
+            Job::Command { body, answered } => {
+                let (answer, _) = self.execute(body)?;
+                self.waiting.push(Waiting::Answered(answered, answer));
+                Ok(())
+            }
             Job::Query(query) => {
                 self.waiting.push(Waiting::Query(query));
                 Ok(())
@@ -240,7 +253,10 @@ impl<J: Journal> Sequencer<J> {
             let (answer, _) = self.execute(Body::Housekeep(terms))?;
             match answer {
                 Answer::Housekept { more: true, .. } => {}
-                Answer::Housekept { .. } | Answer::Decided(_) | Answer::Opened(_) => break,
+                Answer::Housekept { .. }
+                | Answer::Decided(_)
+                | Answer::Opened(_)
+                | Answer::LinkNamed(_) => break,
             }
         }
         Ok(())
@@ -287,6 +303,7 @@ impl<J: Journal> Sequencer<J> {
                 }
                 // Who asked may have gone; what was opened stays open.
                 Waiting::Opened(sender, outcomes) => drop(sender.send(outcomes)),
+                Waiting::Answered(sender, answer) => drop(sender.send(answer)),
                 Waiting::Query(query) => query(&self.state),
             }
         }
@@ -316,6 +333,16 @@ impl Jobs {
     /// [`Stopping`] when nobody will do it.
     pub async fn submit(&self, job: Job) -> Result<(), Stopping> {
         self.0.send(job).await.map_err(|_| Stopping)
+    }
+
+    /// Has one command executed and waits until its effect is durable.
+    ///
+    /// # Errors
+    /// [`Stopping`].
+    pub async fn command(&self, body: Body) -> Result<Answer, Stopping> {
+        let (answered, answer) = oneshot::channel();
+        self.submit(Job::Command { body, answered }).await?;
+        answer.await.map_err(|_| Stopping)
     }
 
     /// Opens accounts and waits until that is durable.

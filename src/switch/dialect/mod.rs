@@ -8,4 +8,6 @@ pub mod table;
 
 pub mod request;
 
+mod said;
+
 pub mod response;
