@@ -35,6 +35,7 @@ pub mod ledger;
 
 pub mod state;
 
+mod queue;
 mod tables;
 
 pub mod apply;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
 use crate::domain::rulebook::Rulebook;
+use crate::domain::time::UnixMs;
 use crate::engine::apply::InvariantBroken;
 use crate::engine::command::{Answer, Body, Command, Housekeep, OpenAccount, Opened, Outcome};
 use crate::engine::decide::decide;
@@ -185,7 +186,7 @@ impl<J: Journal> Sequencer<J> {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
             Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
             Job::Command { body, answered } => {
-                let (answer, _) = self.execute(body)?;
+                let (answer, _) = self.execute(clock::now(), body)?;
                 self.waiting.push(Waiting::Answered(answered, answer));
                 Ok(())
             }
@@ -207,10 +208,11 @@ impl<J: Journal> Sequencer<J> {
         replies: mpsc::Sender<Vec<SequencerReply>>,
     ) -> Result<(), SequencerFault> {
         let mut answered = Vec::with_capacity(requests.len());
+        let at = clock::now();
         let mut sequenced = clock::instant();
         for request in requests {
             let body = Body::Message(request.facts);
-            let (answer, body) = self.execute(body)?;
+            let (answer, body) = self.execute(at, body)?;
             let decided = clock::instant();
             if let (Answer::Decided(mut decision), Body::Message(facts)) = (answer, body) {
                 if let (false, Some(account)) = (decision.show_balances, decision.account) {
@@ -239,7 +241,7 @@ impl<J: Journal> Sequencer<J> {
     ) -> Result<(), SequencerFault> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for account in accounts {
-            let (answer, _) = self.execute(Body::OpenAccount(Box::new(account)))?;
+            let (answer, _) = self.execute(clock::now(), Body::OpenAccount(Box::new(account)))?;
             if let Answer::Opened(outcome) = answer {
                 outcomes.push(outcome);
             }
@@ -250,7 +252,7 @@ impl<J: Journal> Sequencer<J> {
 
     fn housekeep(&mut self, terms: Housekeep) -> Result<(), SequencerFault> {
         while self.has_room() {
-            let (answer, _) = self.execute(Body::Housekeep(terms))?;
+            let (answer, _) = self.execute(clock::now(), Body::Housekeep(terms))?;
             match answer {
                 Answer::Housekept { more: true, .. } => {}
                 Answer::Housekept { .. }
@@ -263,9 +265,9 @@ impl<J: Journal> Sequencer<J> {
     }
 
     /// Stamps, decides and applies one command and adds its record to the batch.
-    fn execute(&mut self, body: Body) -> Result<(Answer, Body), SequencerFault> {
+    fn execute(&mut self, now: UnixMs, body: Body) -> Result<(Answer, Body), SequencerFault> {
         let sequence = self.state.sequence() + 1;
-        let at = clock::now().max(self.state.at());
+        let at = now.max(self.state.at());
         let command = Command { sequence, at, body };
         let Outcome { answer, event } = decide(&self.rulebook, &self.state, &command);
         if let Some(event) = event {

@@ -384,10 +384,9 @@ impl<'a> Session<'a> {
                     received,
                     decoded,
                 });
-                let facts = Arc::new(request.facts);
                 requests.push(SequencerRequest {
                     slot,
-                    facts,
+                    facts: request.facts,
                     submitted: clock::instant(),
                 });
             }

@@ -81,7 +81,7 @@ fn state(facts: &mut Facts, indicator: &Indicator) {
     if let Some(fact) = indicator.says.evident() {
         facts.evidence.push(Evidence {
             fact,
-            source: indicator.source.clone(),
+            source: Cow::Borrowed(indicator.source),
         });
     }
 }
@@ -244,7 +244,7 @@ mod tests {
             link_number: LinkNumber(1),
         };
         match parser.parse(&message) {
-            Request::Card(request) => request.facts,
+            Request::Card(request) => Facts::clone(&request.facts),
             other => panic!("{other:?}"),
         }
     }

@@ -1,7 +1,6 @@
 //! A dialect's table: processing codes, indicators, network management, response codes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
@@ -102,8 +101,9 @@ pub struct Indicator {
     pub part: Option<(usize, usize)>,
     /// When it fits.
     pub test: Test,
-    /// The row in words, for evidence.
-    pub source: Arc<str>,
+    /// The row in words, for evidence. It lives as long as the process, like the table: messages
+    /// quote it without counting references.
+    pub source: &'static str,
 }
 
 /// One fact with its value.
@@ -419,7 +419,7 @@ fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
         says: statement(&row.fact, &row.value)?,
         part,
         test,
-        source: format!("{place} {condition}").into(),
+        source: String::leak(format!("{place} {condition}")),
     })
 }
 
@@ -489,7 +489,7 @@ mod tests {
     fn an_indicator_says_where_it_reads() {
         let dialect = parse(ISO87).unwrap();
         let indicators = dialect.rows.iter().flat_map(|row| &row.indicators);
-        let sources: Vec<&str> = indicators.map(|row| &*row.1.source).collect();
+        let sources: Vec<&str> = indicators.map(|row| row.1.source).collect();
         assert!(sources.contains(&"DE60 positions 9-10 = 02"), "{sources:?}");
         assert!(sources.contains(&"DE61 position 4 = 4"), "{sources:?}");
         assert!(sources.contains(&"DE67 at least 2"), "{sources:?}");
