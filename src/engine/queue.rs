@@ -87,7 +87,10 @@ impl<T> Queue<T> {
         let first = self.chunks.front()?.len();
         Some(match position.checked_sub(first) {
             None => (0, position),
-            Some(beyond) => (1 + beyond / CHUNK_ROWS, beyond % CHUNK_ROWS),
+            Some(beyond) => {
+                let full = beyond.checked_div(CHUNK_ROWS)?;
+                (full.checked_add(1)?, beyond.checked_rem(CHUNK_ROWS)?)
+            }
         })
     }
 }

@@ -15,7 +15,7 @@ use super::clock;
 use super::decision_line::{CorridorLatency, DecisionLine, DecisionLines, DecisionWord, PurseLine};
 use super::dialect::request::Reject;
 use super::in_flight::InFlight;
-use super::sequencer::SequencerReply;
+use super::jobs::SequencerReply;
 use super::telemetry::Telemetry;
 
 /// Instants at the borders of a message's steps before the single writer.
