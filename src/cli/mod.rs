@@ -17,6 +17,9 @@ pub mod replay;
 
 pub mod spec;
 
+pub mod programme;
+mod programme_words;
+
 pub mod acquirer;
 
 pub mod message;
@@ -53,6 +56,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// List, check and import specifications of messages.
     Spec(spec::SpecArgs),
+    /// Check programme files and tell them in words.
+    Programme(programme::ProgrammeArgs),
 }
 
 /// Runs the command line of this process.
@@ -66,5 +71,6 @@ pub fn run() -> ExitCode {
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Spec(args) => spec::run(&args),
+        Command::Programme(args) => programme::run(&args),
     }
 }

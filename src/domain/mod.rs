@@ -33,12 +33,12 @@ pub mod rare_facts;
 
 pub mod facts;
 
+pub mod block;
+
 pub mod programme;
 
 pub mod rulebook;
 
 pub mod programme_file;
-#[cfg(test)]
-mod programme_file_tests;
 
 pub mod decision;

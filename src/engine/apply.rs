@@ -9,7 +9,6 @@ use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseInde
 use crate::domain::card::Card;
 use crate::domain::facts::LinkNumber;
 use crate::domain::money::Currency;
-use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId, EntryState};
@@ -131,6 +130,7 @@ impl State {
                     refund_of: *refund_of,
                     counted: 0,
                     counted_as: 0,
+                    channel: None,
                     date: *date,
                     opened_at: self.at,
                     expires_at: *expires_at,
@@ -169,8 +169,8 @@ impl State {
                 minor,
                 count,
             } => {
-                let usage = Usage::new(*channel, *currency, *date);
-                self.count_usage(*entry, usage, *minor, *count)
+                let fresh = Usage::new(*channel, *currency, *date);
+                self.count_usage(*entry, fresh, *minor, *count)
             }
             Effect::TombstoneSet { trace } => {
                 let key = (decided.facts.card, *trace);
@@ -197,7 +197,8 @@ impl State {
         }
     }
 
-    /// Counts an amount and a number of transactions of an entry in the window that `fresh` names.
+    /// Counts an amount and a number of transactions of an entry in the windows that `fresh` names:
+    /// those of its channel and of the wider one.
     fn count_usage(&mut self, id: EntryId, fresh: Usage, minor: i64, count: i32) -> Fit {
         let entry = self
             .entries
@@ -205,18 +206,24 @@ impl State {
             .ok_or("usage of an unknown entry")?;
         entry.counted = entry.counted.saturating_add(minor).max(0);
         entry.counted_as = entry.counted_as.saturating_add(count);
+        entry.channel = Some(fresh.channel);
         let account = entry.account;
         let record = self
             .account_mut(account)
             .ok_or("usage of an unknown account")?;
-        let same =
-            |usage: &&mut Usage| usage.channel == fresh.channel && usage.currency == fresh.currency;
-        match record.usage.iter_mut().find(same) {
-            Some(usage) => usage.count(fresh.date, minor, count),
-            None => {
-                let mut usage = fresh;
-                usage.count(fresh.date, minor, count);
-                record.usage.push(usage);
+        for channel in [Some(fresh.channel), fresh.channel.wider()]
+            .into_iter()
+            .flatten()
+        {
+            let same =
+                |usage: &&mut Usage| usage.channel == channel && usage.currency == fresh.currency;
+            match record.usage.iter_mut().find(same) {
+                Some(usage) => usage.count(fresh.date, minor, count),
+                None => {
+                    let mut usage = Usage { channel, ..fresh };
+                    usage.count(fresh.date, minor, count);
+                    record.usage.push(usage);
+                }
             }
         }
         Ok(())
@@ -462,8 +469,8 @@ impl State {
             self.lower_hold(*id, &held)?;
             let entry = self.entries.get(*id).ok_or("an unknown entry expires")?;
             let untouched = entry.posted.is_empty();
-            if entry.is_debit() {
-                let usage = Usage::new(Channel::Purchase, entry.currency, entry.date);
+            if let (true, Some(channel)) = (entry.is_debit(), entry.channel) {
+                let usage = Usage::new(channel, entry.currency, entry.date);
                 let minor = held.total().min(entry.counted).saturating_neg();
                 self.count_usage(*id, usage, minor, if untouched { -1 } else { 0 })?;
             }

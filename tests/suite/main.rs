@@ -29,6 +29,7 @@ mod model_books;
 mod model_oracle;
 mod model_refusals;
 mod peers;
+mod programme_check;
 mod scenarios;
 mod secrets;
 mod spec_pages;

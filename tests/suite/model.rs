@@ -37,8 +37,8 @@ const ANSWERS_HOURS: u32 = 48;
 const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no holder here can
-/// meet: the statuses between lost and closed, and listed merchants.
-const NOT_ON_THE_TABLE: [Reason; 7] = [
+/// meet: the statuses between lost and closed, listed merchants, blocks by place and time.
+const NOT_ON_THE_TABLE: [Reason; 10] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::Overload,
@@ -46,6 +46,9 @@ const NOT_ON_THE_TABLE: [Reason; 7] = [
     Reason::CardStolen,
     Reason::CardFrozen,
     Reason::MerchantDenied,
+    Reason::CountryNotAllowed,
+    Reason::TimeNotAllowed,
+    Reason::CashNotAllowed,
 ];
 
 #[test]

@@ -15,6 +15,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::PinNotVerifiable],
     intents: &[Intent::Spend, Intent::Verify, Intent::Enquire],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

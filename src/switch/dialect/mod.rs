@@ -6,6 +6,8 @@
 
 pub mod table;
 
+pub mod code_list;
+
 pub mod request;
 
 mod said;

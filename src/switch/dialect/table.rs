@@ -12,6 +12,8 @@ use crate::domain::facts::{Certainty, Device, FactName, Initiation, Presence, Pu
 use crate::domain::rare_facts::{AdviceReason, LoadChannel};
 use crate::iso8583::ELEMENT_MAX;
 
+use super::code_list::CodeList;
+
 /// One dialect, proven when it was read.
 #[derive(Clone, Debug)]
 pub struct Dialect {
@@ -27,6 +29,8 @@ pub struct Dialect {
     management: BTreeMap<u16, Management>,
     /// DE 39 by reason.
     pub codes: ResponseCodes,
+    /// What the network says about its codes, where the table tells.
+    pub code_list: Option<CodeList>,
 }
 
 /// One element of a response.
@@ -198,6 +202,13 @@ impl Dialect {
             .unwrap_or(Purpose::Unnamed)
     }
 
+    /// What is wrong with the response codes under what the network says about them.
+    pub fn code_findings(&self) -> Vec<String> {
+        self.code_list
+            .as_ref()
+            .map_or_else(Vec::new, |list| list.findings(&self.codes))
+    }
+
     /// What DE 70 asks for.
     pub fn management(&self, code: u16) -> Option<Management> {
         self.management.get(&code).copied()
@@ -215,6 +226,7 @@ struct File {
     reading: Vec<ReadingRow>,
     network_management: BTreeMap<String, Management>,
     response_code: BTreeMap<String, String>,
+    code_list: Option<CodeList>,
 }
 
 #[derive(Deserialize)]
@@ -279,6 +291,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
             rows,
             management,
             codes,
+            code_list: file.code_list,
         }),
         _ => Err(mistakes),
     }
