@@ -12,6 +12,7 @@ use crate::domain::money::Currency;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId, EntryState};
+use super::entry_list::EntryList;
 use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::state::{
@@ -238,13 +239,12 @@ impl State {
                 .or_default()
                 .push_back((expires_at, id));
         }
-        for key in entry_keys(&entry) {
-            self.entries_by.insert(&key, id.0);
-        }
-        let record = self
-            .account_mut(entry.account)
+        let position = usize::try_from(entry.account.0.saturating_sub(1)).ok();
+        let record = position
+            .and_then(|position| self.accounts.get_mut(position))
             .ok_or("an entry of an unknown account")?;
-        record.entries.push(id);
+        let keys = entry_keys(&entry);
+        record.entries.push(id, keys, &self.match_hasher);
         self.entries
             .push(entry)
             .ok_or_else(|| "an entry is opened twice".to_owned())
@@ -404,7 +404,7 @@ impl State {
             },
             cards: SmallVec::from_iter([opened.card.card]),
             usage: SmallVec::new(),
-            entries: Vec::new(),
+            entries: EntryList::default(),
         });
         for (purse, minor) in &opened.opening {
             let currency = *opened
@@ -526,11 +526,8 @@ impl State {
         let Some(entry) = self.entries.remove(id) else {
             return;
         };
-        for key in entry_keys(&entry) {
-            self.entries_by.remove(&key, id.0);
-        }
         if let Some(record) = self.account_mut(entry.account) {
-            record.entries.retain(|other| *other != id);
+            record.entries.remove(id);
         }
     }
 }

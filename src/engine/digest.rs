@@ -134,7 +134,7 @@ impl State {
         let mut ids: Vec<EntryId> = self
             .accounts
             .iter()
-            .flat_map(|record| record.entries.iter().copied())
+            .flat_map(|record| record.entries.iter())
             .collect();
         ids.sort_unstable();
         ids

@@ -38,6 +38,8 @@ pub mod state;
 mod queue;
 mod tables;
 
+mod entry_list;
+
 pub mod apply;
 
 pub mod decide;

@@ -22,17 +22,18 @@ use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};
+use super::entry_list::EntryList;
 use super::event::ExceptionKind;
 use super::ledger::Ledger;
 use super::queue::Queue;
-use super::tables::{AnswerTable, EntryTable, HashIndex};
+use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
 
 /// Exceptions kept in memory for people to read; older ones stay in the journal.
 pub const EXCEPTIONS_MAX: usize = 10_000;
 
 /// An account with what the engine keeps beside its purses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize)]
 pub struct AccountRecord {
     /// The account.
     pub account: Account,
@@ -41,7 +42,7 @@ pub struct AccountRecord {
     /// Usage of limits.
     pub usage: SmallVec<[Usage; 1]>,
     /// Entries that are not forgotten, oldest first.
-    pub entries: Vec<EntryId>,
+    pub entries: EntryList,
 }
 
 /// The stored answer to a message (lifecycle D.2).
@@ -92,6 +93,17 @@ pub enum MatchKey {
     Approval(CardId, ApprovalCode, AcceptorId),
 }
 
+impl MatchKey {
+    /// The card that every key begins with.
+    fn card(&self) -> CardId {
+        match self {
+            MatchKey::Trace(card, _)
+            | MatchKey::Reference(card, _, _)
+            | MatchKey::Approval(card, _, _) => *card,
+        }
+    }
+}
+
 /// Something a person must look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExceptionRow {
@@ -121,8 +133,8 @@ pub struct State {
     pub(super) cards: Vec<Card>,
     pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
     pub(super) entries: EntryTable,
-    /// Numbers of entries by every [`MatchKey`] they have.
-    pub(super) entries_by: HashIndex,
+    /// Tags the [`MatchKey`]s of entries.
+    pub(super) match_hasher: RandomState,
     /// Holds by the length of their life in days; within one, times only grow.
     pub(super) expiries: BTreeMap<i64, Queue<(UnixMs, EntryId)>>,
     /// Entries at rest, by when they came to rest.
@@ -235,9 +247,12 @@ impl State {
 
     /// Entries that a key finds, in no order.
     pub fn entries_by(&self, key: MatchKey) -> impl Iterator<Item = &Entry> {
-        self.entries_by
-            .candidates(&key)
-            .filter_map(|number| self.entry(EntryId(number)))
+        let record = self.card(key.card()).map(|card| card.account);
+        let entries = record.and_then(|id| self.account(id));
+        entries
+            .into_iter()
+            .flat_map(move |record| record.entries.candidates(&key, &self.match_hasher))
+            .filter_map(|id| self.entry(id))
             .filter(move |entry| entry_keys(entry).any(|own| own == key))
     }
 

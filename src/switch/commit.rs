@@ -150,7 +150,7 @@ impl<J: Journal + 'static> Committer<J> {
         Ok(())
     }
 
-    /// Lends the journal to the journal thread, with a batch in which nothing waits for the state; the
+    /// Lends the journal to its thread, with a batch in which nothing waits for the state; the
     /// answer is empty work to go on with.
     ///
     /// # Errors
