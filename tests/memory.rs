@@ -5,8 +5,10 @@
 use allocation_counter::measure;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
 use cardswitch::domain::facts::{
-    Certainty, Device, Facts, Initiation, IssuerRoute, MessageKind, Presence, Purpose, Trace,
+    Certainty, Device, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind, Presence, Purpose,
+    Trace,
 };
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
@@ -118,7 +120,11 @@ fn purchase(number: u32, minor: i64) -> Facts {
         certainty: Certainty::Final,
         device: Device::Ordinary,
         presence: Presence::Present,
-        pin_block_present: false,
+        pin: PinVerdict::Absent,
+        link: LinkNumber(1),
+        point: PointOfService::default(),
+        local: LocalTime::UNSAID,
+        rare: None,
         evidence: Default::default(),
     }
 }

@@ -150,7 +150,7 @@ impl Postings {
                     self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
                 }
             }
-            Event::Housekept(_) => {}
+            Event::Housekept(_) | Event::LinkNamed(..) => {}
         }
     }
 

@@ -27,6 +27,10 @@ pub mod account;
 
 pub mod merchant;
 
+pub mod conditions;
+
+pub mod rare_facts;
+
 pub mod facts;
 
 pub mod block;

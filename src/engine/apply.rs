@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::Card;
+use crate::domain::facts::LinkNumber;
 use crate::domain::money::Currency;
 use crate::domain::time::UnixMs;
 
@@ -59,6 +60,7 @@ impl State {
             Event::Decided(decided) => self.apply_decided(decided),
             Event::AccountOpened(opened) => self.apply_account_opened(opened),
             Event::Housekept(housekept) => self.apply_housekept(housekept),
+            Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
         }
         .map_err(broken)
     }
@@ -446,6 +448,14 @@ impl State {
             self.programmes.len().saturating_sub(1)
         });
         u8::try_from(position).map_err(|_| "more than 256 programmes".to_owned())
+    }
+
+    fn apply_link_named(&mut self, number: LinkNumber, name: &str) -> Fit {
+        if self.next_link_number() != Some(number) || self.link_number(name).is_some() {
+            return Err(format!("link number {} does not follow", number.0));
+        }
+        self.links.push(name.to_owned());
+        Ok(())
     }
 
     fn apply_housekept(&mut self, housekept: &Housekept) -> Fit {

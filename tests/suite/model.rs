@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use cardswitch::domain::account::{AccountId, Kyc, ProgrammeName};
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::decision::{ApprovalCode, Reason};
 use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, IssuerRoute, Presence, Purpose, Trace,
@@ -357,7 +358,9 @@ fn special_facts(dice: &mut Dice, facts: &mut Facts) {
         facts.device = Device::InFlight;
     }
     facts.presence = dice.pick(&[Presence::Unsaid, Presence::Absent, Presence::Present]);
-    facts.pin_block_present = dice.chance(3);
+    if dice.chance(3) {
+        facts.pin = PinVerdict::Unverified;
+    }
     if dice.chance(3) {
         facts.expiry = ExpiryMonth::from_yymm(2807);
     }

@@ -2,6 +2,7 @@
 
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::CardStatus;
+use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::decision::Reason;
 use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, MessageKind, Presence, Purpose,
@@ -53,7 +54,7 @@ impl Oracle {
         if (spend || refund || load) && self.order(holder, amount.currency).is_empty() {
             return Some(Reason::CurrencyNotAllowed);
         }
-        if (spend || verify || enquiry) && facts.pin_block_present && !gift {
+        if (spend || verify || enquiry) && facts.pin == PinVerdict::Unverified && !gift {
             return Some(Reason::PinNotVerifiable);
         }
         if spend || verify {

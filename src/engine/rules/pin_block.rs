@@ -2,6 +2,7 @@
 //!
 //! The programme says whether such a message is refused or decided without it.
 
+use crate::domain::conditions::PinVerdict;
 use crate::domain::decision::Reason;
 use crate::domain::programme::Unverified;
 use crate::engine::case::{Case, Intent, Refusal};
@@ -18,7 +19,8 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
-    let refused = case.facts.pin_block_present && case.programme.pin_block == Unverified::Refuse;
+    let refused =
+        case.facts.pin == PinVerdict::Unverified && case.programme.pin_block == Unverified::Refuse;
     refused.then(|| {
         Refusal::because(
             Reason::PinNotVerifiable,

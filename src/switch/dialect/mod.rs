@@ -10,4 +10,6 @@ pub mod code_list;
 
 pub mod request;
 
+mod said;
+
 pub mod response;
