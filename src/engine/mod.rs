@@ -25,6 +25,8 @@ pub mod event;
 
 pub mod record;
 
+mod record_v1;
+
 pub mod entry;
 
 pub mod usage;
@@ -59,6 +61,8 @@ mod complete;
 mod reverse;
 
 mod open;
+
+mod link;
 
 mod housekeep;
 

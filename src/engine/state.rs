@@ -14,7 +14,7 @@ use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
-use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
+use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
@@ -127,6 +127,8 @@ pub struct State {
     pub(super) sequence: u64,
     pub(super) at: UnixMs,
     pub(super) programmes: Vec<ProgrammeName>,
+    /// Names of the links in the order of their numbers, the first of which is 1.
+    pub(super) links: Vec<String>,
     pub(super) accounts: Vec<AccountRecord>,
     pub(super) cards: Vec<Card>,
     pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
@@ -178,6 +180,22 @@ impl State {
     /// The name of an account's programme.
     pub fn programme_name(&self, index: u8) -> Option<&ProgrammeName> {
         self.programmes.get(usize::from(index))
+    }
+
+    /// The number of the link with this name.
+    pub fn link_number(&self, name: &str) -> Option<LinkNumber> {
+        let position = self.links.iter().position(|link| link == name)?;
+        number_of_link(position)
+    }
+
+    /// Names of the links in the order of their numbers, the first of which is 1.
+    pub fn links(&self) -> &[String] {
+        &self.links
+    }
+
+    /// The number that the next new link gets; `None` when there are too many.
+    pub(super) fn next_link_number(&self) -> Option<LinkNumber> {
+        number_of_link(self.links.len())
     }
 
     /// The account with this number.
@@ -292,6 +310,11 @@ impl State {
     pub fn exceptions(&self) -> (impl Iterator<Item = &ExceptionRow>, u64) {
         (self.exceptions.iter(), self.exceptions_total)
     }
+}
+
+fn number_of_link(position: usize) -> Option<LinkNumber> {
+    let number = u16::try_from(position).ok()?.checked_add(1)?;
+    Some(LinkNumber(number))
 }
 
 /// The keys under which later messages find an entry.
