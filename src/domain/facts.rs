@@ -3,7 +3,8 @@
 //! A dialect fills them from one message; the engine decides on them and journals them with the
 //! decision. Nothing here can hold a card number, track, PIN block or card verification value.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
@@ -122,7 +123,7 @@ pub struct Evidence {
     /// Which fact.
     pub fact: FactName,
     /// Which row of the dialect's table said so.
-    pub source: Arc<str>,
+    pub source: Cow<'static, str>,
 }
 
 /// Identity of a message among all that an originator sends (lifecycle D.1, D.2).
@@ -139,7 +140,7 @@ pub struct TraceKey {
 }
 
 /// The part of a message's identity that a later reversal quotes in DE 90.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     /// Acquirer (DE 32) as a number; a message without one counts under its link.
     pub originator: u64,
@@ -147,6 +148,14 @@ pub struct Trace {
     pub transmitted: u32,
     /// System trace audit number (DE 11).
     pub stan: u32,
+}
+
+impl Hash for Trace {
+    /// Two words instead of three fields: every message hashes its trace several times.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.originator);
+        state.write_u64(u64::from(self.transmitted) << 32 | u64::from(self.stan));
+    }
 }
 
 /// Who could issue this card, as far as the number tells.

@@ -36,6 +36,11 @@ fn decide_message(
     command: &Command,
     facts: &Arc<Facts>,
 ) -> Outcome {
+    let matter = Matter {
+        command,
+        facts,
+        card: state.card_by_token(&facts.card),
+    };
     if let Some(stored) = state.answer(&facts.key()) {
         return if stored.is_for(facts) {
             repeat(state, stored)
@@ -47,17 +52,11 @@ fn decide_message(
                     stored.sequence
                 ),
             );
-            conclude(
-                rulebook,
-                state,
-                command,
-                facts,
-                Keep::Unstored,
-                Verdict::refused(refusal),
-            )
+            let verdict = Verdict::refused(refusal);
+            conclude(rulebook, state, matter, Keep::Unstored, verdict)
         };
     }
-    let verdict = match case_of(rulebook, state, command, facts) {
+    let verdict = match case_of(rulebook, state, matter) {
         Ok(case) => judge(&case),
         Err(refusal) => unknown_card(facts, refusal),
     };
@@ -66,7 +65,7 @@ fn decide_message(
         Reason::SystemFault => Keep::Unstored,
         _ => Keep::Stored,
     };
-    conclude(rulebook, state, command, facts, keep, verdict)
+    conclude(rulebook, state, matter, keep, verdict)
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
@@ -83,21 +82,31 @@ fn judge(case: &Case<'_>) -> Verdict {
     }
 }
 
+/// A message with the card it names, looked up once.
+#[derive(Clone, Copy)]
+struct Matter<'a> {
+    command: &'a Command,
+    facts: &'a Arc<Facts>,
+    card: Option<&'a Card>,
+}
+
 /// The message at its card, account and programme; or why there is none.
 fn case_of<'a>(
     rulebook: &'a Rulebook,
     state: &'a State,
-    command: &Command,
-    facts: &'a Facts,
+    matter: Matter<'a>,
 ) -> Result<Case<'a>, Refusal> {
+    let Matter {
+        command,
+        facts,
+        card,
+    } = matter;
     match facts.route {
         IssuerRoute::Unknown => return Err(Refusal::plain(Reason::UnknownIssuer)),
         IssuerRoute::Malformed => return Err(Refusal::plain(Reason::InvalidCard)),
         IssuerRoute::Ours => {}
     }
-    let card = state
-        .card_by_token(&facts.card)
-        .ok_or(Refusal::plain(Reason::InvalidCard))?;
+    let card = card.ok_or(Refusal::plain(Reason::InvalidCard))?;
     let record = state
         .account(card.account)
         .ok_or(Refusal::plain(Reason::SystemFault))?;
@@ -161,12 +170,15 @@ enum Keep {
 fn conclude(
     rulebook: &Rulebook,
     state: &State,
-    command: &Command,
-    facts: &Arc<Facts>,
+    matter: Matter<'_>,
     keep: Keep,
     verdict: Verdict,
 ) -> Outcome {
-    let card = state.card_by_token(&facts.card);
+    let Matter {
+        command,
+        facts,
+        card,
+    } = matter;
     let code = code_of(rulebook, facts, verdict.reason);
     let balances = match card {
         Some(card) if verdict.show_balances => Some(state.balances(card.account)),

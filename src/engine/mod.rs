@@ -33,6 +33,7 @@ pub mod ledger;
 
 pub mod state;
 
+mod queue;
 mod tables;
 
 pub mod apply;

@@ -24,6 +24,7 @@ use crate::domain::time::UnixMs;
 use super::entry::{Entry, EntryId};
 use super::event::ExceptionKind;
 use super::ledger::Ledger;
+use super::queue::Queue;
 use super::tables::{AnswerTable, EntryTable, HashIndex};
 use super::usage::Usage;
 
@@ -121,16 +122,16 @@ pub struct State {
     /// Numbers of entries by every [`MatchKey`] they have.
     pub(super) entries_by: HashIndex,
     /// Holds by the length of their life in days; within one, times only grow.
-    pub(super) expiries: BTreeMap<i64, VecDeque<(UnixMs, EntryId)>>,
+    pub(super) expiries: BTreeMap<i64, Queue<(UnixMs, EntryId)>>,
     /// Entries at rest, by when they came to rest.
-    pub(super) resting: VecDeque<(UnixMs, EntryId)>,
+    pub(super) resting: Queue<(UnixMs, EntryId)>,
     /// Answers to requests, whose originators repeat within minutes.
     pub(super) answers: AnswerTable,
     /// Answers to advices and reversals, kept as long as the entries they moved: a late repeat
     /// must not post again.
     pub(super) advice_answers: AnswerTable,
     pub(super) tombstones: HashMap<(CardToken, Trace), UnixMs, RandomState>,
-    pub(super) tombstones_by_age: VecDeque<(UnixMs, (CardToken, Trace))>,
+    pub(super) tombstones_by_age: Queue<(UnixMs, (CardToken, Trace))>,
     pub(super) ledger: Ledger,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,

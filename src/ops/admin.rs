@@ -22,8 +22,8 @@ use crate::engine::command::Opened;
 use crate::engine::entry::{Entry, EntryState};
 use crate::engine::state::State;
 use crate::switch::card_file;
+use crate::switch::jobs::{Jobs, Stopping};
 use crate::switch::rulebook::LoadedRules;
-use crate::switch::sequencer::{Jobs, Stopping};
 use crate::switch::telemetry::Telemetry;
 use crate::switch::token::TokenKey;
 

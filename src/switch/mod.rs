@@ -1,6 +1,6 @@
 //! L3: the shell that joins sockets, engine and journal.
 //!
-//! Reading order follows a message: server, session, dialect, token, sequencer; what they share
+//! Reading order follows a message: server, session, dialect, token, jobs, sequencer, commit; what they share
 //! stands around them.
 
 pub mod config;
@@ -21,6 +21,10 @@ pub mod dialect;
 pub mod doctor;
 
 pub mod card_file;
+
+pub mod jobs;
+
+pub mod commit;
 
 pub mod sequencer;
 

@@ -13,10 +13,12 @@ use crate::iso8583::MessageSpec;
 use crate::journal::SledJournal;
 use crate::transport::{FrameCodec, Framing};
 
+use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
+use super::jobs::{Job, Jobs};
 use super::rulebook::LoadedRules;
-use super::sequencer::{Job, Jobs, Sequencer, SequencerFault};
+use super::sequencer::{Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
@@ -94,6 +96,7 @@ impl Server {
             Arc::clone(&rules.rulebook),
             config.sequencer.clone(),
             Arc::clone(&telemetry),
+            &jobs,
         );
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
@@ -169,7 +172,7 @@ type Ended = Result<Result<SledJournal, SequencerFault>, tokio::sync::oneshot::e
 fn finished(ended: Ended) -> Result<(), SequencerFault> {
     // The sender is only dropped unsent by a panic, and that aborts the process.
     let Ok(result) = ended else { return Ok(()) };
-    result?.close()?;
+    result?.close().map_err(CommitFault::Journal)?;
     Ok(())
 }
 

@@ -27,8 +27,8 @@ use super::dialect::response::{Reply, render};
 use super::dialect::table::{Dialect, Management};
 use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
+use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::rulebook::LoadedRules;
-use super::sequencer::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::session_log::{self, Steps};
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -381,10 +381,9 @@ impl<'a> Session<'a> {
                     received,
                     decoded,
                 });
-                let facts = Arc::new(request.facts);
                 requests.push(SequencerRequest {
                     slot,
-                    facts,
+                    facts: request.facts,
                     submitted: clock::instant(),
                 });
             }

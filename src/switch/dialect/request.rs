@@ -1,5 +1,8 @@
 //! `parse_request`: one ISO 8583:1987 message into the words of the trade.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use arrayvec::ArrayString;
 use smallvec::SmallVec;
 
@@ -23,7 +26,7 @@ const LINK_ORIGINATORS: u64 = 1 << 40;
 #[derive(Debug)]
 pub enum Request {
     /// To decide, record or undo something about a card.
-    Card(Box<CardRequest>),
+    Card(CardRequest),
     /// To manage the link.
     Management(Management),
     /// Something we do not do, or cannot read far enough; answered with this reason.
@@ -36,7 +39,7 @@ pub enum Request {
 #[derive(Debug)]
 pub struct CardRequest {
     /// What it says.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// The card number as it may be shown.
     pub masked: MaskedPan,
 }
@@ -97,7 +100,7 @@ impl RequestParser<'_> {
             _ => return Request::Reject(unsupported(mti)),
         };
         match self.facts(kind, message) {
-            Ok(request) => Request::Card(Box::new(request)),
+            Ok(request) => Request::Card(request),
             Err(reject) => Request::Reject(reject),
         }
     }
@@ -117,7 +120,7 @@ impl RequestParser<'_> {
 
     fn facts(&self, kind: MessageKind, message: &Message) -> Result<CardRequest, Reject> {
         let (pan, track_expiry) = card_number(message)?;
-        let processing_code = message.number(3).ok_or(Reject::missing(3))?;
+        let processing_code = message.number(3).ok_or_else(|| Reject::missing(3))?;
         let purpose = self.dialect.purpose(processing_code);
         let trace = self.trace(message)?;
         let amount = amount(message, purpose)?;
@@ -168,7 +171,7 @@ impl RequestParser<'_> {
             });
         }
         Ok(CardRequest {
-            facts,
+            facts: Arc::new(facts),
             masked: pan.masked(),
         })
     }
@@ -178,8 +181,8 @@ impl RequestParser<'_> {
             Some(acquirer) => acquirer,
             None => self.link_originator(),
         };
-        let transmitted = message.number(7).ok_or(Reject::missing(7))?;
-        let stan = message.number(11).ok_or(Reject::missing(11))?;
+        let transmitted = message.number(7).ok_or_else(|| Reject::missing(7))?;
+        let stan = message.number(11).ok_or_else(|| Reject::missing(11))?;
         Ok(Trace {
             originator,
             transmitted: u32::try_from(transmitted).map_err(|_| Reject::wrong(7, "MMDDhhmmss"))?,
@@ -229,11 +232,12 @@ fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
         .and_then(|track| track.as_str().split_once('='));
     let track_expiry = track.and_then(|(_, rest)| rest.get(..4)?.parse().ok());
     if let Some(digits) = message.digits(2) {
-        let pan = Pan::parse(digits.as_str()).ok_or(Reject::wrong(2, "8 to 19 digits"))?;
+        let pan = Pan::parse(digits.as_str()).ok_or_else(|| Reject::wrong(2, "8 to 19 digits"))?;
         return Ok((pan, track_expiry));
     }
-    let (number, _) = track.ok_or(Reject::missing(2))?;
-    let pan = Pan::parse(number).ok_or(Reject::wrong(35, "a card number before the separator"))?;
+    let (number, _) = track.ok_or_else(|| Reject::missing(2))?;
+    let pan = Pan::parse(number)
+        .ok_or_else(|| Reject::wrong(35, "a card number before the separator"))?;
     Ok((pan, track_expiry))
 }
 
@@ -295,14 +299,14 @@ fn replacement(message: &Message) -> Result<Option<i64>, Reject> {
     digits
         .and_then(|part| part.parse().ok())
         .map(Some)
-        .ok_or(Reject::wrong(95, "twelve digits first"))
+        .ok_or_else(|| Reject::wrong(95, "twelve digits first"))
 }
 
 fn expiry(message: &Message, track: Option<u64>) -> Result<Option<ExpiryMonth>, Reject> {
     match message.number(14) {
         Some(yymm) => ExpiryMonth::from_yymm(yymm)
             .map(Some)
-            .ok_or(Reject::wrong(14, "YYMM")),
+            .ok_or_else(|| Reject::wrong(14, "YYMM")),
         None => Ok(track.and_then(ExpiryMonth::from_yymm)),
     }
 }
@@ -362,7 +366,7 @@ fn note(facts: &mut Facts, indicator: &Indicator, message: &Message) {
     }
     let digits = message.digits(indicator.element);
     let text = match &digits {
-        Some(digits) => std::borrow::Cow::Borrowed(digits.as_str()),
+        Some(digits) => Cow::Borrowed(digits.as_str()),
         None => message.text(indicator.element).unwrap_or_default(),
     };
     let read = match indicator.part {
@@ -380,6 +384,6 @@ fn note(facts: &mut Facts, indicator: &Indicator, message: &Message) {
     }
     facts.evidence.push(Evidence {
         fact,
-        source: indicator.source.clone(),
+        source: Cow::Borrowed(indicator.source),
     });
 }

@@ -1,7 +1,6 @@
 //! A dialect's table: processing codes, indicators, network management, response codes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -64,8 +63,9 @@ pub struct Indicator {
     pub part: Option<(usize, usize)>,
     /// When it fits.
     pub test: Test,
-    /// The row in words, for evidence.
-    pub source: Arc<str>,
+    /// The row in words, for evidence. It lives as long as the process, like the table: messages
+    /// quote it without counting references.
+    pub source: &'static str,
 }
 
 /// One fact with its value.
@@ -274,7 +274,7 @@ fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
         element: row.element,
         part,
         test,
-        source: format!("{place} {condition}").into(),
+        source: String::leak(format!("{place} {condition}")),
     })
 }
 
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn an_indicator_says_where_it_reads() {
         let dialect = parse(ISO87).unwrap();
-        let sources: Vec<&str> = dialect.indicators.iter().map(|row| &*row.source).collect();
+        let sources: Vec<&str> = dialect.indicators.iter().map(|row| row.source).collect();
         assert!(sources.contains(&"DE60 positions 9-10 = 02"), "{sources:?}");
         assert!(sources.contains(&"DE61 position 4 = 4"), "{sources:?}");
         assert!(sources.contains(&"DE67 at least 2"), "{sources:?}");
