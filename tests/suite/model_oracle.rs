@@ -226,7 +226,11 @@ impl Oracle {
             None => free,
         };
         // The odd rounds are those of the changed programme.
-        let agreed = self.refills && self.holders[holder].product == Product::Prepaid;
+        let agreed = match self.holders[holder].product {
+            Product::Prepaid => self.refills,
+            Product::GiftCode => true,
+            Product::Travel => false,
+        };
         agreed
             && facts.point.partial_approval
             && facts.purpose == Purpose::Purchase
