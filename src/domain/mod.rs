@@ -35,6 +35,8 @@ pub mod facts;
 
 pub mod block;
 
+pub mod pin_choice;
+
 pub mod programme;
 
 pub mod rulebook;
