@@ -252,6 +252,7 @@ fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::CashWithdrawal => "cash withdrawal",
         Purpose::AccountFunding => "account funding",
         Purpose::QuasiCash => "quasi-cash",
+        Purpose::OriginalCredit => "original credit",
         Purpose::Unnamed => "purpose that the dialect does not name",
     }
 }

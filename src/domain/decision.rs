@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::account::{AccountId, ProgrammeName, PurseIndex};
 use super::card::CardId;
-use super::money::Currency;
+use super::money::{Amount, Currency};
 use super::pan::MaskedPan;
 
 /// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
@@ -20,6 +20,8 @@ use super::pan::MaskedPan;
 pub enum Reason {
     /// Approved, accepted or posted.
     Approved,
+    /// Approved for what is available, less than was asked (A14).
+    PartiallyApproved,
     /// The message cannot be read.
     FormatError,
     /// The link must sign on first.
@@ -94,8 +96,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 36] = [
+    pub const ALL: [Reason; 37] = [
         Reason::Approved,
+        Reason::PartiallyApproved,
         Reason::FormatError,
         Reason::NotSignedOn,
         Reason::Overload,
@@ -137,6 +140,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Reason::Approved => "approved",
+            Reason::PartiallyApproved => "partially-approved",
             Reason::FormatError => "format-error",
             Reason::NotSignedOn => "not-signed-on",
             Reason::Overload => "overload",
@@ -173,6 +177,11 @@ impl Reason {
             Reason::MaximumBalance => "maximum-balance",
             Reason::InsufficientFunds => "insufficient-funds",
         }
+    }
+
+    /// Whether it is of the approved class.
+    pub fn is_approved(self) -> bool {
+        matches!(self, Reason::Approved | Reason::PartiallyApproved)
     }
 
     /// The reason with this name.
@@ -263,6 +272,17 @@ pub struct PurseBalance {
 /// All purses of an account as they stood after a decision.
 pub type Balances = SmallVec<[PurseBalance; 2]>;
 
+/// What an approval of a part comes to (rule A14, lifecycle D.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// Approved, in the currency of the transaction.
+    pub amount: Amount,
+    /// Approved, in the currency of billing, when the network converted.
+    pub billing: Option<Amount>,
+    /// What was asked.
+    pub asked: Amount,
+}
+
 /// The answer to one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -272,6 +292,8 @@ pub struct Decision {
     pub code: ResponseCode,
     /// DE 38, on approval.
     pub approval: Option<ApprovalCode>,
+    /// What was approved, where that is less than was asked.
+    pub approved: Option<Approved>,
     /// What decided, in words.
     pub evidence: Option<String>,
     /// Whether this is the stored answer of an earlier message.
@@ -295,7 +317,7 @@ pub struct Decision {
 impl Decision {
     /// Whether the answer is of the approved class.
     pub fn is_approved(&self) -> bool {
-        self.reason == Reason::Approved
+        self.reason.is_approved()
     }
 }
 

@@ -212,6 +212,8 @@ pub struct Programme {
     pub hold: HoldRule,
     /// PIN blocks.
     pub pin_block: Unverified,
+    /// Whether a part is approved where the whole is not available (rule A14).
+    pub partial_approval: bool,
     /// What it refuses, first match decides within one reason.
     pub blocks: Vec<Block>,
     /// Merchants named one by one.

@@ -7,8 +7,10 @@ use smallvec::SmallVec;
 
 use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::Card;
-use crate::domain::facts::LinkNumber;
+use crate::domain::decision::Reason;
+use crate::domain::facts::{LinkNumber, Trace};
 use crate::domain::money::Currency;
+use crate::domain::pan::CardToken;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId, EntryState};
@@ -16,7 +18,7 @@ use super::entry_list::EntryList;
 use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::state::{
-    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, entry_keys,
+    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone, entry_keys,
     is_kept_with_entries,
 };
 use super::usage::Usage;
@@ -80,7 +82,7 @@ impl State {
                 reason: decided.reason,
                 code: decided.code,
                 approval: decided.approval,
-                balances: decided.balances.clone().map(Box::new),
+                told: told(decided),
                 card_id: decided.card,
                 sequence: self.sequence,
                 entry: decided
@@ -142,6 +144,7 @@ impl State {
                     acceptor: facts.acceptor,
                     rrn: facts.rrn,
                     approval: decided.approval.or(facts.quoted_approval),
+                    lifecycle: facts.lifecycle_id().map(Box::new),
                 };
                 self.open_entry(entry)?;
                 self.hold_in_purses(account, *currency, held)
@@ -174,10 +177,11 @@ impl State {
                 self.count_usage(*entry, fresh, *minor, *count)
             }
             Effect::TombstoneSet { trace } => {
-                let key = (decided.facts.card, *trace);
-                if self.tombstones.insert(key, self.at).is_none() {
-                    self.tombstones_by_age.push_back((self.at, key));
-                }
+                self.set_tombstone((decided.facts.card, *trace), None);
+                Ok(())
+            }
+            Effect::PartTombstoneSet { trace, remaining } => {
+                self.set_tombstone((decided.facts.card, *trace), Some(*remaining));
                 Ok(())
             }
             Effect::ExceptionRaised { kind, entry, minor } => {
@@ -228,6 +232,21 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// What remains after several reversals of one original is the least that any of them left.
+    fn set_tombstone(&mut self, key: (CardToken, Trace), remaining: Option<i64>) {
+        match self.tombstones.get_mut(&key) {
+            Some(stone) => {
+                stone.remaining = stone
+                    .remaining
+                    .and_then(|before| remaining.map(|now| now.min(before)));
+            }
+            None => {
+                self.tombstones.insert(key, Tombstone { remaining });
+                self.tombstones_by_age.push_back((self.at, key));
+            }
+        }
     }
 
     fn open_entry(&mut self, entry: Entry) -> Fit {
@@ -532,6 +551,25 @@ impl State {
     }
 }
 
+/// What an answer tells beside its code and approval.
+fn told(decided: &Decided) -> Option<Box<Told>> {
+    let approved = |effect: &Effect| match effect {
+        Effect::EntryOpened { authorized, .. } => Some(*authorized),
+        _ => None,
+    };
+    let approved_minor = match decided.reason {
+        Reason::PartiallyApproved => decided.effects.iter().find_map(approved),
+        _ => None,
+    };
+    let balances = decided.balances.clone();
+    (balances.is_some() || approved_minor.is_some()).then(|| {
+        Box::new(Told {
+            balances,
+            approved_minor,
+        })
+    })
+}
+
 /// The entry that an effect opens, holds for or posts for.
 fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
     match effect {
@@ -543,6 +581,7 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         Effect::Offset { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }
+        | Effect::PartTombstoneSet { .. }
         | Effect::ExceptionRaised { .. } => None,
     }
 }

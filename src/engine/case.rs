@@ -111,7 +111,7 @@ impl Case<'_> {
 pub fn intent_of(facts: &Facts) -> Intent {
     match facts.purpose {
         Purpose::BalanceEnquiry => Intent::Enquire,
-        Purpose::Refund => Intent::Refund,
+        Purpose::Refund | Purpose::OriginalCredit => Intent::Refund,
         Purpose::Load => Intent::Load,
         Purpose::Purchase if facts.is_account_verification() => Intent::Verify,
         Purpose::Purchase

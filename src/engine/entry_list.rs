@@ -12,7 +12,7 @@ use super::entry::EntryId;
 use super::tables::HashIndex;
 
 /// Keys that an entry can have.
-pub(super) const KEYS_MAX: usize = 3;
+pub(super) const KEYS_MAX: usize = 4;
 
 /// With more rows than this an index finds them; up to it, looking at every tag is as fast.
 const SCANNED_ROWS_MAX: usize = 256;

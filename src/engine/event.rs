@@ -147,6 +147,13 @@ pub enum Effect {
         /// The amount in question, minor units.
         minor: i64,
     },
+    /// A reversal of a part came first; the rest of its original may still be posted.
+    PartTombstoneSet {
+        /// Trace of the original.
+        trace: Trace,
+        /// What shall remain, minor units of the transaction.
+        remaining: i64,
+    },
 }
 
 /// Why a person must look.

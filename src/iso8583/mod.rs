@@ -36,7 +36,11 @@ mod take;
 
 mod parts;
 
+mod parts_read;
+
 mod ber;
+
+mod compose;
 
 mod spec;
 
@@ -59,6 +63,7 @@ mod error;
 pub mod import;
 
 pub use ber::{Tlv, TlvError, Tlvs};
+pub use compose::{PartRefusal, PartValue};
 pub use decode::decode;
 pub use describe::describe;
 pub use element::{ElementSpec, Mask};
@@ -68,7 +73,7 @@ pub use error::{
 };
 pub use message::{Digits, Message};
 pub use mti::{InvalidMti, Mti};
-pub use parts::{Part, PartError, Parts};
+pub use parts::{Part, PartError, PartSpec, Parts};
 pub use rebuild::rebuild;
 pub use spec::{MessageSpec, SpecError, SpecErrors};
 

@@ -53,6 +53,7 @@ decided_as_written! {
     limits_count_in_calendar_windows: "limits.txt",
     loads_reach_their_purse: "loads.txt",
     merchants_where_the_card_does_not_work: "merchants.txt",
+    parts_of_a_transaction: "parts.txt",
     one_precedence_decides: "precedence.txt",
     other_programmes_have_their_own_rules: "programmes.txt",
     purchases_take_purses_in_order: "purchases.txt",

@@ -156,6 +156,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::Counted { .. } => "counted",
         Effect::TombstoneSet { .. } => "tombstone-set",
         Effect::ExceptionRaised { .. } => "exception-raised",
+        Effect::PartTombstoneSet { .. } => "part-tombstone-set",
     }
 }
 
@@ -267,6 +268,10 @@ fn effects() -> Vec<Effect> {
             count: -1,
         },
         Effect::TombstoneSet { trace: trace(123) },
+        Effect::PartTombstoneSet {
+            trace: trace(123),
+            remaining: 400,
+        },
         Effect::ExceptionRaised {
             kind: ExceptionKind::OverReversal,
             entry: Some(ENTRY),

@@ -19,6 +19,7 @@ mod encode_refusals;
 mod golden_messages;
 mod golden_records;
 mod hostile;
+mod imported_parts;
 mod imported_specs;
 mod journal_contract;
 mod journal_recovery;

@@ -10,7 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::iso8583::{Message, MessageSpec, MessageWriter, decode, describe, rebuild};
+use crate::iso8583::{
+    ElementSpec, Message, MessageSpec, MessageWriter, Part, decode, describe, rebuild,
+};
 use crate::transport::{Frame, FrameCodec, Framing};
 
 use super::input::{FRAME_BYTES_MAX, Form, frames, hex, read, to_hex};
@@ -186,7 +188,7 @@ fn execute(command: &MessageCommand, out: &mut dyn Write) -> Result<bool, String
                 None => spec.clone(),
             };
             each(source, &spec, out, |frame, message| {
-                let body = translated(&target, message)?;
+                let body = translated(&spec, &target, message)?;
                 let again = decode(&target, body.clone()).map_err(|bad| bad.error.to_string())?;
                 let frame = Frame {
                     header: frame.header.clone(),
@@ -339,13 +341,21 @@ fn written(frame: &Frame, framing: Option<&Framing>, form: WireForm) -> Result<V
 
 /// The same values in another specification. What one holds as bytes and the other as text is
 /// written as hexadecimal text.
-fn translated(target: &MessageSpec, message: &Message) -> Result<Bytes, String> {
+fn translated(
+    spec: &MessageSpec,
+    target: &MessageSpec,
+    message: &Message,
+) -> Result<Bytes, String> {
     let mut out = BytesMut::new();
     let mut writer = MessageWriter::begin(target, message.mti(), &mut out);
     for number in message.elements() {
-        let is_binary = target
-            .element(number)
-            .is_some_and(|element| element.class().name() == "b");
+        let element = target.element(number);
+        if let Some(value) = element.and_then(|element| divided(spec, message, element)) {
+            let written = writer.divided(number, &value);
+            written.map_err(|error| error.to_string())?;
+            continue;
+        }
+        let is_binary = element.is_some_and(|element| element.class().name() == "b");
         let result = match (message.text(number), message.binary(number)) {
             (Some(text), _) if is_binary => {
                 let bytes = hex(text.as_bytes())
@@ -363,6 +373,27 @@ fn translated(target: &MessageSpec, message: &Message) -> Result<Bytes, String> 
     Ok(out.freeze())
 }
 
+/// The value of an element in another specification, when both divide it into the same parts.
+fn divided(spec: &MessageSpec, message: &Message, element: &ElementSpec) -> Option<Vec<u8>> {
+    let parts = message.parts(spec, element.number())?.ok()?;
+    let items: Vec<_> = (parts.iter())
+        .map(|part| (part.key().to_owned(), part.rewritten()))
+        .collect();
+    element.parts()?.write(&items).ok()
+}
+
+/// Everything that is wrong with the parts of a message.
+fn wrong_parts(spec: &MessageSpec, message: &Message) -> Vec<String> {
+    let wrong = |number| match message.parts(spec, number)? {
+        Err(error) => Some(format!("DE {number}: {error}")),
+        Ok(parts) => {
+            let mut inner = parts.iter().filter_map(Part::mistake);
+            inner.next().map(|error| format!("DE {number}: {error}"))
+        }
+    };
+    message.elements().filter_map(wrong).collect()
+}
+
 fn validate(source: &Source, out: &mut dyn Write) -> Result<bool, String> {
     let spec = source.spec()?;
     let mut all_good = true;
@@ -372,13 +403,19 @@ fn validate(source: &Source, out: &mut dyn Write) -> Result<bool, String> {
             Ok(message) => {
                 let mti = message.mti();
                 let count = message.elements().count();
+                let wrong = wrong_parts(&spec, &message);
+                all_good &= wrong.is_empty();
                 let again = rebuild(&spec, &message);
                 let exact = if again.is_ok_and(|again| again == frame.body) {
                     "good"
                 } else {
                     "good, though its values can be written in other bytes"
                 };
-                format!("{mti}, {count} elements, {size} bytes: {exact}")
+                let verdict = match wrong.len() {
+                    0 => exact.to_owned(),
+                    _ => format!("wrong: {}", wrong.join("; ")),
+                };
+                format!("{mti}, {count} elements, {size} bytes: {verdict}")
             }
             Err(failure) => {
                 all_good = false;

@@ -167,6 +167,7 @@ impl Reader {
             load,
             refund,
             hold,
+            partial_approval: raw.partial_approval,
             pin_block: match raw.pin_block {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,

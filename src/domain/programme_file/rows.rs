@@ -22,6 +22,8 @@ pub(super) struct File {
     pub(super) hold: HoldRow,
     pub(super) pin_block: UnverifiedRow,
     #[serde(default)]
+    pub(super) partial_approval: bool,
+    #[serde(default)]
     pub(super) block: Vec<BlockRow>,
     #[serde(default)]
     pub(super) merchants: MerchantsRow,

@@ -30,6 +30,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         Purpose::Purchase
         | Purpose::BalanceEnquiry
         | Purpose::Refund
+        | Purpose::OriginalCredit
         | Purpose::Load
         | Purpose::AccountFunding
         | Purpose::QuasiCash => return None,

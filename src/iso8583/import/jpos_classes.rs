@@ -30,6 +30,8 @@ pub(super) enum TagForm {
     Number { ebcdic: bool, width: usize },
     /// The same behind the length, which counts it.
     Counted { ebcdic: bool, width: usize },
+    /// What the packager around it makes of the number of the field, before the length.
+    Mapped,
     /// The characters of the attribute `token`.
     Token,
     /// The bytes that the attribute `token` says in hexadecimal.
@@ -246,6 +248,15 @@ const CLASSES: &[FieldClass] = &[
     tagged("IFIPM_LLLCHAR", "any", 3, "", number(false, 4)),
     noted(plain("IFMC_TCC", "any", 0, ""), CLASS_LETTER),
     noted(plain("IFEMC_TCC", "any", 0, E_TEXT), CLASS_LETTER),
+    tagged("IFA_TTLCHAR", "any", 1, "", TagForm::Mapped),
+    tagged("IFA_TTLLCHAR", "any", 2, "", TagForm::Mapped),
+    tagged("IFA_TTLLLCHAR", "any", 3, "", TagForm::Mapped),
+    tagged("IFA_TTLLLLCHAR", "any", 4, "", TagForm::Mapped),
+    tagged("IFA_TTLBINARY", "b", 1, "", TagForm::Mapped),
+    tagged("IFA_TTLLBINARY", "b", 2, "", TagForm::Mapped),
+    tagged("IFA_TTLLLBINARY", "b", 3, "", TagForm::Mapped),
+    tagged("IFA_TTLLLLBINARY", "b", 4, "", TagForm::Mapped),
+    tagged("IFA_TTTLLLCHAR", "any", 3, "", TagForm::Mapped),
     tagged("IFTA_LLCHAR", "any", 2, "", TagForm::Token),
     tagged("IFTA_LLNUM", "any", 2, "", TagForm::Token),
     tagged("IFTA_LLBINARY", "b", 2, "", TagForm::Token),

@@ -11,7 +11,11 @@ mod jpos;
 
 mod jpos_classes;
 
+mod jpos_parts;
+
 mod moov;
+
+mod moov_parts;
 
 pub use jpos::jpos;
 pub use moov::{moov_json, moov_yaml};
@@ -125,7 +129,8 @@ impl fmt::Display for Report {
 
 /// A row of a specification file.
 struct Row {
-    number: u8,
+    /// The number of an element; the number or the tag of a part.
+    key: String,
     format: String,
     name: String,
     /// Further keys as they stand in the file, each ended by a comma and a space.
@@ -141,7 +146,7 @@ fn file(name: &str, header: &str, rows: &[Row]) -> String {
         quoted(name)
     );
     for row in rows {
-        let mask = match mask(row.number) {
+        let mask = match row.key.parse().map_or(Mask::Wipe, mask) {
             Mask::Shown => "",
             Mask::Pan if row.is_text => "mask = \"pan\", ",
             Mask::Pan | Mask::Wipe => "mask = \"wipe\", ",
@@ -154,16 +159,17 @@ fn file(name: &str, header: &str, rows: &[Row]) -> String {
 /// One row as it stands in a specification file.
 fn line(row: &Row, mask: &str) -> String {
     let Row {
-        number,
-        format,
-        keys,
-        ..
+        key, format, keys, ..
     } = row;
+    let key = match key.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => key.clone(),
+        false => quoted(key),
+    };
     let name = quoted(match row.name.trim() {
         "" => "Unnamed",
         name => name,
     });
-    format!("{number} = {{ format = \"{format}\", {keys}{mask}name = {name} }}\n")
+    format!("{key} = {{ format = \"{format}\", {keys}{mask}name = {name} }}\n")
 }
 
 /// Other projects' files say nothing of masks: those of the 1987 edition hold, and what it does
