@@ -42,6 +42,10 @@ pub enum ResponseElement {
     Approval,
     /// DE 39.
     Code,
+    /// DE 6, where a part was approved; else as the request has it, where the dialect wants that.
+    Billing(bool),
+    /// DE 51, where a part was approved, unless the dialect has it repeated anyway.
+    BillingCurrency,
     /// DE 54.
     Balances,
 }
@@ -310,6 +314,8 @@ fn response_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<ResponseEle
     (2..=ELEMENT_MAX)
         .filter_map(|element| match element {
             38 => Some(ResponseElement::Approval),
+            6 => Some(ResponseElement::Billing(echo.contains(&6))),
+            51 if !echo.contains(&51) => Some(ResponseElement::BillingCurrency),
             39 => Some(ResponseElement::Code),
             54 => Some(ResponseElement::Balances),
             other => echo
