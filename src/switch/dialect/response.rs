@@ -36,7 +36,8 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// Writes the response to a request.
+/// Writes the response to a request. What it repeats is what the specification says of its type,
+/// and what the dialect says when the specification does not.
 ///
 /// Returns whether there is one: a message that is not a request has none.
 ///
@@ -53,29 +54,64 @@ pub fn render(
         return Ok(false);
     };
     let mut writer = MessageWriter::begin(spec, mti, out);
-    for element in &dialect.response {
-        match *element {
-            ResponseElement::Echo(element) => {
-                writer.copy(request, element)?;
-            }
-            ResponseElement::Approval => {
-                if let Some(approval) = reply.approval {
-                    writer.text(38, &approval)?;
+    match spec.rule(mti).filter(|rule| rule.echoes_any()) {
+        Some(rule) => {
+            let mut own = OWN_ELEMENTS.into_iter().peekable();
+            for echoed in rule.echoed() {
+                while let Some((_, said)) = own.next_if(|(number, _)| *number < echoed) {
+                    answer(&mut writer, request, reply, said)?;
                 }
+                answer(&mut writer, request, reply, ResponseElement::Echo(echoed))?;
             }
-            ResponseElement::Code => {
-                writer.text(39, &reply.code)?;
+            for (_, said) in own {
+                answer(&mut writer, request, reply, said)?;
             }
-            ResponseElement::Balances => {
-                if let Some(balances) = reply.balances {
-                    writer.text(54, &balance_groups(balances))?;
-                }
+        }
+        None => {
+            for element in &dialect.response {
+                answer(&mut writer, request, reply, *element)?;
             }
         }
     }
     writer.finish()?;
     Ok(true)
 }
+
+/// Writes one element, when there is something to say in it.
+#[inline]
+fn answer(
+    writer: &mut MessageWriter<'_, '_>,
+    request: &Message,
+    reply: &Reply<'_>,
+    element: ResponseElement,
+) -> Result<(), EncodeError> {
+    match element {
+        ResponseElement::Echo(element) => {
+            writer.copy(request, element)?;
+        }
+        ResponseElement::Approval => {
+            if let Some(approval) = reply.approval {
+                writer.text(38, &approval)?;
+            }
+        }
+        ResponseElement::Code => {
+            writer.text(39, &reply.code)?;
+        }
+        ResponseElement::Balances => {
+            if let Some(balances) = reply.balances {
+                writer.text(54, &balance_groups(balances))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a response says itself.
+const OWN_ELEMENTS: [(u8, ResponseElement); 3] = [
+    (38, ResponseElement::Approval),
+    (39, ResponseElement::Code),
+    (54, ResponseElement::Balances),
+];
 
 /// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6).
 ///
