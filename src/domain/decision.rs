@@ -68,6 +68,12 @@ pub enum Reason {
     InFlight,
     /// Blocked merchant category (A19, A20, A23, A24).
     MerchantCategory,
+    /// The card does not work in this country.
+    CountryNotAllowed,
+    /// The card does not work at this time of day.
+    TimeNotAllowed,
+    /// No cash here (A26).
+    CashNotAllowed,
     /// The card does not work through this channel (B2).
     ChannelNotAllowed,
     /// The programme cannot be loaded this way (B4).
@@ -88,7 +94,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 33] = [
+    pub const ALL: [Reason; 36] = [
         Reason::Approved,
         Reason::FormatError,
         Reason::NotSignedOn,
@@ -114,6 +120,9 @@ impl Reason {
         Reason::Deposit,
         Reason::InFlight,
         Reason::MerchantCategory,
+        Reason::CountryNotAllowed,
+        Reason::TimeNotAllowed,
+        Reason::CashNotAllowed,
         Reason::ChannelNotAllowed,
         Reason::LoadNotAllowed,
         Reason::RefundWithoutOriginal,
@@ -152,6 +161,9 @@ impl Reason {
             Reason::Deposit => "deposit",
             Reason::InFlight => "in-flight",
             Reason::MerchantCategory => "merchant-category",
+            Reason::CountryNotAllowed => "country-not-allowed",
+            Reason::TimeNotAllowed => "time-not-allowed",
+            Reason::CashNotAllowed => "cash-not-allowed",
             Reason::ChannelNotAllowed => "channel-not-allowed",
             Reason::LoadNotAllowed => "load-not-allowed",
             Reason::RefundWithoutOriginal => "refund-without-original",
@@ -204,7 +216,7 @@ pub type ApprovalCode = ArrayString<6>;
 
 /// The response code of every reason in one dialect (rule D2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResponseCodes([ResponseCode; 33]);
+pub struct ResponseCodes([ResponseCode; Reason::ALL.len()]);
 
 impl ResponseCodes {
     /// The table that `code_of` describes.
@@ -214,7 +226,7 @@ impl ResponseCodes {
     pub fn build(
         code_of: impl Fn(Reason) -> Option<ResponseCode>,
     ) -> Result<ResponseCodes, Vec<&'static str>> {
-        let mut codes = [ResponseCode::new(); 33];
+        let mut codes = [ResponseCode::new(); Reason::ALL.len()];
         let mut missing = Vec::new();
         for (slot, reason) in codes.iter_mut().zip(Reason::ALL) {
             match code_of(reason) {

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::card::ExpiryMonth;
+use super::conditions::{LocalTime, PinVerdict, PointOfService};
 use super::decision::ApprovalCode;
 use super::merchant::{AcceptorId, AcceptorName, Mcc, Origin, TerminalId};
 use super::money::Amount;
 use super::pan::CardToken;
+use super::rare_facts::{LifecycleId, RareFacts};
 
 /// Which conversation a message belongs to, repeats included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -150,6 +152,10 @@ pub struct Trace {
     pub stan: u32,
 }
 
+/// Number of a link in the journal, from 1 in order of first use; 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LinkNumber(pub u16);
+
 impl Hash for Trace {
     /// Two words instead of three fields: every message hashes its trace several times.
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -222,8 +228,16 @@ pub struct Facts {
     pub device: Device,
     /// Whether the card was there.
     pub presence: Presence,
-    /// Whether a PIN block came along (its content never comes here).
-    pub pin_block_present: bool,
+    /// What is known about the PIN.
+    pub pin: PinVerdict,
+    /// Which link asked.
+    pub link: LinkNumber,
+    /// The conditions at the point of service.
+    pub point: PointOfService,
+    /// The clock at the point of service.
+    pub local: LocalTime,
+    /// What few messages state.
+    pub rare: Option<Box<RareFacts>>,
     /// Where the special facts were read.
     pub evidence: SmallVec<[Evidence; 2]>,
 }
@@ -248,6 +262,11 @@ impl Facts {
         self.kind == MessageKind::Authorization
             && self.purpose == Purpose::Purchase
             && self.amount.minor == 0
+    }
+
+    /// The network's name for the transaction, when the message states it.
+    pub fn lifecycle_id(&self) -> Option<LifecycleId> {
+        self.rare.as_ref().and_then(|rare| rare.lifecycle_id)
     }
 
     /// The dialect row that said so, if one did.

@@ -7,11 +7,12 @@ use smallvec::SmallVec;
 
 use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::Card;
+use crate::domain::facts::LinkNumber;
 use crate::domain::money::Currency;
-use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId, EntryState};
+use super::entry_list::EntryList;
 use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::state::{
@@ -59,6 +60,7 @@ impl State {
             Event::Decided(decided) => self.apply_decided(decided),
             Event::AccountOpened(opened) => self.apply_account_opened(opened),
             Event::Housekept(housekept) => self.apply_housekept(housekept),
+            Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
         }
         .map_err(broken)
     }
@@ -129,6 +131,7 @@ impl State {
                     refund_of: *refund_of,
                     counted: 0,
                     counted_as: 0,
+                    channel: None,
                     date: *date,
                     opened_at: self.at,
                     expires_at: *expires_at,
@@ -167,8 +170,8 @@ impl State {
                 minor,
                 count,
             } => {
-                let usage = Usage::new(*channel, *currency, *date);
-                self.count_usage(*entry, usage, *minor, *count)
+                let fresh = Usage::new(*channel, *currency, *date);
+                self.count_usage(*entry, fresh, *minor, *count)
             }
             Effect::TombstoneSet { trace } => {
                 let key = (decided.facts.card, *trace);
@@ -195,7 +198,8 @@ impl State {
         }
     }
 
-    /// Counts an amount and a number of transactions of an entry in the window that `fresh` names.
+    /// Counts an amount and a number of transactions of an entry in the windows that `fresh` names:
+    /// those of its channel and of the wider one.
     fn count_usage(&mut self, id: EntryId, fresh: Usage, minor: i64, count: i32) -> Fit {
         let entry = self
             .entries
@@ -203,18 +207,24 @@ impl State {
             .ok_or("usage of an unknown entry")?;
         entry.counted = entry.counted.saturating_add(minor).max(0);
         entry.counted_as = entry.counted_as.saturating_add(count);
+        entry.channel = Some(fresh.channel);
         let account = entry.account;
         let record = self
             .account_mut(account)
             .ok_or("usage of an unknown account")?;
-        let same =
-            |usage: &&mut Usage| usage.channel == fresh.channel && usage.currency == fresh.currency;
-        match record.usage.iter_mut().find(same) {
-            Some(usage) => usage.count(fresh.date, minor, count),
-            None => {
-                let mut usage = fresh;
-                usage.count(fresh.date, minor, count);
-                record.usage.push(usage);
+        for channel in [Some(fresh.channel), fresh.channel.wider()]
+            .into_iter()
+            .flatten()
+        {
+            let same =
+                |usage: &&mut Usage| usage.channel == channel && usage.currency == fresh.currency;
+            match record.usage.iter_mut().find(same) {
+                Some(usage) => usage.count(fresh.date, minor, count),
+                None => {
+                    let mut usage = Usage { channel, ..fresh };
+                    usage.count(fresh.date, minor, count);
+                    record.usage.push(usage);
+                }
             }
         }
         Ok(())
@@ -229,13 +239,12 @@ impl State {
                 .or_default()
                 .push_back((expires_at, id));
         }
-        for key in entry_keys(&entry) {
-            self.entries_by.insert(&key, id.0);
-        }
-        let record = self
-            .account_mut(entry.account)
+        let position = usize::try_from(entry.account.0.saturating_sub(1)).ok();
+        let record = position
+            .and_then(|position| self.accounts.get_mut(position))
             .ok_or("an entry of an unknown account")?;
-        record.entries.push(id);
+        let keys = entry_keys(&entry);
+        record.entries.push(id, keys, &self.match_hasher);
         self.entries
             .push(entry)
             .ok_or_else(|| "an entry is opened twice".to_owned())
@@ -395,7 +404,7 @@ impl State {
             },
             cards: SmallVec::from_iter([opened.card.card]),
             usage: SmallVec::new(),
-            entries: Vec::new(),
+            entries: EntryList::default(),
         });
         for (purse, minor) in &opened.opening {
             let currency = *opened
@@ -441,6 +450,14 @@ impl State {
         u8::try_from(position).map_err(|_| "more than 256 programmes".to_owned())
     }
 
+    fn apply_link_named(&mut self, number: LinkNumber, name: &str) -> Fit {
+        if self.next_link_number() != Some(number) || self.link_number(name).is_some() {
+            return Err(format!("link number {} does not follow", number.0));
+        }
+        self.links.push(name.to_owned());
+        Ok(())
+    }
+
     fn apply_housekept(&mut self, housekept: &Housekept) -> Fit {
         for id in &housekept.expired {
             let held = self
@@ -452,8 +469,8 @@ impl State {
             self.lower_hold(*id, &held)?;
             let entry = self.entries.get(*id).ok_or("an unknown entry expires")?;
             let untouched = entry.posted.is_empty();
-            if entry.is_debit() {
-                let usage = Usage::new(Channel::Purchase, entry.currency, entry.date);
+            if let (true, Some(channel)) = (entry.is_debit(), entry.channel) {
+                let usage = Usage::new(channel, entry.currency, entry.date);
                 let minor = held.total().min(entry.counted).saturating_neg();
                 self.count_usage(*id, usage, minor, if untouched { -1 } else { 0 })?;
             }
@@ -509,11 +526,8 @@ impl State {
         let Some(entry) = self.entries.remove(id) else {
             return;
         };
-        for key in entry_keys(&entry) {
-            self.entries_by.remove(&key, id.0);
-        }
         if let Some(record) = self.account_mut(entry.account) {
-            record.entries.retain(|other| *other != id);
+            record.entries.remove(id);
         }
     }
 }

@@ -42,11 +42,17 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     };
     Verdict {
         reason: Reason::Approved,
-        evidence: None,
+        evidence: rules::first_in_shadow(case).map(noted),
         approval: Some(approval_code(case.sequence)),
         show_balances: case.intent == Intent::Enquire,
         effects,
     }
+}
+
+/// `shadow merchant-category: fuel (A19): mcc 5541`.
+fn noted(shadow: Refusal) -> String {
+    let evidence = shadow.evidence.unwrap_or_default();
+    format!("shadow {}: {evidence}", shadow.reason)
 }
 
 fn spend(case: &Case<'_>) -> Option<Effects> {
@@ -193,7 +199,7 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
     if change != 0 {
         effects.push(Effect::Counted {
             entry: entry.id,
-            channel: Channel::Purchase,
+            channel: entry.channel.unwrap_or(Channel::Purchase),
             currency: entry.currency,
             date: entry.date,
             minor: change,

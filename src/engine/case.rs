@@ -1,9 +1,10 @@
 //! One message at its card, account and programme: what the rules look at.
 
 use crate::domain::account::Account;
+use crate::domain::block::Scene;
 use crate::domain::card::Card;
 use crate::domain::decision::Reason;
-use crate::domain::facts::{Facts, MessageKind, Purpose};
+use crate::domain::facts::{Facts, MessageKind, Presence, Purpose};
 use crate::domain::money::Amount;
 use crate::domain::programme::{Channel, Programme};
 use crate::domain::time::{BusinessDate, UnixMs};
@@ -85,9 +86,20 @@ impl Case<'_> {
         &self.record.account
     }
 
+    /// The message where and when it happens.
+    pub fn scene(&self) -> Scene<'_> {
+        Scene {
+            facts: self.facts,
+            home: self.programme.home,
+            calendar: &self.programme.calendar,
+            at: self.at,
+        }
+    }
+
     /// Which limits count this.
     pub fn channel(&self) -> Option<Channel> {
         match self.intent {
+            Intent::Spend if self.facts.presence == Presence::Absent => Some(Channel::ECommerce),
             Intent::Spend => Some(Channel::Purchase),
             Intent::Load => Some(Channel::Load),
             Intent::Verify | Intent::Enquire | Intent::Refund => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::account::{AccountId, Kyc, ProgrammeName};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
 use crate::domain::decision::Decision;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, LinkNumber};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
 
@@ -29,6 +29,8 @@ pub enum Body {
     Message(Arc<Facts>),
     /// Open an account with its cards and opening balances.
     OpenAccount(Box<OpenAccount>),
+    /// Give a link its number in the journal.
+    NameLink(String),
     /// Release holds whose time is over, forget what nobody will ask for any more.
     Housekeep(Housekeep),
 }
@@ -88,6 +90,8 @@ pub enum Answer {
     Decided(Box<Decision>),
     /// To the opening of an account.
     Opened(Opened),
+    /// To the naming of a link: its number, now or earlier; none when there are too many links.
+    LinkNamed(Option<LinkNumber>),
     /// To housekeeping: whether more is due at once.
     Housekept {
         /// Holds released by this command.

@@ -15,6 +15,7 @@ use super::complete;
 use super::entry::Entry;
 use super::event::{Decided, Effect, Effects, Event, ExceptionKind};
 use super::housekeep;
+use super::link;
 use super::matching::{Found, Ladder, find};
 use super::open;
 use super::reverse;
@@ -26,6 +27,7 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
     match &command.body {
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
 }

@@ -58,7 +58,7 @@ impl State {
             hasher: blake3::Hasher::new(),
             buffer: Vec::new(),
         };
-        hash.value(&(self.sequence, self.at, &self.programmes));
+        hash.value(&(self.sequence, self.at, &self.programmes, &self.links));
         self.accounts.iter().for_each(|record| hash.value(record));
         self.cards.iter().for_each(|card| hash.value(card));
         for id in self.entries_in_order() {
@@ -134,7 +134,7 @@ impl State {
         let mut ids: Vec<EntryId> = self
             .accounts
             .iter()
-            .flat_map(|record| record.entries.iter().copied())
+            .flat_map(|record| record.entries.iter())
             .collect();
         ids.sort_unstable();
         ids

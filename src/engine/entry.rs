@@ -15,6 +15,7 @@ use crate::domain::decision::ApprovalCode;
 use crate::domain::facts::{MessageKind, Purpose, Trace};
 use crate::domain::merchant::{AcceptorId, Mcc, TerminalId};
 use crate::domain::money::Currency;
+use crate::domain::programme::Channel;
 use crate::domain::time::{BusinessDate, UnixMs};
 
 /// Number of an entry: the sequence of the record that opened it.
@@ -66,6 +67,8 @@ pub struct Entry {
     pub counted: i64,
     /// Transactions it still counts as in those limits: one, or none once given back.
     pub counted_as: i32,
+    /// In which limits it counts; `None` where it never counted.
+    pub channel: Option<Channel>,
     /// The day it counts on.
     pub date: BusinessDate,
     /// When it was opened.

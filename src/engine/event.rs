@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, PurseIndex, Split};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
 use crate::domain::decision::{ApprovalCode, Balances, Reason, ResponseCode};
-use crate::domain::facts::{Facts, Trace};
+use crate::domain::facts::{Facts, LinkNumber, Trace};
 use crate::domain::money::Currency;
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::programme::Channel;
@@ -29,6 +29,8 @@ pub enum Event {
     AccountOpened(Box<AccountOpened>),
     /// Time passed.
     Housekept(Box<Housekept>),
+    /// A link was seen for the first time and has its number from here on.
+    LinkNamed(LinkNumber, String),
 }
 
 /// A decision with the facts it was taken on.

@@ -117,7 +117,7 @@ fn weak<'a>(
             && wanted(entry)
     };
     // Two open holds alike: nobody can tell which, so none is taken.
-    let entries = record.entries.iter().filter_map(|id| state.entry(*id));
+    let entries = record.entries.iter().filter_map(|id| state.entry(id));
     match unique(entries, open_here) {
         Found::One(entry, _) => Found::One(entry, Rung::Amount),
         Found::Several | Found::Nothing => Found::Nothing,

@@ -25,6 +25,8 @@ pub mod event;
 
 pub mod record;
 
+mod record_v1;
+
 pub mod entry;
 
 pub mod usage;
@@ -35,6 +37,8 @@ pub mod state;
 
 mod queue;
 mod tables;
+
+mod entry_list;
 
 pub mod apply;
 
@@ -57,6 +61,8 @@ mod complete;
 mod reverse;
 
 mod open;
+
+mod link;
 
 mod housekeep;
 

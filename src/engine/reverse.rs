@@ -3,7 +3,6 @@
 
 use crate::domain::decision::Reason;
 use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
-use crate::domain::programme::Channel;
 
 use super::booking::exception;
 use super::case::Case;
@@ -202,15 +201,7 @@ fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
 
 /// Usage goes back to the window it was counted in (rule A16).
 fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
-    let channel = match entry.purpose {
-        Purpose::Load => Channel::Load,
-        Purpose::Refund | Purpose::BalanceEnquiry => return None,
-        Purpose::Purchase
-        | Purpose::CashWithdrawal
-        | Purpose::AccountFunding
-        | Purpose::QuasiCash
-        | Purpose::Unnamed => Channel::Purchase,
-    };
+    let channel = entry.channel?;
     let minor = undone.min(entry.counted);
     if minor == 0 && !in_full {
         return None;

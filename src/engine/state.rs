@@ -14,7 +14,7 @@ use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
-use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
+use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
@@ -22,17 +22,18 @@ use crate::domain::programme::Channel;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};
+use super::entry_list::EntryList;
 use super::event::ExceptionKind;
 use super::ledger::Ledger;
 use super::queue::Queue;
-use super::tables::{AnswerTable, EntryTable, HashIndex};
+use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
 
 /// Exceptions kept in memory for people to read; older ones stay in the journal.
 pub const EXCEPTIONS_MAX: usize = 10_000;
 
 /// An account with what the engine keeps beside its purses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize)]
 pub struct AccountRecord {
     /// The account.
     pub account: Account,
@@ -41,7 +42,7 @@ pub struct AccountRecord {
     /// Usage of limits.
     pub usage: SmallVec<[Usage; 1]>,
     /// Entries that are not forgotten, oldest first.
-    pub entries: Vec<EntryId>,
+    pub entries: EntryList,
 }
 
 /// The stored answer to a message (lifecycle D.2).
@@ -92,6 +93,17 @@ pub enum MatchKey {
     Approval(CardId, ApprovalCode, AcceptorId),
 }
 
+impl MatchKey {
+    /// The card that every key begins with.
+    fn card(&self) -> CardId {
+        match self {
+            MatchKey::Trace(card, _)
+            | MatchKey::Reference(card, _, _)
+            | MatchKey::Approval(card, _, _) => *card,
+        }
+    }
+}
+
 /// Something a person must look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExceptionRow {
@@ -115,12 +127,14 @@ pub struct State {
     pub(super) sequence: u64,
     pub(super) at: UnixMs,
     pub(super) programmes: Vec<ProgrammeName>,
+    /// Names of the links in the order of their numbers, the first of which is 1.
+    pub(super) links: Vec<String>,
     pub(super) accounts: Vec<AccountRecord>,
     pub(super) cards: Vec<Card>,
     pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
     pub(super) entries: EntryTable,
-    /// Numbers of entries by every [`MatchKey`] they have.
-    pub(super) entries_by: HashIndex,
+    /// Tags the [`MatchKey`]s of entries.
+    pub(super) match_hasher: RandomState,
     /// Holds by the length of their life in days; within one, times only grow.
     pub(super) expiries: BTreeMap<i64, Queue<(UnixMs, EntryId)>>,
     /// Entries at rest, by when they came to rest.
@@ -166,6 +180,22 @@ impl State {
     /// The name of an account's programme.
     pub fn programme_name(&self, index: u8) -> Option<&ProgrammeName> {
         self.programmes.get(usize::from(index))
+    }
+
+    /// The number of the link with this name.
+    pub fn link_number(&self, name: &str) -> Option<LinkNumber> {
+        let position = self.links.iter().position(|link| link == name)?;
+        number_of_link(position)
+    }
+
+    /// Names of the links in the order of their numbers, the first of which is 1.
+    pub fn links(&self) -> &[String] {
+        &self.links
+    }
+
+    /// The number that the next new link gets; `None` when there are too many.
+    pub(super) fn next_link_number(&self) -> Option<LinkNumber> {
+        number_of_link(self.links.len())
     }
 
     /// The account with this number.
@@ -217,9 +247,12 @@ impl State {
 
     /// Entries that a key finds, in no order.
     pub fn entries_by(&self, key: MatchKey) -> impl Iterator<Item = &Entry> {
-        self.entries_by
-            .candidates(&key)
-            .filter_map(|number| self.entry(EntryId(number)))
+        let record = self.card(key.card()).map(|card| card.account);
+        let entries = record.and_then(|id| self.account(id));
+        entries
+            .into_iter()
+            .flat_map(move |record| record.entries.candidates(&key, &self.match_hasher))
+            .filter_map(|id| self.entry(id))
             .filter(move |entry| entry_keys(entry).any(|own| own == key))
     }
 
@@ -277,6 +310,11 @@ impl State {
     pub fn exceptions(&self) -> (impl Iterator<Item = &ExceptionRow>, u64) {
         (self.exceptions.iter(), self.exceptions_total)
     }
+}
+
+fn number_of_link(position: usize) -> Option<LinkNumber> {
+    let number = u16::try_from(position).ok()?.checked_add(1)?;
+    Some(LinkNumber(number))
 }
 
 /// The keys under which later messages find an entry.

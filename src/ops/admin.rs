@@ -259,7 +259,7 @@ fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<Acc
             })
             .collect(),
         entries: entries
-            .filter_map(|id| state.entry(*id))
+            .filter_map(|id| state.entry(id))
             .map(entry_view)
             .collect(),
     })

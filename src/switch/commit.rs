@@ -12,7 +12,7 @@ use std::thread;
 use tokio::sync::mpsc::WeakSender;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::command::Opened;
+use crate::engine::command::{Answer, Opened};
 use crate::engine::state::State;
 use crate::journal::{Batch, Journal, JournalError};
 
@@ -51,6 +51,8 @@ pub(super) enum Waiting {
     Replies(mpsc::Sender<Vec<SequencerReply>>, Vec<SequencerReply>),
     /// What came of opening accounts.
     Opened(oneshot::Sender<Vec<Opened>>, Vec<Opened>),
+    /// The answer to one command.
+    Answered(oneshot::Sender<Answer>, Answer),
     /// Something to read from the durable state.
     Query(Box<dyn FnOnce(&State) + Send>),
 }
@@ -148,7 +150,7 @@ impl<J: Journal + 'static> Committer<J> {
         Ok(())
     }
 
-    /// Lends the journal to the journal thread, with a batch in which nothing waits for the state; the
+    /// Lends the journal to its thread, with a batch in which nothing waits for the state; the
     /// answer is empty work to go on with.
     ///
     /// # Errors
@@ -246,6 +248,7 @@ fn release(all: &mut Vec<Waiting>, state: Option<&State>) {
             }
             // Who asked may have gone; what was opened stays open.
             Waiting::Opened(sender, outcomes) => drop(sender.send(outcomes)),
+            Waiting::Answered(sender, answer) => drop(sender.send(answer)),
             Waiting::Query(query) => {
                 if let Some(state) = state {
                     query(state);

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
-use crate::engine::command::{Housekeep, OpenAccount, Opened};
+use crate::engine::command::{Answer, Body, Housekeep, OpenAccount, Opened};
 use crate::engine::state::State;
 
 /// Work for the single writer.
@@ -25,6 +25,13 @@ pub enum Job {
         accounts: Vec<OpenAccount>,
         /// Where the outcomes go, once durable.
         opened: oneshot::Sender<Vec<Opened>>,
+    },
+    /// One command of the operator or of the switch itself.
+    Command {
+        /// What is asked.
+        body: Body,
+        /// Where the answer goes, once durable.
+        answered: oneshot::Sender<Answer>,
     },
     /// Something to read from a durable state. It holds up decisions while it runs.
     Query(Box<dyn FnOnce(&State) + Send>),
@@ -91,6 +98,16 @@ impl Jobs {
     /// [`Stopping`] when nobody will do it.
     pub async fn submit(&self, job: Job) -> Result<(), Stopping> {
         self.0.send(job).await.map_err(|_| Stopping)
+    }
+
+    /// Has one command executed and waits until its effect is durable.
+    ///
+    /// # Errors
+    /// [`Stopping`].
+    pub async fn command(&self, body: Body) -> Result<Answer, Stopping> {
+        let (answered, answer) = oneshot::channel();
+        self.submit(Job::Command { body, answered }).await?;
+        answer.await.map_err(|_| Stopping)
     }
 
     /// Opens accounts and waits until that is durable.

@@ -1,7 +1,7 @@
 //! L3: the shell that joins sockets, engine and journal.
 //!
-//! Reading order follows a message: server, session, dialect, token, jobs, sequencer, commit; what they share
-//! stands around them.
+//! Reading order follows a message: server, session, dialect, token, jobs, sequencer, commit;
+//! what they share stands around them.
 
 pub mod config;
 mod config_file;

@@ -119,6 +119,11 @@ impl<J: Journal + 'static> Sequencer<J> {
         match job {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
             Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
+            Job::Command { body, answered } => {
+                let (answer, _) = self.execute(clock::now(), body)?;
+                self.work.waiting.push(Waiting::Answered(answered, answer));
+                Ok(())
+            }
             Job::Query(query) => {
                 self.work.waiting.push(Waiting::Query(query));
                 Ok(())
@@ -185,7 +190,10 @@ impl<J: Journal + 'static> Sequencer<J> {
             let (answer, _) = self.execute(clock::now(), Body::Housekeep(terms))?;
             match answer {
                 Answer::Housekept { more: true, .. } => {}
-                Answer::Housekept { .. } | Answer::Decided(_) | Answer::Opened(_) => break,
+                Answer::Housekept { .. }
+                | Answer::Decided(_)
+                | Answer::Opened(_)
+                | Answer::LinkNamed(_) => break,
             }
         }
         Ok(())

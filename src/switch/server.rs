@@ -8,7 +8,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::engine::command::Housekeep;
+use crate::domain::facts::LinkNumber;
+use crate::engine::command::{Answer, Body, Housekeep};
 use crate::iso8583::MessageSpec;
 use crate::journal::SledJournal;
 use crate::transport::FrameCodec;
@@ -59,6 +60,12 @@ pub enum ServerError {
     /// The thread of the single writer cannot be started.
     #[error("start the sequencer thread: {0}")]
     Thread(std::io::Error),
+    /// The journal has no number for one more link.
+    #[error("listener {listener}: the journal cannot number it")]
+    Unnumbered {
+        /// Which one.
+        listener: String,
+    },
 }
 
 /// A running switch.
@@ -105,7 +112,7 @@ impl Server {
         let mut links = Vec::new();
         for listener in &config.listeners {
             let link = link(listener, &rules, &token_key, &jobs, &telemetry)?;
-            links.push((bind(listener.address)?, Arc::new(link)));
+            links.push((bind(listener.address)?, link));
         }
         let addresses = links
             .iter()
@@ -114,11 +121,6 @@ impl Server {
                 (link.listener.name.clone(), address)
             })
             .collect();
-        for (socket, link) in links {
-            tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
-        }
-        tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
-
         let (done, writer) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("sequencer".to_owned())
@@ -130,6 +132,12 @@ impl Server {
                 let _ = done.send(result);
             })
             .map_err(ServerError::Thread)?;
+        for (socket, mut link) in links {
+            link.number = number_of(&jobs, &link.listener.name).await?;
+            let link = Arc::new(link);
+            tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
+        }
+        tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
         Ok(Server {
             jobs,
             telemetry,
@@ -186,6 +194,17 @@ impl Drop for AbortOnPanic {
     }
 }
 
+/// The number of a link in the journal; a new link gets one.
+async fn number_of(jobs: &Jobs, name: &str) -> Result<LinkNumber, ServerError> {
+    match jobs.command(Body::NameLink(name.to_owned())).await {
+        Ok(Answer::LinkNamed(Some(number))) => Ok(number),
+        // No number is left, or the single writer stopped at once and says why itself.
+        Ok(_) | Err(_) => Err(ServerError::Unnumbered {
+            listener: name.to_owned(),
+        }),
+    }
+}
+
 fn link(
     listener: &Listener,
     rules: &LoadedRules,
@@ -204,6 +223,7 @@ fn link(
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
     Ok(Link {
         listener: listener.clone(),
+        number: LinkNumber::default(),
         codec: FrameCodec::new(&framing, listener.frame_bytes_max),
         spec,
         dialect,

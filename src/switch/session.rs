@@ -17,6 +17,7 @@ use tokio::time::sleep_until;
 use tokio_util::codec::Decoder;
 
 use crate::domain::decision::Reason;
+use crate::domain::facts::LinkNumber;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
 use crate::transport::{Frame, FrameCodec};
 
@@ -44,6 +45,8 @@ const READ_BUFFER_BYTES: usize = 4_096;
 pub(super) struct Link {
     /// The listener's configuration.
     pub listener: Listener,
+    /// Its number in the journal.
+    pub number: LinkNumber,
     /// Cuts its frames.
     pub codec: FrameCodec,
     /// Reads its messages.
@@ -409,6 +412,7 @@ impl<'a> Session<'a> {
             token_key: &self.link.token_key,
             rulebook: &self.link.rules.rulebook,
             link: &self.link.listener.name,
+            link_number: self.link.number,
         }
     }
 

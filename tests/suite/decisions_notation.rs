@@ -19,9 +19,10 @@
 use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
 use cardswitch::domain::facts::{
-    Certainty, Device, Evidence, FactName, Facts, Initiation, IssuerRoute, MessageKind, Presence,
-    Purpose, Trace,
+    Certainty, Device, Evidence, FactName, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind,
+    Presence, Purpose, Trace,
 };
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
@@ -274,7 +275,11 @@ pub(crate) fn plain_facts(mti: u16) -> Result<Facts, String> {
         certainty: Certainty::Final,
         device: Device::Ordinary,
         presence: Presence::Unsaid,
-        pin_block_present: false,
+        pin: PinVerdict::Absent,
+        link: LinkNumber::default(),
+        point: PointOfService::default(),
+        local: LocalTime::UNSAID,
+        rare: None,
         evidence: Default::default(),
     })
 }
@@ -325,7 +330,7 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
             facts.presence = named(word)?;
             note(facts, FactName::Presence);
         }
-        "pin" => facts.pin_block_present = true,
+        "pin" => facts.pin = PinVerdict::Unverified,
         "stranger" | "nobody" | "garbled" => {
             facts.card = token(word);
             facts.route = match word {

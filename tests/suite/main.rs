@@ -6,6 +6,7 @@
 )]
 
 mod acquirer;
+mod backtest;
 mod codec_properties;
 mod corridor;
 mod decision_log;
@@ -31,6 +32,7 @@ mod model_books;
 mod model_oracle;
 mod model_refusals;
 mod peers;
+mod programme_check;
 mod scenarios;
 mod secrets;
 mod spec_pages;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use cardswitch::domain::account::{AccountId, Kyc, ProgrammeName};
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::decision::{ApprovalCode, Reason};
 use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, IssuerRoute, Presence, Purpose, Trace,
@@ -36,8 +37,8 @@ const ANSWERS_HOURS: u32 = 48;
 const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no holder here can
-/// meet: the statuses between lost and closed, and listed merchants.
-const NOT_ON_THE_TABLE: [Reason; 7] = [
+/// meet: the statuses between lost and closed, listed merchants, blocks by place and time.
+const NOT_ON_THE_TABLE: [Reason; 10] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::Overload,
@@ -45,6 +46,9 @@ const NOT_ON_THE_TABLE: [Reason; 7] = [
     Reason::CardStolen,
     Reason::CardFrozen,
     Reason::MerchantDenied,
+    Reason::CountryNotAllowed,
+    Reason::TimeNotAllowed,
+    Reason::CashNotAllowed,
 ];
 
 #[test]
@@ -354,7 +358,9 @@ fn special_facts(dice: &mut Dice, facts: &mut Facts) {
         facts.device = Device::InFlight;
     }
     facts.presence = dice.pick(&[Presence::Unsaid, Presence::Absent, Presence::Present]);
-    facts.pin_block_present = dice.chance(3);
+    if dice.chance(3) {
+        facts.pin = PinVerdict::Unverified;
+    }
     if dice.chance(3) {
         facts.expiry = ExpiryMonth::from_yymm(2807);
     }

@@ -5,7 +5,7 @@ use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::decision::{ApprovalCode, Reason};
-use cardswitch::domain::facts::{Facts, MessageKind, Purpose, Trace};
+use cardswitch::domain::facts::{Facts, MessageKind, Presence, Purpose, Trace};
 use cardswitch::domain::merchant::{AcceptorId, TerminalId};
 use cardswitch::domain::money::Currency;
 use cardswitch::domain::pan::CardToken;
@@ -53,6 +53,8 @@ pub(crate) struct Deal {
     pub(crate) refund_of: Option<usize>,
     /// What it counts in limits: amount, and whether as a transaction.
     pub(crate) counted: i64,
+    /// Whether it is a purchase without the card.
+    pub(crate) online: bool,
     pub(crate) counts_as_one: bool,
     pub(crate) date: BusinessDate,
     pub(crate) life_days: i64,
@@ -202,6 +204,7 @@ impl Oracle {
             posted: Vec::new(),
             refund_of,
             counted: 0,
+            online: facts.presence == Presence::Absent,
             counts_as_one: false,
             date: self.today(),
             life_days: 0,

@@ -12,6 +12,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::InvalidAmount],
     intents: &[Intent::Spend, Intent::Refund, Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

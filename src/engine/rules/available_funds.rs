@@ -12,6 +12,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::InsufficientFunds],
     intents: &[Intent::Spend],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

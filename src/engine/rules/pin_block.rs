@@ -2,6 +2,7 @@
 //!
 //! The programme says whether such a message is refused or decided without it.
 
+use crate::domain::conditions::PinVerdict;
 use crate::domain::decision::Reason;
 use crate::domain::programme::Unverified;
 use crate::engine::case::{Case, Intent, Refusal};
@@ -14,10 +15,12 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::PinNotVerifiable],
     intents: &[Intent::Spend, Intent::Verify, Intent::Enquire],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
-    let refused = case.facts.pin_block_present && case.programme.pin_block == Unverified::Refuse;
+    let refused =
+        case.facts.pin == PinVerdict::Unverified && case.programme.pin_block == Unverified::Refuse;
     refused.then(|| {
         Refusal::because(
             Reason::PinNotVerifiable,

@@ -14,6 +14,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::NotSupported],
     intents: &[Intent::Spend, Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
@@ -40,5 +41,5 @@ fn is_left_to_blocks(case: &Case<'_>) -> bool {
     case.programme
         .blocks
         .iter()
-        .any(|block| block.purpose.contains(&case.facts.purpose))
+        .any(|block| block.names_purpose(case.facts.purpose))
 }

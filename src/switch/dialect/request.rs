@@ -1,14 +1,16 @@
 //! `parse_request`: one ISO 8583:1987 message into the words of the trade.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrayvec::ArrayString;
 use smallvec::SmallVec;
 
 use crate::domain::card::ExpiryMonth;
+use crate::domain::conditions::{PinVerdict, PointOfService};
 use crate::domain::decision::{ApprovalCode, Reason};
-use crate::domain::facts::{Evidence, FactName, Facts, IssuerRoute, MessageKind, Purpose, Trace};
+use crate::domain::facts::{
+    Evidence, FactName, Facts, IssuerRoute, LinkNumber, MessageKind, Purpose, Trace,
+};
 use crate::domain::masking;
 use crate::domain::merchant::{Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
@@ -17,7 +19,8 @@ use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{Message, Mti};
 use crate::switch::token::TokenKey;
 
-use super::table::{Dialect, Indicator, Management, Statement};
+use super::said;
+use super::table::{Dialect, Management};
 
 /// Originators without an acquirer identification are numbered above every DE 32 of 11 digits.
 const LINK_ORIGINATORS: u64 = 1 << 40;
@@ -81,6 +84,8 @@ pub struct RequestParser<'a> {
     pub rulebook: &'a Rulebook,
     /// Name of the link, the originator of messages without DE 32.
     pub link: &'a str,
+    /// Number of the link in the journal.
+    pub link_number: LinkNumber,
 }
 
 impl RequestParser<'_> {
@@ -157,12 +162,19 @@ impl RequestParser<'_> {
             certainty: Default::default(),
             device: Default::default(),
             presence: Default::default(),
-            pin_block_present: message.has(52),
+            pin: if message.has(52) {
+                PinVerdict::Unverified
+            } else {
+                PinVerdict::Absent
+            },
+            link: self.link_number,
+            point: PointOfService::default(),
+            local: said::local_time(message),
+            rare: None,
             evidence: SmallVec::new(),
         };
-        for indicator in &self.dialect.indicators {
-            note(&mut facts, indicator, message);
-        }
+        said::read_rows(self.dialect, message, &mut facts);
+        said::read_elements(message, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000).into();
             facts.evidence.push(Evidence {
@@ -351,39 +363,4 @@ fn without_card_numbers<const N: usize>(text: ArrayString<N>) -> ArrayString<N> 
         Some(masked) => ArrayString::from(&masked).unwrap_or_default(),
         None => text,
     }
-}
-
-/// Sets the fact that an indicator states, unless an earlier row did.
-fn note(facts: &mut Facts, indicator: &Indicator, message: &Message) {
-    let fact = match indicator.says {
-        Statement::Initiation(_) => FactName::Initiation,
-        Statement::Certainty(_) => FactName::Certainty,
-        Statement::Device(_) => FactName::Device,
-        Statement::Presence(_) => FactName::Presence,
-    };
-    if !message.has(indicator.element) || facts.evidence_of(fact).is_some() {
-        return;
-    }
-    let digits = message.digits(indicator.element);
-    let text = match &digits {
-        Some(digits) => Cow::Borrowed(digits.as_str()),
-        None => message.text(indicator.element).unwrap_or_default(),
-    };
-    let read = match indicator.part {
-        None => Some(text.as_ref()),
-        Some((skip, length)) => text.get(skip..skip.saturating_add(length)),
-    };
-    if !read.is_some_and(|read| indicator.test.fits(read)) {
-        return;
-    }
-    match indicator.says {
-        Statement::Initiation(value) => facts.initiation = value,
-        Statement::Certainty(value) => facts.certainty = value,
-        Statement::Device(value) => facts.device = value,
-        Statement::Presence(value) => facts.presence = value,
-    }
-    facts.evidence.push(Evidence {
-        fact,
-        source: Cow::Borrowed(indicator.source),
-    });
 }
