@@ -79,7 +79,7 @@ fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) 
         .entries
         .iter()
         .rev()
-        .filter_map(|id| case.state.entry(*id))
+        .filter_map(|id| case.state.entry(id))
         .take_while(|entry| is_within(entry))
         .filter(counts)
         .fold((0, 0), |(minor, count), entry| {
