@@ -6,8 +6,10 @@ use std::{fs, io};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::iso8583::MessageSpec;
 use crate::iso8583::import::{self, Imported};
+use crate::iso8583::{MessageSpec, page};
+
+use super::message::spec_named;
 
 /// What `spec` can be told.
 #[derive(Args)]
@@ -20,6 +22,11 @@ pub struct SpecArgs {
 enum SpecCommand {
     /// List the specifications that come with the program.
     List,
+    /// Print a specification as a page: every element, its parts, and what each message carries.
+    Show {
+        /// A built-in specification, or a file of ours, of jPOS (.xml) or of moov (.json, .yaml).
+        spec: String,
+    },
     /// Say every mistake of a specification file.
     Check {
         /// Specification file, such as spec/iso8583/iso87-ascii.toml.
@@ -54,6 +61,7 @@ pub fn run(args: &SpecArgs) -> ExitCode {
             list();
             Ok(())
         }
+        SpecCommand::Show { spec } => spec_named(spec).map(|spec| print!("{}", page(&spec))),
         SpecCommand::Check { file } => check(file),
         SpecCommand::Import { from, file, output } => import(*from, file, output.as_deref()),
     };

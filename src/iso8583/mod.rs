@@ -48,6 +48,12 @@ mod spec_file;
 
 mod spec_parts;
 
+mod spec_base;
+
+mod rules;
+
+mod spec_rules;
+
 mod message;
 
 mod decode;
@@ -55,6 +61,8 @@ mod decode;
 mod encode;
 
 mod describe;
+
+mod page;
 
 mod rebuild;
 
@@ -73,8 +81,10 @@ pub use error::{
 };
 pub use message::{Digits, Message};
 pub use mti::{InvalidMti, Mti};
+pub use page::page;
 pub use parts::{Part, PartError, PartSpec, Parts};
 pub use rebuild::rebuild;
+pub use rules::{MessageRule, RuleBreach};
 pub use spec::{MessageSpec, SpecError, SpecErrors};
 
 /// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.

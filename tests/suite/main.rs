@@ -25,6 +25,7 @@ mod journal_contract;
 mod journal_recovery;
 mod keep_alives;
 mod last_answers;
+mod listener_specs;
 mod message_tools;
 mod model;
 mod model_books;
