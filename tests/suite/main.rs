@@ -32,6 +32,7 @@ mod model_books;
 mod model_oracle;
 mod model_refusals;
 mod peers;
+mod pins;
 mod programme_check;
 mod scenarios;
 mod secrets;
