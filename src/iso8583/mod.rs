@@ -68,12 +68,19 @@ mod rebuild;
 
 mod error;
 
+mod wire_words;
+
+mod difference;
+
 pub mod import;
+
+pub mod export;
 
 pub use ber::{Tlv, TlvError, Tlvs};
 pub use compose::{PartRefusal, PartValue};
 pub use decode::decode;
 pub use describe::describe;
+pub use difference::differences;
 pub use element::{ElementSpec, Mask};
 pub use encode::MessageWriter;
 pub use error::{

@@ -37,6 +37,8 @@ mod programme_check;
 mod scenarios;
 mod secrets;
 mod spec_pages;
+mod spec_round_trips;
+mod spec_tools;
 mod support;
 mod tidy;
 mod tidy_planted;
