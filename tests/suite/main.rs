@@ -17,7 +17,6 @@ mod element_parts;
 mod encode_refusals;
 mod golden_messages;
 mod golden_records;
-mod hostile;
 mod imported_specs;
 mod journal_contract;
 mod journal_recovery;

@@ -54,9 +54,9 @@ pub fn render(
     };
     let mut writer = MessageWriter::begin(spec, mti, out);
     for element in &dialect.response {
-        match *element {
-            ResponseElement::Echo(element) => {
-                writer.copy(request, element)?;
+        match element {
+            ResponseElement::Echo(elements) => {
+                writer.copy_all(request, elements)?;
             }
             ResponseElement::Approval => {
                 if let Some(approval) = reply.approval {

@@ -26,11 +26,11 @@ pub struct Dialect {
     pub codes: ResponseCodes,
 }
 
-/// One element of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One element of a response, or several that are repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseElement {
-    /// As the request has it, if it has it.
-    Echo(u8),
+    /// As the request has them, if it has them; ascending.
+    Echo(Vec<u8>),
     /// DE 38.
     Approval,
     /// DE 39.
@@ -201,16 +201,18 @@ fn response_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<ResponseEle
             "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54"
         ));
     }
-    (2..=ELEMENT_MAX)
-        .filter_map(|element| match element {
-            38 => Some(ResponseElement::Approval),
-            39 => Some(ResponseElement::Code),
-            54 => Some(ResponseElement::Balances),
-            other => echo
-                .contains(&other)
-                .then_some(ResponseElement::Echo(other)),
-        })
-        .collect()
+    let mut elements = Vec::new();
+    for element in 2..=ELEMENT_MAX {
+        match (element, elements.last_mut()) {
+            (38, _) => elements.push(ResponseElement::Approval),
+            (39, _) => elements.push(ResponseElement::Code),
+            (54, _) => elements.push(ResponseElement::Balances),
+            _ if !echo.contains(&element) => {}
+            (_, Some(ResponseElement::Echo(neighbours))) => neighbours.push(element),
+            _ => elements.push(ResponseElement::Echo(vec![element])),
+        }
+    }
+    elements
 }
 
 fn numeric(text: &str, digits: usize) -> Option<u16> {
