@@ -1,24 +1,29 @@
-//! What must hold for any bytes: shared by the fuzz targets and the smoke test of the suite.
+//! What must hold for any bytes: shared by the fuzz targets and the tests with arbitrary bytes.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 use cardswitch::cli::acquirer::scenario_mistakes;
-use cardswitch::iso8583::{MessageSpec, decode, describe, rebuild};
+use cardswitch::domain::programme_file;
+use cardswitch::iso8583::import::{self, ImportError, Imported};
+use cardswitch::iso8583::{Message, MessageSpec, Tlvs, decode, describe, rebuild};
 use cardswitch::switch::doctor::examine;
-use cardswitch::transport::{FrameCodec, Framing, PRESETS};
+use cardswitch::transport::{FrameCodec, FrameError, Framing, PRESETS};
 use tokio_util::codec::Decoder;
 
-const SPECS: [&str; 2] = ["iso87-ascii", "iso87-binary"];
 const FRAME_MAX: usize = 512;
 
-fn specs() -> Vec<&'static MessageSpec> {
-    SPECS
-        .iter()
-        .filter_map(|name| MessageSpec::builtin(name))
-        .collect()
-}
+/// Every specification that comes with the program, and one that has every form.
+static SPECS: LazyLock<Vec<MessageSpec>> = LazyLock::new(|| {
+    let forms = include_str!("../fixtures/hostile/forms.toml");
+    let forms = MessageSpec::parse(forms).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let mut specs = MessageSpec::builtins().to_vec();
+    specs.push(forms);
+    specs
+});
 
-/// The first two bytes choose framing and header; the rest is the stream. No frame is over the
-/// maximum, the buffer only shrinks, and every frame, written again, is cut the same.
+/// The first two bytes choose framing and header; the rest is the stream.
 pub(crate) fn frames(data: &[u8]) {
     const HEADERS: [&str; 4] = ["", "+tpdu", "+base1", "+hex:49534F"];
     let Some((&[preset, header], stream)) = data.split_first_chunk::<2>() else {
@@ -26,8 +31,26 @@ pub(crate) fn frames(data: &[u8]) {
     };
     let preset = PRESETS[usize::from(preset) % PRESETS.len()];
     let header = HEADERS[usize::from(header) % HEADERS.len()];
-    let framing = Framing::preset(&format!("{preset}{header}")).expect("a preset");
-    let mut codec = FrameCodec::new(&framing, FRAME_MAX);
+    cut(
+        &Framing::preset(&format!("{preset}{header}")).expect("a preset"),
+        stream,
+    );
+}
+
+/// A table of framings in TOML, and behind a zero byte a stream for them.
+pub(crate) fn framings(data: &[u8]) {
+    let (text, stream) = at_zero(data);
+    let text = String::from_utf8_lossy(text);
+    match toml::from_str::<BTreeMap<String, Framing>>(&text) {
+        Ok(framings) => framings.values().for_each(|framing| cut(framing, stream)),
+        Err(mistake) => drop(mistake.to_string()),
+    }
+}
+
+/// No frame is over the maximum, the buffer only shrinks, and every frame, written again, is cut
+/// the same.
+fn cut(framing: &Framing, stream: &[u8]) {
+    let mut codec = FrameCodec::new(framing, FRAME_MAX);
     let mut source = BytesMut::from(stream);
     while !source.is_empty() {
         let left = source.len();
@@ -39,10 +62,13 @@ pub(crate) fn frames(data: &[u8]) {
         let mut again = BytesMut::new();
         let mark = codec.begin(&mut again, &frame.header);
         again.extend_from_slice(&frame.body);
-        codec
-            .finish(&mut again, mark)
-            .expect("what was cut can be written");
-        let second = FrameCodec::new(&framing, FRAME_MAX).decode(&mut again);
+        match codec.finish(&mut again, mark) {
+            Ok(()) => {}
+            // The size that a header says about itself may be the byte that ends the frame.
+            Err(FrameError::EndInside { .. }) => continue,
+            Err(error) => panic!("what was cut cannot be written: {error}"),
+        }
+        let second = FrameCodec::new(framing, FRAME_MAX).decode(&mut again);
         let second = second.expect("what was written can be cut").expect("whole");
         assert_eq!(second.body, frame.body);
         assert_eq!(second.header.len(), frame.header.len());
@@ -50,39 +76,116 @@ pub(crate) fn frames(data: &[u8]) {
     let _ = codec.incomplete(&source).to_string();
 }
 
-/// A message of either specification: what decodes can be described and is written anew; what was
-/// written anew is read as the same message.
+/// A message of any specification.
 pub(crate) fn messages(data: &[u8]) {
-    for spec in specs() {
-        match decode(spec, Bytes::copy_from_slice(data)) {
-            Ok(message) => {
-                let _ = describe(spec, &message);
-                let again = rebuild(spec, &message).expect("a decoded message can be written");
-                let second = decode(spec, again.freeze());
-                let second = second.unwrap_or_else(|failure| panic!("{}", failure.error));
-                assert!(message.elements().eq(second.elements()));
+    let frame = Bytes::copy_from_slice(data);
+    for spec in SPECS.iter() {
+        message(spec, frame.clone());
+    }
+}
+
+/// What decodes can be read in every way, described and written anew; what was written anew is
+/// read as the same message.
+fn message(spec: &MessageSpec, frame: Bytes) {
+    match decode(spec, frame) {
+        Ok(message) => {
+            read(spec, &message);
+            let again = rebuild(spec, &message).expect("a decoded message can be written");
+            let second = decode(spec, again.freeze());
+            let second = second.unwrap_or_else(|failure| panic!("{}", failure.error));
+            assert!(message.elements().eq(second.elements()));
+            for element in message.elements() {
+                assert_eq!(message.text(element), second.text(element), "{element}");
+                assert_eq!(message.binary(element), second.binary(element), "{element}");
             }
-            Err(failure) => {
-                let _ = failure.error.to_string();
-                if let Some(partial) = failure.partial {
-                    let _ = describe(spec, &partial);
-                }
+        }
+        Err(failure) => {
+            let _ = failure.error.to_string();
+            if let Some(partial) = failure.partial {
+                read(spec, &partial);
             }
         }
     }
 }
 
+fn read(spec: &MessageSpec, message: &Message) {
+    let _ = describe(spec, message);
+    for element in message.elements() {
+        let wire = message.wire(element).expect("it is there");
+        let raw = message.raw(element).expect("it is there");
+        assert!(raw.len() <= wire.len());
+        if let (Some(number), Some(digits)) = (message.number(element), message.digits(element)) {
+            assert_eq!(digits.parse().unwrap_or(0), number, "{element}");
+        }
+        if let Some(Ok(parts)) = message.parts(spec, element) {
+            for part in parts {
+                let _ = (part.text(), part.binary());
+            }
+        }
+        if let Some(items) = message.tlvs(element) {
+            tlvs(items, 0);
+        }
+    }
+}
+
+fn tlvs(items: Tlvs<'_>, depth: usize) {
+    for item in items.map_while(Result::ok) {
+        if let Some(inner) = item.items().filter(|_| depth < 8) {
+            tlvs(inner, depth + 1);
+        }
+    }
+}
+
+/// A specification in TOML, and behind a zero byte a message of it.
+pub(crate) fn specs(data: &[u8]) {
+    let (text, frame) = at_zero(data);
+    match MessageSpec::parse(&String::from_utf8_lossy(text)) {
+        Ok(spec) => message(&spec, Bytes::copy_from_slice(frame)),
+        Err(mistakes) => drop(mistakes.to_string()),
+    }
+}
+
+/// The first byte chooses a language; behind a zero byte stands a message. What is imported is a
+/// specification without mistake.
+pub(crate) fn importers(data: &[u8]) {
+    type Importer = fn(&str, &str) -> Result<Imported, ImportError>;
+    const IMPORTERS: [Importer; 3] = [import::jpos, import::moov_json, import::moov_yaml];
+    let Some((&language, rest)) = data.split_first() else {
+        return;
+    };
+    let (text, frame) = at_zero(rest);
+    let import = IMPORTERS[usize::from(language) % IMPORTERS.len()];
+    match import("any", &String::from_utf8_lossy(text)) {
+        Ok(Imported { toml, report }) => {
+            let _ = report.to_string();
+            let spec = MessageSpec::parse(&toml);
+            let spec = spec.unwrap_or_else(|mistakes| panic!("{mistakes}\n{toml}"));
+            message(&spec, Bytes::copy_from_slice(frame));
+        }
+        Err(mistake) => drop(mistake.to_string()),
+    }
+}
+
 /// A stream for the doctor: always one sentence.
 pub(crate) fn doctor(data: &[u8]) {
-    let diagnosis = examine(data, &specs()).to_string();
+    let specs: Vec<&MessageSpec> = MessageSpec::builtins().iter().collect();
+    let diagnosis = examine(data, &specs).to_string();
     assert!(!diagnosis.is_empty() && !diagnosis.contains('\n'));
 }
 
-/// A specification or a scenario file: read or refused, never a panic.
+/// A scenario or a programme: read or refused, never a panic.
 pub(crate) fn files(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Err(mistakes) = MessageSpec::parse(&text) {
+    let _ = scenario_mistakes(&text);
+    if let Err(mistakes) = programme_file::parse("any.toml", &text) {
         let _ = mistakes.to_string();
     }
-    let _ = scenario_mistakes(&text);
+}
+
+fn at_zero(data: &[u8]) -> (&[u8], &[u8]) {
+    let zero = data.iter().position(|byte| *byte == 0);
+    match zero {
+        Some(zero) => (&data[..zero], &data[zero + 1..]),
+        None => (data, &[]),
+    }
 }

@@ -120,17 +120,17 @@ impl Bitmap {
     }
 
     /// Whether the element is in the set.
+    #[inline]
     pub(super) fn has(self, element: u8) -> bool {
-        let masks = Self::bit(element);
-        self.0
-            .iter()
-            .zip(masks)
-            .any(|(word, mask)| word & mask != 0)
+        let (index, mask) = Self::bit(element);
+        self.0.get(index).is_some_and(|word| word & mask != 0)
     }
 
     /// Adds the element; numbers outside 1 to 192 change nothing.
+    #[inline]
     pub(super) fn insert(&mut self, element: u8) {
-        for (word, mask) in self.0.iter_mut().zip(Self::bit(element)) {
+        let (index, mask) = Self::bit(element);
+        if let Some(word) = self.0.get_mut(index) {
             *word |= mask;
         }
     }
@@ -150,14 +150,42 @@ impl Bitmap {
     }
 
     /// How many elements of the set have a lower number.
+    #[inline]
     pub(super) fn rank(self, element: u8) -> usize {
-        let [a, b, c] = self.below(element).0.map(u64::count_ones);
-        usize::try_from(a.saturating_add(b).saturating_add(c)).unwrap_or(0)
+        let [first, second, third] = self.0;
+        let below = |word: u64, base: u8| (word & lower(element.wrapping_sub(base))).count_ones();
+        // Few elements stand in the second bitmap and hardly any in the third.
+        let count = match element {
+            0..=64 => below(first, FIRST_BASE.min(element)),
+            65..=128 => first.count_ones().wrapping_add(below(second, SECOND_BASE)),
+            129..=192 => first
+                .count_ones()
+                .wrapping_add(second.count_ones())
+                .wrapping_add(below(third, THIRD_BASE)),
+            _ => return self.len(),
+        };
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// How many elements are in the set.
+    pub(super) fn len(self) -> usize {
+        let [first, second, third] = self.0.map(u64::count_ones);
+        usize::try_from(first.wrapping_add(second).wrapping_add(third)).unwrap_or(0)
     }
 
     /// The elements in ascending order.
     pub(super) const fn elements(self) -> Elements {
         Elements(self.0)
+    }
+
+    /// The places of the bits of each bitmap, from 0, ascending.
+    pub(super) const fn sets(self) -> [Bits; 3] {
+        let [first, second, third] = self.0;
+        [
+            Bits(first.reverse_bits()),
+            Bits(second.reverse_bits()),
+            Bits(third.reverse_bits()),
+        ]
     }
 
     /// The bitmaps, with the bits that announce the next of so many.
@@ -175,12 +203,15 @@ impl Bitmap {
         [first, second, third]
     }
 
-    const fn bit(element: u8) -> [u64; 3] {
-        match element {
-            1..=64 => [TOP.wrapping_shr(places(element, 1)), 0, 0],
-            65..=128 => [0, TOP.wrapping_shr(places(element, 65)), 0],
-            129..=192 => [0, 0, TOP.wrapping_shr(places(element, 129))],
-            _ => [0; 3],
+    /// The word of the element and its bit in there; number 0 has none.
+    #[inline]
+    fn bit(element: u8) -> (usize, u64) {
+        match element.checked_sub(FIRST_BASE) {
+            Some(place) => (
+                usize::from(place / 64),
+                TOP.wrapping_shr(u32::from(place % 64)),
+            ),
+            None => (usize::MAX, 0),
         }
     }
 }
@@ -188,14 +219,6 @@ impl Bitmap {
 /// The bits of a word before the one at this place.
 fn lower(place: u8) -> u64 {
     !u64::MAX.checked_shr(u32::from(place)).unwrap_or(0)
-}
-
-#[expect(
-    clippy::as_conversions,
-    reason = "a number is widened where no trait may be called"
-)]
-const fn places(element: u8, base: u8) -> u32 {
-    element.wrapping_sub(base) as u32
 }
 
 /// Ascending iterator over the elements of a [`Bitmap`].
@@ -217,6 +240,24 @@ impl Iterator for Elements {
         let zeros = word.leading_zeros();
         *word &= !TOP.wrapping_shr(zeros);
         u8::try_from(zeros).ok()?.checked_add(base)
+    }
+}
+
+/// Ascending iterator over the places of the bits of one bitmap, the first in the lowest bit: that
+/// way the next step waits for two operations, not for the place.
+pub(super) struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let place = self.0.trailing_zeros();
+        self.0 &= self.0.wrapping_sub(1);
+        usize::try_from(place).ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Content classes: which characters and nibbles an element may hold.
 //!
-//! A class looks at eight bytes at once as the lanes of one word. A short value is read twice over
-//! itself (its first and its last bytes), so that no lane is ever empty.
+//! A class says of the eight bytes of a word at once which of them it refuses. What is refused is
+//! gathered without a branch, over one value or over a whole message, and looked at in the end.
 
 use super::error::ByteKind;
 
@@ -32,18 +32,21 @@ pub(super) enum TextClass {
 impl TextClass {
     /// Whether every byte is of the class.
     pub(super) fn holds(self, value: &[u8]) -> bool {
+        self.content().holds(value)
+    }
+
+    /// What the class holds, one byte to a character of ASCII.
+    pub(super) const fn content(self) -> Content {
         match self {
-            TextClass::N => every_word(value, digits),
-            TextClass::Z => every_word(value, track),
-            TextClass::A => every_word(value, |word| letters(word) | equal(word, b' ')),
-            TextClass::An => every_word(value, |word| {
-                letters(word) | digits(word) | equal(word, b' ')
-            }),
-            TextClass::As => every_word(value, |word| printable(word) & !digits(word)),
-            TextClass::Ns => every_word(value, |word| printable(word) & !letters(word)),
-            TextClass::Ans => every_word(value, printable),
-            TextClass::Ascii => value.is_ascii(),
-            TextClass::Any => true,
+            TextClass::N => Content::Digits,
+            TextClass::Z => Content::Track,
+            TextClass::A => Content::Letters,
+            TextClass::An => Content::LettersDigits,
+            TextClass::As => Content::LettersSpecials,
+            TextClass::Ns => Content::DigitsSpecials,
+            TextClass::Ans => Content::Printable,
+            TextClass::Ascii => Content::Seven,
+            TextClass::Any => Content::Free,
         }
     }
 
@@ -77,41 +80,173 @@ pub(super) enum PackedClass {
 impl PackedClass {
     /// Whether both nibbles of every byte are of the class.
     pub(super) fn holds(self, value: &[u8]) -> bool {
+        self.content().holds(value)
+    }
+
+    /// What the class holds, two digits to a byte.
+    pub(super) const fn content(self) -> Content {
         match self {
-            PackedClass::N => every_word(value, |word| nibble_lanes(above_nine(word))),
-            PackedClass::Z => every_word(value, |word| {
-                nibble_lanes(above_nine(word) & !separator(word))
-            }),
-            PackedClass::H => true,
+            PackedClass::N => Content::PackedDigits,
+            PackedClass::Z => Content::PackedTrack,
+            PackedClass::H => Content::Free,
         }
     }
 }
 
-/// The kind of a byte, for an error that must not show the byte.
-pub(super) fn kind_of(byte: u8) -> ByteKind {
-    match byte {
-        b'0'..=b'9' => ByteKind::Digit,
-        b'A'..=b'Z' | b'a'..=b'z' => ByteKind::Letter,
-        b' ' => ByteKind::Space,
-        0x21..=0x7e => ByteKind::Special,
-        0x00..=0x1f | 0x7f => ByteKind::Control,
-        0x80..=0xff => ByteKind::High,
+/// What bytes may be, each by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// 0 to 9.
+    Digits,
+    /// 0 to 9, `=` and `D`.
+    Track,
+    /// Letters and space.
+    Letters,
+    /// Letters, digits and space.
+    LettersDigits,
+    /// Everything printable but digits.
+    LettersSpecials,
+    /// Everything printable but letters.
+    DigitsSpecials,
+    /// Space to `~`.
+    Printable,
+    /// Below 0x80.
+    Seven,
+    /// Two nibbles up to nine.
+    PackedDigits,
+    /// Two nibbles up to nine, or D.
+    PackedTrack,
+    /// Hexadecimal characters of either case.
+    Hex,
+    /// 0 to 9 in EBCDIC.
+    EbcdicDigits,
+    /// Anything.
+    Free,
+}
+
+impl Content {
+    /// Whether it holds every byte.
+    pub(super) fn holds(self, value: &[u8]) -> bool {
+        self.sweep(Whole(value)) == Some(0)
+    }
+
+    /// What it does not hold among the last `size` bytes of `until`: zero when it holds all. `None`
+    /// when the bytes are not enough for whole words.
+    #[inline(always)]
+    pub(super) fn refused(self, until: &[u8], size: usize) -> Option<u64> {
+        self.sweep(Last(until, size))
+    }
+
+    /// Whether it holds every digit of ASCII.
+    pub(super) const fn has_digits(self) -> bool {
+        match self {
+            Content::Digits | Content::Track | Content::LettersDigits => true,
+            Content::DigitsSpecials | Content::Printable | Content::Seven => true,
+            Content::Hex | Content::Free => true,
+            Content::Letters | Content::LettersSpecials | Content::EbcdicDigits => false,
+            Content::PackedDigits | Content::PackedTrack => false,
+        }
+    }
+
+    /// Whether it holds every two packed digits.
+    pub(super) const fn has_packed_digits(self) -> bool {
+        matches!(
+            self,
+            Content::PackedDigits | Content::PackedTrack | Content::Free
+        )
+    }
+
+    /// Runs over words with what this content refuses.
+    #[inline(always)]
+    fn sweep(self, over: impl Sweep) -> Option<u64> {
+        match self {
+            Content::Digits => over.run(not_digit),
+            Content::Track => over.run(|word| {
+                not_digit(word) & outside(word, b'=', b'=') & outside(word, b'D', b'D')
+            }),
+            Content::Letters => over.run(not_letter),
+            Content::LettersDigits => over.run(|word| not_letter(word) & not_digit(word)),
+            Content::LettersSpecials => {
+                over.run(|word| not_printable(word) | TOP & !not_digit(word))
+            }
+            Content::DigitsSpecials => over
+                .run(|word| not_printable(word) | TOP & !outside(word | splat(0x20), b'a', b'z')),
+            Content::Printable => over.run(not_printable),
+            Content::Seven => over.run(|word| word & TOP),
+            Content::PackedDigits => over.run(above_nine),
+            Content::PackedTrack => over.run(|word| above_nine(word) & !separator(word)),
+            Content::Hex => {
+                over.run(|word| not_digit(word) & outside(word | splat(0x20), b'a', b'f'))
+            }
+            // 0xF0 to 0xF9 become the digits of ASCII.
+            Content::EbcdicDigits => over.run(|word| not_digit(word ^ splat(0xc0))),
+            Content::Free => Some(0),
+        }
     }
 }
 
-/// Runs the class over every eight bytes; it answers with the top bit of each good lane set.
-#[inline]
-fn every_word(value: &[u8], class: impl Fn(u64) -> u64) -> bool {
-    let (words, tail) = value.as_chunks::<8>();
-    let mut good = TOP;
-    for word in words {
-        good &= class(u64::from_le_bytes(*word));
-    }
-    if !tail.is_empty() {
-        good &= class(last_word(value));
-    }
-    good == TOP
+/// A way of running over the words of a value with what a content refuses.
+trait Sweep {
+    /// What was refused, zero when nothing; `None` when there are not enough bytes.
+    fn run(self, refuses: impl Fn(u64) -> u64) -> Option<u64>;
 }
+
+/// A value by itself. A short one is read twice over itself (its first and its last bytes), so that
+/// every lane of a word holds a byte of it.
+struct Whole<'a>(&'a [u8]);
+
+impl Sweep for Whole<'_> {
+    #[inline(always)]
+    fn run(self, refuses: impl Fn(u64) -> u64) -> Option<u64> {
+        let (words, tail) = self.0.as_chunks::<8>();
+        let mut refused = 0;
+        for word in words {
+            refused |= refuses(u64::from_le_bytes(*word));
+        }
+        if !tail.is_empty() {
+            refused |= refuses(last_word(self.0));
+        }
+        Some(refused)
+    }
+}
+
+/// So many bytes at the end of others. The first word may begin before them, with bytes that do not
+/// count.
+struct Last<'a>(&'a [u8], usize);
+
+impl Sweep for Last<'_> {
+    #[inline(always)]
+    fn run(self, refuses: impl Fn(u64) -> u64) -> Option<u64> {
+        let Self(mut before, mut left) = self;
+        let mut refused = 0;
+        while left > 8 {
+            let (rest, word) = before.split_last_chunk::<8>()?;
+            refused |= refuses(u64::from_le_bytes(*word));
+            // Also keeps the compiler from preparing for long values, which these are not.
+            if refused != 0 {
+                return Some(refused);
+            }
+            before = rest;
+            left = left.wrapping_sub(8);
+        }
+        let kept = KEPT.get(left)?;
+        let word = before.last_chunk::<8>()?;
+        Some(refused | refuses(u64::from_le_bytes(*word)) & kept)
+    }
+}
+
+/// The last so many bytes of a word, by their number.
+const KEPT: [u64; 9] = [
+    0,
+    u64::MAX << 56,
+    u64::MAX << 48,
+    u64::MAX << 40,
+    u64::MAX << 32,
+    u64::MAX << 24,
+    u64::MAX << 16,
+    u64::MAX << 8,
+    u64::MAX,
+];
 
 /// The last eight bytes, or fewer bytes repeated until there are eight.
 #[inline]
@@ -138,61 +273,56 @@ const fn splat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// Top bit of each lane whose byte lies in the range; a byte of 0x80 and more never does.
-#[inline]
-const fn within(word: u64, low: u8, high: u8) -> u64 {
+/// Top bit of each lane whose byte lies outside the range, which ends below 0x80.
+#[inline(always)]
+const fn outside(word: u64, low: u8, high: u8) -> u64 {
     let seven = word & !TOP;
     let at_least = seven.wrapping_add(splat(0x80_u8.wrapping_sub(low)));
     let beyond = seven.wrapping_add(splat(0x7f_u8.wrapping_sub(high)));
-    at_least & !beyond & !word & TOP
+    (!at_least | beyond | word) & TOP
 }
 
-#[inline]
-const fn equal(word: u64, byte: u8) -> u64 {
-    within(word, byte, byte)
+#[inline(always)]
+const fn not_digit(word: u64) -> u64 {
+    outside(word, b'0', b'9')
 }
 
-#[inline]
-const fn digits(word: u64) -> u64 {
-    within(word, b'0', b'9')
+#[inline(always)]
+const fn not_letter(word: u64) -> u64 {
+    outside(word | splat(0x20), b'a', b'z') & outside(word, b' ', b' ')
 }
 
-#[inline]
-const fn track(word: u64) -> u64 {
-    digits(word) | equal(word, b'=') | equal(word, b'D')
-}
-
-#[inline]
-const fn letters(word: u64) -> u64 {
-    within(word | splat(0x20), b'a', b'z')
-}
-
-#[inline]
-const fn printable(word: u64) -> u64 {
-    within(word, b' ', b'~')
+#[inline(always)]
+const fn not_printable(word: u64) -> u64 {
+    outside(word, b' ', b'~')
 }
 
 /// Lowest bit of each nibble above nine.
-#[inline]
+#[inline(always)]
 const fn above_nine(word: u64) -> u64 {
     (word >> 3) & ((word >> 2) | (word >> 1)) & NIBBLES
 }
 
 /// Lowest bit of each nibble that is D.
-#[inline]
+#[inline(always)]
 const fn separator(word: u64) -> u64 {
     (word >> 3) & (word >> 2) & !(word >> 1) & word & NIBBLES
 }
 
-/// Turns bad nibbles into the lanes that have none.
-#[inline]
-const fn nibble_lanes(bad: u64) -> u64 {
-    let either = bad | (bad >> 4);
-    !(either << 7) & TOP
-}
-
 const TOP: u64 = splat(0x80);
 const NIBBLES: u64 = splat(0x11);
+
+/// The kind of a byte, for an error that must not show the byte.
+pub(super) fn kind_of(byte: u8) -> ByteKind {
+    match byte {
+        b'0'..=b'9' => ByteKind::Digit,
+        b'A'..=b'Z' | b'a'..=b'z' => ByteKind::Letter,
+        b' ' => ByteKind::Space,
+        0x21..=0x7e => ByteKind::Special,
+        0x00..=0x1f | 0x7f => ByteKind::Control,
+        0x80..=0xff => ByteKind::High,
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -221,22 +351,25 @@ mod tests {
         })
     }
 
-    /// Every byte at every place of values of up to nineteen bytes, the rest being good.
-    fn agree(good: u8, naive: impl Fn(u8) -> bool, holds: impl Fn(&[u8]) -> bool) {
+    /// Every byte at every place of values of up to nineteen bytes, the rest being good; by itself,
+    /// and at the end of bytes that do not count.
+    fn agree(good: u8, naive: impl Fn(u8) -> bool, content: Content) {
         for length in 1..20 {
             for place in 0..length {
                 for byte in 0..=255 {
                     let mut value = vec![good; length];
                     value[place] = byte;
-                    assert_eq!(
-                        holds(&value),
-                        naive(byte),
-                        "{byte:02X} at {place} of {length}"
-                    );
+                    let say = format!("{content:?}: {byte:02X} at {place} of {length}");
+                    assert_eq!(content.holds(&value), naive(byte), "{say}");
+                    let mut until = vec![0xff; 8];
+                    until.extend_from_slice(&value);
+                    let refused = content.refused(&until, length);
+                    assert_eq!(refused == Some(0), naive(byte), "{say}");
                 }
             }
         }
-        assert!(holds(&[]));
+        assert!(content.holds(&[]));
+        assert_eq!(content.refused(&[0xff; 8], 0), Some(0));
     }
 
     #[test]
@@ -253,22 +386,24 @@ mod tests {
             (Ascii, b'0'),
             (Any, b'0'),
         ] {
-            agree(
-                good,
-                |byte| text_naive(class, byte),
-                |value| class.holds(value),
-            );
+            agree(good, |byte| text_naive(class, byte), class.content());
         }
     }
 
     #[test]
     fn packed_classes_agree_with_their_definition_nibble_by_nibble() {
         for class in [PackedClass::N, PackedClass::Z, PackedClass::H] {
-            agree(
-                0x09,
-                |byte| packed_naive(class, byte),
-                |value| class.holds(value),
-            );
+            agree(0x09, |byte| packed_naive(class, byte), class.content());
         }
+    }
+
+    #[test]
+    fn other_contents_agree_with_their_definition_byte_by_byte() {
+        agree(b'0', |byte| byte.is_ascii_hexdigit(), Content::Hex);
+        agree(
+            0xf0,
+            |byte| matches!(byte, 0xf0..=0xf9),
+            Content::EbcdicDigits,
+        );
     }
 }

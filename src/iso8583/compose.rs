@@ -365,6 +365,8 @@ impl Part<'_> {
             return PartValue::Wire(self.wire.clone());
         }
         match self.parts() {
+            // Filler between items is no part of any.
+            Some(Ok(parts)) if self.has_filler(&parts) => PartValue::Wire(self.wire.clone()),
             Some(Ok(parts)) => {
                 let inner = parts
                     .iter()
@@ -374,6 +376,18 @@ impl Part<'_> {
             Some(Err(_)) | None => PartValue::Text(self.shown()),
         }
     }
+
+    fn has_filler(&self, parts: &[Part<'_>]) -> bool {
+        let is_ber = self
+            .inside
+            .is_some_and(|inside| matches!(inside.parts.form, PartsForm::Ber));
+        is_ber && covered(parts) < self.value.len()
+    }
+}
+
+/// Bytes that parts take together.
+pub(super) fn covered(parts: &[Part<'_>]) -> usize {
+    parts.iter().map(|part| part.wire.len()).sum()
 }
 
 impl PartRefusal {

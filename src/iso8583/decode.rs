@@ -1,4 +1,5 @@
-//! One pass over a frame: message type, bitmaps, then every element the bitmaps announce.
+//! One pass over a frame: message type, bitmaps, then every element the bitmaps announce. A frame
+//! with nothing wrong takes the short walk (see step.rs); this is the careful one.
 //!
 //! Structure (lengths, bitmaps, the end of the frame) and content (classes) fail differently: after
 //! a structural error nothing behind it can be found, so the walk stops; after a content error the
@@ -8,11 +9,12 @@ use bytes::Bytes;
 use nom::IResult;
 
 use super::bitmap::{Bitmap, BitmapForm, Bitmaps};
+use super::element::Coding;
 use super::error::{DecodeError, DecodeFailure, Place, Refusal};
-use super::message::{Message, Slot, Slots};
+use super::message::{Message, Place as Stand, Slots};
 use super::mti::{InvalidMti, Mti};
 use super::spec::{Header, Layout, MtiForm};
-use super::{FRAME_BYTES_MAX, MessageSpec};
+use super::{FRAME_BYTES_MAX, MessageSpec, step};
 
 /// Reads a frame that holds exactly one message.
 ///
@@ -24,6 +26,32 @@ use super::{FRAME_BYTES_MAX, MessageSpec};
     reason = "the partial message is as large as the good one, and boxing it would allocate"
 )]
 pub fn decode(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure> {
+    // Filled where it is returned: a message is too large to be moved for nothing.
+    let mut result = Ok(unread(spec, frame));
+    let good = match &mut result {
+        Ok(message) => step::read(spec.layout(), message).is_some(),
+        Err(_) => true,
+    };
+    if !good {
+        result = result.and_then(|message| carefully(spec, message.into_frame()));
+    }
+    result
+}
+
+/// A message of which nothing has been read.
+#[inline]
+pub(super) fn unread(spec: &MessageSpec, frame: Bytes) -> Message {
+    let (present, slots) = (Bitmap::default(), Slots::default());
+    Message::new(spec.fingerprint(), frame, NO_MTI, present, slots)
+}
+
+/// Reads a frame that may be wrong in any way, element by element.
+#[cold]
+#[expect(
+    clippy::result_large_err,
+    reason = "the partial message is as large as the good one, and boxing it would allocate"
+)]
+pub(super) fn carefully(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure> {
     if frame.len() > FRAME_BYTES_MAX {
         let refusal = Refusal::FrameLength {
             max: FRAME_BYTES_MAX,
@@ -55,8 +83,14 @@ pub fn decode(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure
         ..Walk::default()
     };
     walk.run(layout, rest);
-    let error = walk.error;
-    let message = Message::new(spec.fingerprint(), frame, mti, walk.present, walk.slots);
+    let Walk {
+        present,
+        slots,
+        error,
+        ..
+    } = walk;
+    let slots = Slots::list(present, &slots);
+    let message = Message::new(spec.fingerprint(), frame, mti, present, slots);
     match error {
         None => Ok(message),
         Some(error) => Err(DecodeFailure {
@@ -71,7 +105,7 @@ pub fn decode(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure
 struct Walk {
     frame_size: usize,
     present: Bitmap,
-    slots: Slots,
+    slots: Vec<(Stand, Coding)>,
     error: Option<DecodeError>,
 }
 
@@ -108,8 +142,8 @@ impl Walk {
             let length = usize::from(taken.length);
             let value_start = wire_start.saturating_add(taken.lead);
             if program.coding.holds(taken.value, length) {
-                let slot = Slot::new(wire_start..wire_end, &taken, program.coding);
-                self.slots.push(slot);
+                let stand = Stand::new(wire_start, wire_end, value_start, taken.length);
+                self.slots.push((stand, program.coding));
             } else {
                 left_out.insert(number);
                 let (index, refusal) = program.coding.explain(taken.value, length);
@@ -155,7 +189,7 @@ fn undefined(left: usize) -> nom::Err<Stop> {
     })
 }
 
-fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, Stop> {
+pub(super) fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, Stop> {
     let (rest, digits) = match layout.header.mti {
         MtiForm::Ascii => {
             let (rest, characters) = piece(4)(input)?;
@@ -278,3 +312,6 @@ pub(super) fn piece<'a>(size: usize) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &
         }
     }
 }
+
+/// Stands in a message until its own is read.
+const NO_MTI: Mti = Mti::new(100);

@@ -80,7 +80,10 @@ fn rule_words(rule: &MessageRule) -> String {
         Some(mut elements) => list(&mut elements),
         None => "any".to_owned(),
     };
-    let (mandatory, echoed) = (list(&mut rule.mandatory()), list(&mut rule.echoed()));
+    let (mandatory, echoed) = (
+        list(&mut rule.mandatory()),
+        list(&mut rule.echoed().iter().copied()),
+    );
     let masked = list(&mut rule.masked());
     format!("mandatory {mandatory}, optional {optional}, echoed {echoed}, masked {masked}")
 }

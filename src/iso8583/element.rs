@@ -141,8 +141,11 @@ pub(super) enum TagPlace {
 }
 
 /// How a value stands on the wire. What a length counts is said with each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) enum Coding {
+    /// Bytes as they are. The first, so that an empty slot is all zero.
+    #[default]
+    Raw,
     /// One byte for each character, of ISO 8859-1.
     Text(TextClass),
     /// One byte for each character, of an EBCDIC code page.
@@ -157,8 +160,6 @@ pub(super) enum Coding {
     SignedPacked(SignClass, Fill),
     /// EBCDIC digits, the zone of the last one D when the number is negative; counts digits.
     Zoned,
-    /// Bytes as they are.
-    Raw,
     /// Two hexadecimal characters for each byte; counts bytes.
     Hex,
     /// Two hexadecimal characters of EBCDIC for each byte; counts bytes.

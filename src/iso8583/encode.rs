@@ -10,8 +10,9 @@ use super::element::{Coding, ElementProgram, PadSide, SignClass};
 use super::encoding;
 use super::error::{EncodeError, EncodeRefusal, Place};
 use super::length::LengthForm;
+use super::message::ZONE_NEGATIVE;
 use super::spec::{Layout, MtiForm};
-use super::{FRAME_BYTES_MAX, Message, MessageSpec, Mti};
+use super::{ELEMENT_MAX, FRAME_BYTES_MAX, Message, MessageSpec, Mti};
 
 /// Streams one message into a buffer behind what the buffer already holds.
 ///
@@ -93,6 +94,56 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             self.close(element);
         }
         Ok(self)
+    }
+
+    /// Echoes several elements of another message, ascending, byte for byte; those that it does not
+    /// have are left out. Neighbours in the message are copied at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageWriter::copy`]; the elements before the refused one are written.
+    pub fn copy_all(
+        &mut self,
+        message: &Message,
+        elements: &[u8],
+    ) -> Result<&mut Self, EncodeError> {
+        if message.fingerprint() != self.spec.fingerprint() {
+            let element = elements.first().copied().unwrap_or(self.previous);
+            return Err(refuse(element, EncodeRefusal::Foreign));
+        }
+        let mut run = 0..0;
+        let (mut present, mut previous) = (self.present, self.previous);
+        for element in elements.iter().copied() {
+            let Some(place) = message.place(element) else {
+                continue;
+            };
+            if element <= previous || element > self.bitmap_reach() {
+                // Room for a bitmap is made behind what is already written.
+                self.out.put_slice(message.piece(&run));
+                run = 0..0;
+                (self.present, self.previous) = (present, previous);
+                self.open(element)?;
+            }
+            if place.start != run.end {
+                self.out.put_slice(message.piece(&run));
+                run.start = place.start;
+            }
+            run.end = place.end;
+            present.insert(element);
+            previous = element;
+        }
+        self.out.put_slice(message.piece(&run));
+        (self.present, self.previous) = (present, previous);
+        Ok(self)
+    }
+
+    /// The highest element that the bitmaps have room for.
+    const fn bitmap_reach(&self) -> u8 {
+        match self.bitmap_count {
+            1 => 64,
+            2 => 128,
+            _ => ELEMENT_MAX,
+        }
     }
 
     /// Writes text, padded as the specification says: usually numbers and amounts with zeros on
@@ -306,7 +357,9 @@ pub(super) fn put_bytes(coding: Coding, bytes: &[u8], out: &mut BytesMut) {
 
 /// Writes characters that have been checked, with the fill that they need.
 pub(super) fn put_text(program: &ElementProgram, text: &[u8], fill: usize, out: &mut BytesMut) {
+    let negative = text.starts_with(b"-");
     let text = match (program.coding, text) {
+        (Coding::Text(_), _) if fill == 0 => return out.put_slice(text),
         (Coding::Zoned, [b'-', digits @ ..]) => digits,
         _ => text,
     };
@@ -335,6 +388,9 @@ pub(super) fn put_text(program: &ElementProgram, text: &[u8], fill: usize, out: 
             out.put_bytes(filler, before);
             put_characters(coding, rest, out);
             out.put_bytes(filler, fill.saturating_sub(before));
+            if let (Coding::Zoned, true, Some(last)) = (coding, negative, out.last_mut()) {
+                *last = ZONE_NEGATIVE | *last & 0x0f;
+            }
         }
     }
 }

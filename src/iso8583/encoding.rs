@@ -1,5 +1,7 @@
 //! Digits packed two to a byte, and bytes written as hexadecimal text.
 
+use super::class::Content;
+
 /// Where an odd count of packed digits has its fill nibble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fill {
@@ -60,6 +62,76 @@ pub(super) fn fill_holds(packed: &[u8], digit_count: usize, fill: Fill) -> bool 
     }
 }
 
+/// The number that the last characters of a text say, which are at most eighteen digits.
+#[inline]
+pub(super) fn number_of_text(until: &[u8], digit_count: usize) -> u64 {
+    let (mut number, mut power) = (0_u64, 1_u64);
+    let (mut before, mut left) = (until, digit_count);
+    while left > 0 {
+        let (rest, word) = last_word(before, left.min(8));
+        // The first digit in the lowest byte; neighbours join into pairs, fours and eight digits.
+        let ones = word.swap_bytes() & LOW_NIBBLES;
+        let pairs = ones.wrapping_mul(10 << 8 | 1) >> 8 & PAIRS;
+        let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & FOURS;
+        let eight = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
+        number = number.wrapping_add(eight.wrapping_mul(power));
+        power = power.wrapping_mul(100_000_000);
+        before = rest;
+        left = left.saturating_sub(8);
+    }
+    number
+}
+
+/// The number that the last packed digits say, which are at most eighteen.
+#[inline]
+pub(super) fn number_of_packed(until: &[u8], digit_count: usize, fill: Fill) -> u64 {
+    let filled_behind = fill != Fill::Left && !digit_count.is_multiple_of(2);
+    let (mut number, mut power) = (0_u64, 1_u64);
+    let (mut before, mut left) = (until, packed_size(digit_count));
+    while left > 0 {
+        let (rest, mut word) = last_word(before, left.min(8));
+        if filled_behind && power == 1 {
+            word &= !0x0f;
+        }
+        let pairs = word.wrapping_sub((word >> 4 & LOW_NIBBLES).wrapping_mul(6));
+        let fours = (pairs >> 8 & PAIRS)
+            .wrapping_mul(100)
+            .wrapping_add(pairs & PAIRS);
+        let eights = (fours >> 16 & FOURS)
+            .wrapping_mul(10_000)
+            .wrapping_add(fours & FOURS);
+        let sixteen = (eights >> 32)
+            .wrapping_mul(100_000_000)
+            .wrapping_add(eights & EIGHT);
+        number = number.wrapping_add(sixteen.wrapping_mul(power));
+        power = power.wrapping_mul(10_000_000_000_000_000);
+        before = rest;
+        left = left.saturating_sub(8);
+    }
+    match filled_behind {
+        true => number / 10,
+        false => number,
+    }
+}
+
+/// The last bytes, one to eight, as the low bytes of a word, and what stands before eight.
+#[inline]
+fn last_word(until: &[u8], count: usize) -> (&[u8], u64) {
+    match until.split_last_chunk::<8>() {
+        Some((before, eight)) => {
+            let word = u64::from_be_bytes(*eight);
+            let bytes = u32::try_from(count).unwrap_or(8);
+            let kept = u64::MAX.wrapping_shr(64_u32.wrapping_sub(bytes.wrapping_mul(8)));
+            (before, word & kept)
+        }
+        None => {
+            let last = until.get(until.len().saturating_sub(count)..);
+            let fold = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
+            (&[], last.unwrap_or_default().iter().fold(0, fold))
+        }
+    }
+}
+
 /// The character of a packed nibble; the field separator D reads as `=`.
 pub(super) const fn nibble_character(nibble: u8) -> u8 {
     match nibble {
@@ -113,10 +185,7 @@ pub(super) fn hex_bytes(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether every character is hexadecimal, upper or lower case.
 pub(super) fn is_hex(text: &[u8]) -> bool {
-    text.iter()
-        .fold(0, |seen, character| seen | hex_value(*character))
-        & NOT_HEX
-        == 0
+    Content::Hex.holds(text)
 }
 
 /// The two upper-case characters of a byte.
@@ -151,3 +220,35 @@ const fn hex_value(character: u8) -> u8 {
 }
 
 const NOT_HEX: u8 = 0x80;
+const LOW_NIBBLES: u64 = u64::from_ne_bytes([0x0f; 8]);
+/// Every second byte, the lowest first; every second pair of bytes; the lower four.
+const PAIRS: u64 = 0x00ff_00ff_00ff_00ff;
+const FOURS: u64 = 0x0000_ffff_0000_ffff;
+const EIGHT: u64 = 0x0000_0000_ffff_ffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_agree_with_their_digits_wherever_they_stand() {
+        let mut digits = String::from("9");
+        for count in 1..=18 {
+            for before in [0, 1, 7, 8, 15, 16, 40] {
+                let mut text = vec![b'7'; before];
+                text.extend_from_slice(digits.as_bytes());
+                let expected: u64 = digits.parse().unwrap();
+                assert_eq!(number_of_text(&text, count), expected, "{count} {before}");
+                for fill in [Fill::Left, Fill::Right, Fill::RightF] {
+                    let mut packed = vec![0x77; before];
+                    pack(digits.as_bytes(), 0, fill, |byte| packed.push(byte));
+                    let number = number_of_packed(&packed, count, fill);
+                    assert_eq!(number, expected, "{count} {before} {fill:?}");
+                }
+            }
+            digits.push(char::from(b'0' | u8::try_from(count * 7 % 10).unwrap()));
+        }
+        assert_eq!(number_of_text(b"12", 0), 0);
+        assert_eq!(number_of_packed(&[], 0, Fill::Right), 0);
+    }
+}

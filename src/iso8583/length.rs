@@ -276,9 +276,9 @@ impl LengthForm {
     }
 }
 
-/// The number that four digit values say; `None` when one is no digit.
+/// The number that up to four digit values say; `None` when one is no digit.
 #[inline]
-fn decimal(digits: [u8; 4]) -> Option<u16> {
+pub(super) fn decimal<const COUNT: usize>(digits: [u8; COUNT]) -> Option<u16> {
     let mut number = 0_u16;
     for digit in digits {
         if digit > 9 {
@@ -291,7 +291,7 @@ fn decimal(digits: [u8; 4]) -> Option<u16> {
 
 /// The value of a digit character; what is no digit becomes a value above nine.
 #[inline]
-const fn digit(character: u8) -> u8 {
+pub(super) const fn digit(character: u8) -> u8 {
     character.wrapping_sub(b'0')
 }
 

@@ -14,7 +14,6 @@ use super::class::{PackedClass, TextClass};
 use super::codepage::CodePage;
 use super::element::Coding;
 use super::encoding;
-use super::take::Taken;
 
 /// A message whose elements all keep their specification. It borrows nothing and copies nothing:
 /// a clone shares the frame.
@@ -27,32 +26,115 @@ pub struct Message {
     slots: Slots,
 }
 
-/// Where the elements stand, ascending. Thirty-two cover every message seen in practice, so that
-/// only larger ones allocate.
-pub(super) type Slots = SmallVec<[Slot; 32]>;
-
-/// Where one element stands in the frame.
-#[derive(Clone, Copy)]
-pub(super) struct Slot {
-    wire_start: u16,
-    wire_end: u16,
-    value_start: u16,
-    /// Characters, digits or bytes, as the coding counts them.
-    length: u16,
-    coding: Coding,
+/// Where the elements stand, ascending, and how they are written. Thirty-two cover every message
+/// seen in practice, so that only larger ones allocate.
+#[derive(Clone)]
+pub(super) struct Slots {
+    /// The index of each element up to 64.
+    index: [u8; 64],
+    few: Table<FEW>,
+    /// All of them, when they are more than few.
+    many: Option<Box<Table<ELEMENTS>>>,
 }
 
-impl Slot {
-    /// The frame is at most 65,535 bytes long, so its offsets fit.
+/// Two columns: what is written together is as wide as what is read together, or the processor
+/// waits for it.
+#[derive(Clone)]
+struct Table<const ROWS: usize> {
+    places: [Place; ROWS],
+    codings: [Coding; ROWS],
+}
+
+/// Where one element stands in the frame: four numbers of sixteen bits, which a frame keeps to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place(u64);
+
+impl Place {
+    /// Starts and ends in bytes of the frame; the length in characters, digits or bytes.
+    #[inline(always)]
+    pub(super) fn new(start: usize, end: usize, value_start: usize, length: u16) -> Self {
+        let low = |number: usize| u64::try_from(number).unwrap_or(0) & 0xffff;
+        let wire = low(start) | low(end) << 16;
+        Self(wire | low(value_start) << 32 | u64::from(length) << 48)
+    }
+
+    #[inline(always)]
+    fn wire(self) -> Range<usize> {
+        self.part(0)..self.part(1)
+    }
+
+    #[inline(always)]
+    fn value_start(self) -> usize {
+        self.part(2)
+    }
+
+    #[inline(always)]
+    fn length(self) -> usize {
+        self.part(3)
+    }
+
+    #[inline(always)]
+    fn part(self, number: u32) -> usize {
+        let bits = number.wrapping_mul(16);
+        usize::try_from(self.0.wrapping_shr(bits) & 0xffff).unwrap_or(0)
+    }
+}
+
+impl<const ROWS: usize> Table<ROWS> {
+    const EMPTY: Self = Self {
+        places: [Place(0); ROWS],
+        codings: [Coding::Raw; ROWS],
+    };
+}
+
+impl Default for Slots {
     #[inline]
-    pub(super) fn new(wire: Range<usize>, taken: &Taken<'_>, coding: Coding) -> Self {
-        let offset = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX);
+    fn default() -> Self {
         Self {
-            wire_start: offset(wire.start),
-            wire_end: offset(wire.end),
-            value_start: offset(wire.start.saturating_add(taken.lead)),
-            length: taken.length,
-            coding,
+            index: [0; 64],
+            few: Table::EMPTY,
+            many: None,
+        }
+    }
+}
+
+impl Slots {
+    /// Room for so many: the index of the elements up to 64, the places and the codings.
+    #[inline]
+    pub(super) fn room(&mut self, count: usize) -> (&mut [u8; 64], &mut [Place], &mut [Coding]) {
+        let Self { index, few, many } = self;
+        if count <= FEW {
+            return (index, &mut few.places, &mut few.codings);
+        }
+        let many = many.get_or_insert_with(|| Box::new(Table::EMPTY));
+        (index, &mut many.places, &mut many.codings)
+    }
+
+    /// The table of the elements of a set, in its order.
+    pub(super) fn list(present: Bitmap, list: &[(Place, Coding)]) -> Self {
+        let mut slots = Self::default();
+        let (index, places, codings) = slots.room(list.len());
+        for ((place, coding), row) in places.iter_mut().zip(codings).zip(list) {
+            (*place, *coding) = *row;
+        }
+        for (row, number) in (0..=u8::MAX).zip(present.elements()) {
+            if let Some(index) = index.get_mut(usize::from(number.saturating_sub(1))) {
+                *index = row;
+            }
+        }
+        slots
+    }
+
+    /// Where an element that is present stands, and how it is written.
+    #[inline]
+    fn find(&self, present: Bitmap, element: u8) -> Option<(Place, Coding)> {
+        let row = match self.index.get(usize::from(element.wrapping_sub(1))) {
+            Some(row) => usize::from(*row),
+            None => present.rank(element),
+        };
+        match &self.many {
+            None => Some((*self.few.places.get(row)?, *self.few.codings.get(row)?)),
+            Some(many) => Some((*many.places.get(row)?, *many.codings.get(row)?)),
         }
     }
 }
@@ -72,6 +154,22 @@ impl Message {
             present,
             slots,
         }
+    }
+
+    /// What a walk fills, and the frame that it walks over.
+    #[inline]
+    pub(super) fn unread(&mut self) -> (&[u8], &mut Mti, &mut Bitmap, &mut Slots) {
+        (
+            &self.frame,
+            &mut self.mti,
+            &mut self.present,
+            &mut self.slots,
+        )
+    }
+
+    /// The whole frame, and nothing of what was read from it.
+    pub(super) fn into_frame(self) -> Bytes {
+        self.frame
     }
 
     /// The message type.
@@ -100,42 +198,46 @@ impl Message {
     /// The element as it stands on the wire, with its length, tag and fill.
     #[must_use]
     pub fn wire(&self, element: u8) -> Option<&[u8]> {
-        let slot = self.slot(element)?;
-        let wire = usize::from(slot.wire_start)..usize::from(slot.wire_end);
-        self.frame.get(wire)
+        self.frame.get(self.place(element)?)
+    }
+
+    /// Where the element stands on the wire, with its length, tag and fill.
+    #[inline]
+    pub(super) fn place(&self, element: u8) -> Option<Range<usize>> {
+        let (place, _) = self.slot(element)?;
+        Some(place.wire())
+    }
+
+    /// A piece of the frame.
+    #[inline]
+    pub(super) fn piece(&self, place: &Range<usize>) -> &[u8] {
+        self.frame.get(place.clone()).unwrap_or_default()
     }
 
     /// The value as it stands on the wire, without its length, tag and fill.
     #[must_use]
     pub fn raw(&self, element: u8) -> Option<&[u8]> {
-        self.slot(element).and_then(|slot| self.value(slot))
+        let (place, coding) = self.slot(element)?;
+        self.value(place, coding)
     }
 
     /// The value of an element of at most eighteen characters when they are digits and its class
     /// is `n`, `h`, `any` or `ascii`.
     #[must_use]
     pub fn number(&self, element: u8) -> Option<u64> {
-        let slot = self.slot(element)?;
-        if slot.length > NUMBER_DIGITS_MAX {
+        let (place, coding) = self.slot(element)?;
+        let length = place.length();
+        if length > NUMBER_DIGITS_MAX {
             return None;
         }
-        let value = self.value(slot)?;
-        let step = |number: u64, digit: u8| {
-            number
-                .wrapping_mul(10)
-                .wrapping_add(u64::from(digit & 0x0f))
-        };
-        match slot.coding {
-            Coding::Text(TextClass::N) => Some(value.iter().copied().fold(0, step)),
-            // The fill nibble on the left is zero; the one on the right is not a digit.
+        let value_end = place.value_start().wrapping_add(coding.wire_size(length));
+        let until = self.frame.get(..value_end)?;
+        match coding {
+            Coding::Text(TextClass::N) => Some(encoding::number_of_text(until, length)),
             Coding::Packed(PackedClass::N, fill) => {
-                Some(encoding::nibbles(value, usize::from(slot.length), fill).fold(0, step))
+                Some(encoding::number_of_packed(until, length, fill))
             }
-            coding => {
-                let characters = digit_characters(coding, value, usize::from(slot.length))?;
-                let digits = characters.iter().all(u8::is_ascii_digit);
-                digits.then(|| characters.iter().copied().fold(0, step))
-            }
+            coding => number_of_characters(coding, self.value(place, coding)?, length),
         }
     }
 
@@ -143,9 +245,9 @@ impl Message {
     /// separators of a track (shown as `=`) and its class is `n`, `z`, `h`, `any` or `ascii`.
     #[must_use]
     pub fn digits(&self, element: u8) -> Option<Digits> {
-        let slot = self.slot(element)?;
-        let value = self.value(slot)?;
-        match slot.coding {
+        let (place, coding) = self.slot(element)?;
+        let value = self.value(place, coding)?;
+        match coding {
             Coding::Text(TextClass::N) => Digits::new(value.iter().copied()),
             Coding::Text(TextClass::Z) => Digits::new(value.iter().map(|byte| match byte {
                 b'D' => b'=',
@@ -158,11 +260,11 @@ impl Message {
                 }))
             }
             Coding::Packed(PackedClass::N | PackedClass::Z, fill) => {
-                let nibbles = encoding::nibbles(value, usize::from(slot.length), fill);
+                let nibbles = encoding::nibbles(value, place.length(), fill);
                 Digits::new(nibbles.map(encoding::nibble_character))
             }
             coding => {
-                let characters = digit_characters(coding, value, usize::from(slot.length))?;
+                let characters = digit_characters(coding, value, place.length())?;
                 let shown = characters.iter().map(|character| match character {
                     b'D' => b'=',
                     other => *other,
@@ -177,50 +279,59 @@ impl Message {
     /// separator of a track as `=`.
     #[must_use]
     pub fn text(&self, element: u8) -> Option<Cow<'_, str>> {
-        let slot = self.slot(element)?;
-        text_of(slot.coding, self.value(slot)?, usize::from(slot.length))
+        let (place, coding) = self.slot(element)?;
+        text_of(coding, self.value(place, coding)?, place.length())
     }
 
     /// The bytes of a binary element, `None` for any other; hexadecimal text becomes owned bytes.
     #[must_use]
     pub fn binary(&self, element: u8) -> Option<Cow<'_, [u8]>> {
-        let slot = self.slot(element)?;
-        let value = self.value(slot)?;
-        binary_of(slot.coding, value)
+        let (place, coding) = self.slot(element)?;
+        binary_of(coding, self.value(place, coding)?)
     }
 
     /// The items of an element in BER-TLV, such as DE 55, read one by one when they are asked for;
     /// `None` when the element does not hold bytes as they are.
     #[must_use]
     pub fn tlvs(&self, element: u8) -> Option<Tlvs<'_>> {
-        let slot = self.slot(element)?;
-        match slot.coding {
-            Coding::Raw => self.value(slot).map(Tlvs::new),
+        let (place, coding) = self.slot(element)?;
+        match coding {
+            Coding::Raw => self.value(place, coding).map(Tlvs::new),
             _ => None,
         }
     }
 
     /// Length of the value in characters, digits or bytes.
     pub(super) fn length(&self, element: u8) -> Option<usize> {
-        self.slot(element).map(|slot| usize::from(slot.length))
+        self.slot(element).map(|(place, _)| place.length())
     }
 
     pub(super) const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    fn slot(&self, element: u8) -> Option<&Slot> {
-        if !self.present.has(element) {
-            return None;
+    #[inline]
+    fn slot(&self, element: u8) -> Option<(Place, Coding)> {
+        match self.present.has(element) {
+            true => self.slots.find(self.present, element),
+            false => None,
         }
-        self.slots.get(self.present.rank(element))
     }
 
-    fn value(&self, slot: &Slot) -> Option<&[u8]> {
-        let start = usize::from(slot.value_start);
-        let size = slot.coding.wire_size(usize::from(slot.length));
-        self.frame.get(start..start.saturating_add(size))
+    #[inline]
+    fn value(&self, place: Place, coding: Coding) -> Option<&[u8]> {
+        let start = place.value_start();
+        let size = coding.wire_size(place.length());
+        self.frame.get(start..start.wrapping_add(size))
     }
+}
+
+/// The number of a class that may be all digits.
+#[inline(never)]
+fn number_of_characters(coding: Coding, value: &[u8], length: usize) -> Option<u64> {
+    let characters = digit_characters(coding, value, length)?;
+    let digits = characters.iter().all(u8::is_ascii_digit);
+    digits.then(|| encoding::number_of_text(&characters, characters.len()))
 }
 
 /// The value of an element as text, `None` when it is bytes.
@@ -379,12 +490,16 @@ impl fmt::Debug for Digits {
     }
 }
 
-const NUMBER_DIGITS_MAX: u16 = 18;
+/// Elements whose places need no allocation.
+const FEW: usize = 32;
+/// Elements 2 to 192 and one more, for even rows.
+const ELEMENTS: usize = 192;
+const NUMBER_DIGITS_MAX: usize = 18;
 const DIGITS_MAX: usize = 48;
 /// The zone of the last digit of a negative zoned number.
 pub(super) const ZONE_NEGATIVE: u8 = 0xd0;
 
 const _: () = assert!(
-    std::mem::size_of::<Slot>() <= 12,
-    "the slot table is copied with a message"
+    std::mem::size_of::<Message>() <= 512,
+    "a message is moved from hand to hand"
 );

@@ -34,6 +34,8 @@ mod format;
 
 mod take;
 
+mod step;
+
 mod parts;
 
 mod parts_read;

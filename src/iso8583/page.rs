@@ -65,7 +65,10 @@ fn rule_row(rule: &MessageRule) -> String {
         None => "any".to_owned(),
     };
     let (mti, name) = (rule.mti(), rule.name());
-    let (mandatory, echoed) = (list(&mut rule.mandatory()), list(&mut rule.echoed()));
+    let (mandatory, echoed) = (
+        list(&mut rule.mandatory()),
+        list(&mut rule.echoed().iter().copied()),
+    );
     let masked = list(&mut rule.masked());
     format!("| {mti} | {name} | {mandatory} | {optional} | {echoed} | {masked} |\n")
 }

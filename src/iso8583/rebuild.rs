@@ -2,6 +2,8 @@
 
 use bytes::BytesMut;
 
+use super::compose::covered;
+use super::parts::PartsForm;
 use super::{EncodeError, Message, MessageSpec, MessageWriter};
 
 /// Writes every element of the message from its value, not from its bytes, and an element that
@@ -29,8 +31,14 @@ pub fn rebuild(spec: &MessageSpec, message: &Message) -> Result<BytesMut, Encode
 /// The value of an element made of its parts, when they can be read.
 fn divided(spec: &MessageSpec, message: &Message, element: u8) -> Option<Vec<u8>> {
     let parts = message.parts(spec, element)?.ok()?;
+    let layout = spec.element(element)?.parts()?;
+    // Filler between items is no part of any.
+    let has_filler = || Some(covered(&parts) < message.binary(element)?.len());
+    if matches!(layout.form, PartsForm::Ber) && has_filler()? {
+        return None;
+    }
     let items: Vec<_> = (parts.iter())
         .map(|part| (part.key().to_owned(), part.rewritten()))
         .collect();
-    spec.element(element)?.parts()?.write(&items).ok()
+    layout.write(&items).ok()
 }

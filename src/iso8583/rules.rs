@@ -12,7 +12,7 @@ pub struct MessageRule {
     /// What else may be there; `None` for every element.
     pub(super) optional: Option<Bitmap>,
     /// What a response repeats from its request, when the request has it.
-    pub(super) echoed: Bitmap,
+    pub(super) echoed: Vec<u8>,
     /// What is hidden in this type besides what the elements hide themselves.
     pub(super) masked: Bitmap,
 }
@@ -53,14 +53,9 @@ impl MessageRule {
     }
 
     /// Elements that a response repeats from its request when the request has them, ascending.
-    pub fn echoed(&self) -> impl Iterator<Item = u8> + use<> {
-        self.echoed.elements()
-    }
-
-    /// Whether it is said what a response repeats.
     #[must_use]
-    pub fn echoes_any(&self) -> bool {
-        self.echoed != Bitmap::default()
+    pub fn echoed(&self) -> &[u8] {
+        &self.echoed
     }
 
     /// Elements hidden in this type besides those that hide themselves, ascending.
@@ -97,7 +92,7 @@ impl MessageSpec {
             let optional = rule.optional.as_ref();
             optional.is_some_and(|optional| !optional.has(*element))
                 && !rule.mandatory.has(*element)
-                && !rule.echoed.has(*element)
+                && !rule.echoed.contains(element)
         });
         missing
             .chain(unexpected.map(RuleBreach::Unexpected))

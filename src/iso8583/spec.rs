@@ -11,6 +11,7 @@ use super::bitmap::{BitmapForm, Bitmaps};
 use super::element::{ElementProgram, ElementSpec};
 use super::rules::MessageRule;
 use super::spec_file;
+use super::step::Step;
 
 /// The wire form of one dialect: every element it knows, by number.
 #[derive(Debug, Clone)]
@@ -23,11 +24,13 @@ pub struct MessageSpec {
 }
 
 /// A specification as the decoder and the writer run it.
-#[derive(Debug, Clone, Hash)]
+#[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) header: Header,
     /// Indexed by element number; 0 and 1 are never used.
     programs: [Option<ElementProgram>; 193],
+    /// The same elements as the short walk runs them, each found from its program alone.
+    steps: [[Step; 64]; 3],
 }
 
 /// What stands before the elements.
@@ -127,9 +130,21 @@ impl MessageSpec {
                 *place = Some(element.program);
             }
         }
-        let layout = Layout { header, programs };
+        let mut steps = [[Step::UNDEFINED; 64]; 3];
+        for (step, program) in steps
+            .as_flattened_mut()
+            .iter_mut()
+            .zip(programs.iter().skip(1))
+        {
+            *step = program.as_ref().map_or(Step::UNDEFINED, Step::new);
+        }
         let mut hasher = DefaultHasher::new();
-        layout.hash(&mut hasher);
+        (header, programs).hash(&mut hasher);
+        let layout = Layout {
+            header,
+            programs,
+            steps,
+        };
         Self {
             name,
             layout,
@@ -153,6 +168,12 @@ impl Layout {
     #[inline]
     pub(super) fn program(&self, element: u8) -> Option<&ElementProgram> {
         self.programs.get(usize::from(element))?.as_ref()
+    }
+
+    /// The steps of the elements of the first, second and third bitmap.
+    #[inline]
+    pub(super) const fn steps(&self) -> &[[Step; 64]; 3] {
+        &self.steps
     }
 }
 

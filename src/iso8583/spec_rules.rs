@@ -28,15 +28,15 @@ impl Reader<'_> {
             self.only_keys(table, "a message", &MESSAGE_KEYS);
             let name = self.string(table, value.span(), "name").unwrap_or_default();
             let mut set = |key| self.element_set(table, key, elements);
+            let echoed = set("echoed").unwrap_or_default();
             rules.push(MessageRule {
                 mti,
                 name: name.to_owned(),
                 mandatory: set("mandatory").unwrap_or_default(),
                 optional: set("optional"),
-                echoed: set("echoed").unwrap_or_default(),
+                echoed: echoed.elements().collect(),
                 masked: set("masked").unwrap_or_default(),
             });
-            let echoed = rules.last().map_or(Bitmap::default(), |rule| rule.echoed);
             if table.contains_key("echoed") && mti.response().is_some() {
                 let mistake = "echoed: expected in a response only".to_owned();
                 self.mistake(key.span(), mistake);

@@ -19,7 +19,6 @@ mod encode_refusals;
 mod gate;
 mod golden_messages;
 mod golden_records;
-mod hostile;
 mod imported_parts;
 mod imported_specs;
 mod journal_contract;

@@ -152,7 +152,11 @@ fn field(start: &BytesStart<'_>, depth: usize) -> Result<Option<Field>, ImportEr
             .map_err(|error| syntax(&error))?;
         attributes.insert(attribute.key.as_ref().to_owned(), value.into_owned());
     }
-    let id = attributes.get("id").map_or("", |id| id.trim()).to_owned();
+    // Other projects read a number here, which may have zeros in front.
+    let id = attributes.get("id").map_or("", |id| id.trim());
+    let id = id
+        .parse::<u32>()
+        .map_or_else(|_| id.to_owned(), |number| number.to_string());
     let class = attributes.get("class").map_or("", |class| class.trim());
     let class = class.rsplit('.').next().unwrap_or_default().to_owned();
     let (id, depth) = match is_root {

@@ -7,9 +7,9 @@ use bytes::BytesMut;
 
 use crate::domain::decision::{ApprovalCode, Approved, Balances, Decision, ResponseCode};
 use crate::domain::money::Currency;
-use crate::iso8583::{EncodeError, Message, MessageSpec, MessageWriter};
+use crate::iso8583::{EncodeError, Message, MessageRule, MessageSpec, MessageWriter};
 
-use super::table::{Dialect, ResponseElement};
+use super::table::Dialect;
 
 /// Balances that DE 54 has room for (6 groups of 20 characters).
 const BALANCE_GROUPS_MAX: usize = 6;
@@ -59,100 +59,77 @@ pub fn render(
     let Some(mti) = request.mti().response() else {
         return Ok(false);
     };
+    let echoed = match spec.rule(mti).map(MessageRule::echoed) {
+        Some(echoed) if !echoed.is_empty() => echoed,
+        Some(_) | None => dialect.echo.as_slice(),
+    };
+    let own = if reply.approved.is_some() {
+        OWN_OF_A_PART
+    } else {
+        OWN
+    };
     let mut writer = MessageWriter::begin(spec, mti, out);
-    match spec.rule(mti).filter(|rule| rule.echoes_any()) {
-        Some(rule) => {
-            let mut own = ResponseElement::OWN.into_iter().peekable();
-            for echoed in rule.echoed() {
-                while let Some(number) = own.next_if(|number| *number < echoed) {
-                    answer(
-                        &mut writer,
-                        request,
-                        reply,
-                        ResponseElement::of(number, false),
-                    )?;
-                }
-                own.next_if_eq(&echoed);
-                answer(
-                    &mut writer,
-                    request,
-                    reply,
-                    ResponseElement::of(echoed, true),
-                )?;
-            }
-            for number in own {
-                answer(
-                    &mut writer,
-                    request,
-                    reply,
-                    ResponseElement::of(number, false),
-                )?;
-            }
-        }
-        None => {
-            for element in &dialect.response {
-                answer(&mut writer, request, reply, Some(*element))?;
-            }
-        }
+    let mut rest = echoed;
+    for number in own {
+        let (before, from_here) = rest.split_at(rest.partition_point(|other| other < number));
+        writer.copy_all(request, before)?;
+        let after = from_here.strip_prefix(&[*number]);
+        answer(&mut writer, request, reply, *number, after.is_some())?;
+        rest = after.unwrap_or(from_here);
     }
+    writer.copy_all(request, rest)?;
     writer.finish()?;
     Ok(true)
 }
 
-/// Writes one element, when there is something to say in it.
+/// Elements in which every response says something of its own, ascending.
+const OWN: &[u8] = &[38, 39, 54];
+/// The same where only a part was approved: also what was approved.
+const OWN_OF_A_PART: &[u8] = &[4, 6, 38, 39, 51, 54];
+
+/// Writes one of the response's own elements, when there is something to say in it.
 #[inline]
 fn answer(
     writer: &mut MessageWriter<'_, '_>,
     request: &Message,
     reply: &Reply<'_>,
-    element: Option<ResponseElement>,
+    number: u8,
+    echoed: bool,
 ) -> Result<(), EncodeError> {
-    let Some(element) = element else {
-        return Ok(());
-    };
-    match element {
-        ResponseElement::Echo(4) if reply.approved.is_some() => {
-            if let Some(approved) = &reply.approved {
-                writer.number(4, approved.amount.minor.unsigned_abs())?;
-            }
+    let billing = reply.approved.and_then(|approved| approved.billing);
+    match (number, &reply.approved) {
+        (4, Some(approved)) => {
+            writer.number(4, approved.amount.minor.unsigned_abs())?;
         }
-        ResponseElement::Echo(element) => {
-            writer.copy(request, element)?;
-        }
-        ResponseElement::Billing(echoed) => {
-            let billing = reply.approved.and_then(|approved| approved.billing);
+        (6, _) => {
             if let Some(billing) = billing {
                 writer.number(6, billing.minor.unsigned_abs())?;
-            } else if echoed && reply.approved.is_none() {
-                writer.copy(request, 6)?;
             }
         }
-        ResponseElement::BillingCurrency => {
-            if reply
-                .approved
-                .is_some_and(|approved| approved.billing.is_some())
-            {
+        (51, _) => {
+            if echoed || billing.is_some() {
                 writer.copy(request, 51)?;
             }
         }
-        ResponseElement::Approval => {
+        (38, _) => {
             if let Some(approval) = reply.approval {
                 writer.text(38, &approval)?;
             }
         }
-        ResponseElement::Code => {
+        (39, _) => {
             writer.text(39, &reply.code)?;
         }
-        ResponseElement::Balances => {
+        (54, approved) => {
             if let Some(balances) = reply.balances {
                 writer.text(54, &balance_groups(balances))?;
-            } else if let Some(approved) = &reply.approved {
+            } else if let Some(approved) = approved {
                 let mut text = ArrayString::new();
                 let asked = approved.asked;
                 group(&mut text, ORIGINAL_AMOUNT, asked.currency, asked.minor);
                 writer.text(54, &text)?;
             }
         }
+        _ => {}
     }
     Ok(())
 }

@@ -19,8 +19,8 @@ use super::code_list::CodeList;
 pub struct Dialect {
     /// Its name.
     pub name: String,
-    /// What a response carries, in ascending order of the elements.
-    pub response: Vec<ResponseElement>,
+    /// Elements that a response repeats from its request, when the request has them, ascending.
+    pub echo: Vec<u8>,
     /// Purpose by the first two digits of the processing code.
     purposes: [Purpose; 100],
     /// Rows that set special facts, by the element they read.
@@ -31,40 +31,6 @@ pub struct Dialect {
     pub codes: ResponseCodes,
     /// What the network says about its codes, where the table tells.
     pub code_list: Option<CodeList>,
-}
-
-/// One element of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseElement {
-    /// As the request has it, if it has it.
-    Echo(u8),
-    /// DE 38.
-    Approval,
-    /// DE 39.
-    Code,
-    /// DE 6, where a part was approved; else as the request has it, where the dialect wants that.
-    Billing(bool),
-    /// DE 51, where a part was approved, unless the dialect has it repeated anyway.
-    BillingCurrency,
-    /// DE 54.
-    Balances,
-}
-
-impl ResponseElement {
-    /// Elements in which a response says something of its own, ascending.
-    pub const OWN: [u8; 5] = [6, 38, 39, 51, 54];
-
-    /// What a response has in an element, given whether it repeats that of the request.
-    pub fn of(element: u8, echoed: bool) -> Option<ResponseElement> {
-        match element {
-            6 => Some(ResponseElement::Billing(echoed)),
-            38 => Some(ResponseElement::Approval),
-            39 => Some(ResponseElement::Code),
-            51 if !echoed => Some(ResponseElement::BillingCurrency),
-            54 => Some(ResponseElement::Balances),
-            other => echoed.then_some(ResponseElement::Echo(other)),
-        }
-    }
 }
 
 /// What a network management message asks for.
@@ -279,7 +245,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     let file: File = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
     let mut mistakes = Vec::new();
 
-    let response = response_elements(&file.echo, &mut mistakes);
+    let echo = echoed_elements(&file.echo, &mut mistakes);
     let mut purposes = [Purpose::Unnamed; 100];
     for (code, purpose) in &file.processing_code {
         match numeric(code, 2).and_then(|position| purposes.get_mut(usize::from(position))) {
@@ -307,7 +273,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     match codes {
         Some(codes) if mistakes.is_empty() => Ok(Dialect {
             name: file.name,
-            response,
+            echo,
             purposes,
             rows,
             management,
@@ -318,7 +284,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     }
 }
 
-fn response_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<ResponseElement> {
+fn echoed_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<u8> {
     let own = [38, 39, 54];
     if echo
         .iter()
@@ -328,9 +294,10 @@ fn response_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<ResponseEle
             "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54"
         ));
     }
-    (2..=ELEMENT_MAX)
-        .filter_map(|element| ResponseElement::of(element, echo.contains(&element)))
-        .collect()
+    let mut elements = echo.to_vec();
+    elements.sort_unstable();
+    elements.dedup();
+    elements
 }
 
 fn numeric(text: &str, digits: usize) -> Option<u16> {

@@ -1,17 +1,27 @@
-//! Any bytes: the fuzz targets' bodies over a seeded generator, many more in a release build.
+//! Any bytes: what the fuzz targets promise, over a seeded generator, and that nothing allocates
+//! more than the size of its input allows. In a binary of its own because counting allocations
+//! replaces the allocator.
+//!
+//! `CARDSWITCH_HOSTILE_INPUTS` sets how many inputs each gets, `CARDSWITCH_HOSTILE_SEED` what the
+//! generator begins with.
+#![expect(clippy::unwrap_used, reason = "a test says why it failed")]
+#![expect(clippy::print_stdout, reason = "a drill says how much it did")]
 
 use std::fs;
+
+use allocation_counter::measure;
 
 #[expect(
     clippy::expect_used,
     reason = "shared with the fuzz targets, where a broken promise panics"
 )]
-#[path = "../../fuzz/bodies.rs"]
+#[path = "../fuzz/bodies.rs"]
 mod bodies;
 
-/// Inputs in all; the doctor and the file readers, which do far more for each, get a part.
+/// Inputs of each by default; the doctor and the file readers, which do far more for each, get a
+/// part.
 const INPUTS: u64 = if cfg!(debug_assertions) {
-    8_000
+    4_000
 } else {
     200_000
 };
@@ -83,36 +93,67 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn drive(target: &str, inputs: u64, body: fn(&[u8])) {
+/// Runs a body over the corpus and then over random and mutated inputs. What one input makes it
+/// hold at once stays below `base` bytes and `factor` bytes for each of its own.
+fn drive(target: &str, share: u64, (base, factor): (u64, u64), body: fn(&[u8])) {
     let seeds = corpus(target);
+    // The first ones also fill what is read once, such as the specifications.
     seeds.iter().for_each(|seed| body(seed));
-    let mut random = Random(SEED);
+    let inputs = setting("CARDSWITCH_HOSTILE_INPUTS", INPUTS) / share;
+    let start = setting("CARDSWITCH_HOSTILE_SEED", SEED);
+    let mut random = Random(start);
     for number in 0..inputs {
         let input = random.input(&seeds);
-        let outcome = std::panic::catch_unwind(|| body(&input));
-        assert!(
-            outcome.is_ok(),
-            "{target}: input {number} of seed {SEED:#x}: {input:02x?}"
-        );
+        let mut held = 0;
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            held = measure(|| body(&input)).bytes_max;
+        }));
+        let place = || format!("{target}: input {number} of seed {start:#x}: {input:02x?}");
+        assert!(outcome.is_ok(), "{}", place());
+        let bound = base + factor * u64::try_from(input.len()).unwrap();
+        assert!(held <= bound, "{held} bytes, bound {bound}; {}", place());
+    }
+    println!("{target}: {inputs} inputs of seed {start:#x}");
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => default,
     }
 }
 
 #[test]
 fn any_stream_is_cut_or_refused() {
-    drive("frames", INPUTS, bodies::frames);
+    drive("frames", 1, (8_192, 8), bodies::frames);
+}
+
+#[test]
+fn any_framing_is_read_or_refused() {
+    drive("framings", 4, (65_536, 256), bodies::framings);
 }
 
 #[test]
 fn any_message_is_read_or_refused() {
-    drive("messages", INPUTS, bodies::messages);
+    drive("messages", 1, (65_536, 64), bodies::messages);
+}
+
+#[test]
+fn any_specification_is_read_or_refused() {
+    drive("specs", 40, (262_144, 512), bodies::specs);
+}
+
+#[test]
+fn any_file_of_others_is_imported_or_refused() {
+    drive("importers", 40, (262_144, 512), bodies::importers);
 }
 
 #[test]
 fn any_stranger_gets_one_sentence() {
-    drive("doctor", INPUTS / 40, bodies::doctor);
+    drive("doctor", 40, (1_048_576, 512), bodies::doctor);
 }
 
 #[test]
 fn any_file_is_read_or_refused() {
-    drive("files", INPUTS / 40, bodies::files);
+    drive("files", 40, (262_144, 512), bodies::files);
 }
