@@ -136,8 +136,9 @@ impl Postings {
         match event {
             Event::Decided(decided) => {
                 for effect in &decided.effects {
-                    if let Effect::Posted { postings, .. } | Effect::Offset { postings, .. } =
-                        effect
+                    if let Effect::Posted { postings, .. }
+                    | Effect::FeePosted { postings, .. }
+                    | Effect::Offset { postings, .. } = effect
                     {
                         for posting in postings {
                             self.add_one(posting.account, posting.minor);
@@ -150,7 +151,10 @@ impl Postings {
                     self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
                 }
             }
-            Event::Housekept(_) | Event::LinkNamed(..) => {}
+            Event::Housekept(_)
+            | Event::LinkNamed(..)
+            | Event::PinSet(..)
+            | Event::PinUnlocked(_) => {}
         }
     }
 

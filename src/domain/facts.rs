@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::card::ExpiryMonth;
 use super::conditions::{LocalTime, PinVerdict, PointOfService};
-use super::decision::ApprovalCode;
+use super::decision::{ApprovalCode, Approved};
 use super::merchant::{AcceptorId, AcceptorName, Mcc, Origin, TerminalId};
 use super::money::Amount;
 use super::pan::CardToken;
@@ -53,6 +53,8 @@ pub enum Purpose {
     QuasiCash,
     /// A processing code that the dialect table does not name.
     Unnamed,
+    /// Money that somebody sends to the card: no purchase comes before it.
+    OriginalCredit,
 }
 
 /// Who started this and under which agreement.
@@ -255,6 +257,49 @@ impl Facts {
     /// The amount that concerns the cardholder: billing when the network converted it.
     pub fn cardholder_amount(&self) -> Amount {
         self.billing.unwrap_or(self.amount)
+    }
+
+    /// Whether this adds to an earlier authorization.
+    pub fn is_incremental(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.incremental)
+    }
+
+    /// Whether no further part of a capture follows.
+    pub fn is_last_part(&self) -> bool {
+        let part = self.rare.as_ref().and_then(|rare| rare.part);
+        part.is_some_and(|part| part.last)
+    }
+
+    /// The share of the billing amount for a part of the transaction amount, rounded down.
+    pub fn billing_share(&self, billing: Amount, part: i64) -> i64 {
+        if part >= self.amount.minor {
+            return billing.minor;
+        }
+        let share = i128::from(billing.minor)
+            .saturating_mul(i128::from(part))
+            .checked_div(i128::from(self.amount.minor));
+        share
+            .and_then(|share| i64::try_from(share).ok())
+            .unwrap_or(0)
+    }
+
+    /// What an approval of a part of the cardholder's amount comes to, rounded down.
+    pub fn approved_part(&self, minor: i64) -> Approved {
+        let scaled = |whole: i64, of: i64| {
+            let share = i128::from(whole)
+                .saturating_mul(i128::from(minor))
+                .checked_div(i128::from(of));
+            share.and_then(|share| i64::try_from(share).ok())
+        };
+        let part = match self.billing {
+            Some(billing) => scaled(self.amount.minor, billing.minor).unwrap_or(0),
+            None => minor,
+        };
+        Approved {
+            amount: Amount::new(part, self.amount.currency),
+            billing: self.billing.map(|asked| Amount::new(minor, asked.currency)),
+            asked: self.amount,
+        }
     }
 
     /// Asks whether the card is good, spends nothing (lifecycle B.2).

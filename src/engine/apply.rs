@@ -6,17 +6,19 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
-use crate::domain::card::Card;
-use crate::domain::facts::LinkNumber;
+use crate::domain::card::{Card, CardPin};
+use crate::domain::decision::Reason;
+use crate::domain::facts::{LinkNumber, Trace};
 use crate::domain::money::Currency;
+use crate::domain::pan::CardToken;
 use crate::domain::time::UnixMs;
 
-use super::entry::{Entry, EntryId, EntryState};
+use super::entry::{EntryId, EntryState};
 use super::entry_list::EntryList;
 use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::state::{
-    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, entry_keys,
+    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone,
     is_kept_with_entries,
 };
 use super::usage::Usage;
@@ -31,7 +33,7 @@ pub struct InvariantBroken {
     pub what: String,
 }
 
-type Fit = Result<(), String>;
+pub(super) type Fit = Result<(), String>;
 
 impl State {
     /// Applies the event of record `sequence`, which happened at `at`.
@@ -60,6 +62,11 @@ impl State {
             Event::Decided(decided) => self.apply_decided(decided),
             Event::AccountOpened(opened) => self.apply_account_opened(opened),
             Event::Housekept(housekept) => self.apply_housekept(housekept),
+            Event::PinSet(card, reference) => self.change_pin(*card, |pin| {
+                pin.reference = Some(*reference);
+                pin.wrong_tries = 0;
+            }),
+            Event::PinUnlocked(card) => self.change_pin(*card, |pin| pin.wrong_tries = 0),
             Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
         }
         .map_err(broken)
@@ -80,7 +87,7 @@ impl State {
                 reason: decided.reason,
                 code: decided.code,
                 approval: decided.approval,
-                balances: decided.balances.clone().map(Box::new),
+                told: told(decided),
                 card_id: decided.card,
                 sequence: self.sequence,
                 entry: decided
@@ -102,50 +109,7 @@ impl State {
 
     fn apply_effect(&mut self, decided: &Decided, effect: &Effect) -> Fit {
         match effect {
-            Effect::EntryOpened {
-                currency,
-                authorized,
-                held,
-                expires_at,
-                date,
-                refund_of,
-            } => {
-                let card = decided.card.ok_or("an entry without a card")?;
-                let facts = &decided.facts;
-                let account = self
-                    .card(card)
-                    .ok_or("an entry of an unknown card")?
-                    .account;
-                let entry = Entry {
-                    id: EntryId(self.sequence),
-                    account,
-                    card,
-                    opened_by: facts.kind,
-                    purpose: facts.purpose,
-                    currency: *currency,
-                    state: EntryState::Pending,
-                    authorized: *authorized,
-                    held: held.clone(),
-                    posted: Split::default(),
-                    refunded: 0,
-                    refund_of: *refund_of,
-                    counted: 0,
-                    counted_as: 0,
-                    channel: None,
-                    date: *date,
-                    opened_at: self.at,
-                    expires_at: *expires_at,
-                    rested_at: UnixMs::default(),
-                    mcc: facts.mcc,
-                    trace: facts.trace,
-                    terminal: facts.terminal,
-                    acceptor: facts.acceptor,
-                    rrn: facts.rrn,
-                    approval: decided.approval.or(facts.quoted_approval),
-                };
-                self.open_entry(entry)?;
-                self.hold_in_purses(account, *currency, held)
-            }
+            Effect::EntryOpened { .. } => self.apply_entry_opened(decided, effect),
             Effect::HoldRaised { entry, split } => self.raise_hold(*entry, split),
             Effect::HoldLowered { entry, split } => self.lower_hold(*entry, split),
             Effect::Posted {
@@ -161,6 +125,18 @@ impl State {
                 currency,
                 postings,
             } => self.post(*currency, postings),
+            Effect::PinTried { wrong_tries } => {
+                let card = decided.card.ok_or("a PIN without a card")?;
+                self.change_pin(card, |pin| pin.wrong_tries = *wrong_tries)
+            }
+            Effect::FeePosted {
+                entry,
+                currency,
+                postings,
+            } => {
+                self.post(*currency, postings)?;
+                self.note_fee(*entry, postings)
+            }
             Effect::EntryMoved { entry, state } => self.move_entry(*entry, *state),
             Effect::Counted {
                 entry,
@@ -174,10 +150,11 @@ impl State {
                 self.count_usage(*entry, fresh, *minor, *count)
             }
             Effect::TombstoneSet { trace } => {
-                let key = (decided.facts.card, *trace);
-                if self.tombstones.insert(key, self.at).is_none() {
-                    self.tombstones_by_age.push_back((self.at, key));
-                }
+                self.set_tombstone((decided.facts.card, *trace), None);
+                Ok(())
+            }
+            Effect::PartTombstoneSet { trace, remaining } => {
+                self.set_tombstone((decided.facts.card, *trace), Some(*remaining));
                 Ok(())
             }
             Effect::ExceptionRaised { kind, entry, minor } => {
@@ -230,24 +207,19 @@ impl State {
         Ok(())
     }
 
-    fn open_entry(&mut self, entry: Entry) -> Fit {
-        let id = entry.id;
-        if let Some(expires_at) = entry.expires_at {
-            let life_ms = expires_at.0.saturating_sub(entry.opened_at.0);
-            self.expiries
-                .entry(life_ms)
-                .or_default()
-                .push_back((expires_at, id));
+    /// What remains after several reversals of one original is the least that any of them left.
+    fn set_tombstone(&mut self, key: (CardToken, Trace), remaining: Option<i64>) {
+        match self.tombstones.get_mut(&key) {
+            Some(stone) => {
+                stone.remaining = stone
+                    .remaining
+                    .and_then(|before| remaining.map(|now| now.min(before)));
+            }
+            None => {
+                self.tombstones.insert(key, Tombstone { remaining });
+                self.tombstones_by_age.push_back((self.at, key));
+            }
         }
-        let position = usize::try_from(entry.account.0.saturating_sub(1)).ok();
-        let record = position
-            .and_then(|position| self.accounts.get_mut(position))
-            .ok_or("an entry of an unknown account")?;
-        let keys = entry_keys(&entry);
-        record.entries.push(id, keys, &self.match_hasher);
-        self.entries
-            .push(entry)
-            .ok_or_else(|| "an entry is opened twice".to_owned())
     }
 
     fn raise_hold(&mut self, id: EntryId, split: &Split) -> Fit {
@@ -262,7 +234,12 @@ impl State {
         self.hold_in_purses(account, currency, split)
     }
 
-    fn hold_in_purses(&mut self, account: AccountId, currency: Currency, split: &Split) -> Fit {
+    pub(super) fn hold_in_purses(
+        &mut self,
+        account: AccountId,
+        currency: Currency,
+        split: &Split,
+    ) -> Fit {
         for (purse, minor) in &split.0 {
             let purse = self.purse_mut(account, *purse, currency)?;
             purse.held = purse
@@ -291,7 +268,7 @@ impl State {
         Ok(())
     }
 
-    fn post(&mut self, currency: Currency, postings: &[Posting]) -> Fit {
+    pub(super) fn post(&mut self, currency: Currency, postings: &[Posting]) -> Fit {
         if sum(postings) != 0 {
             return Err(format!("postings sum to {}, expected 0", sum(postings)));
         }
@@ -430,6 +407,7 @@ impl State {
             masked: opened.card.masked,
             expiry: opened.card.expiry,
             status: opened.card.status,
+            pin: CardPin::default(),
         };
         if self.cards_by_token.insert(card.token, card.id).is_some() {
             return Err("a card is issued twice".to_owned());
@@ -473,6 +451,9 @@ impl State {
                 let usage = Usage::new(channel, entry.currency, entry.date);
                 let minor = held.total().min(entry.counted).saturating_neg();
                 self.count_usage(*id, usage, minor, if untouched { -1 } else { 0 })?;
+            }
+            if untouched {
+                self.give_back_fee(*id)?;
             }
             let rest = if untouched {
                 EntryState::Released
@@ -532,6 +513,25 @@ impl State {
     }
 }
 
+/// What an answer tells beside its code and approval.
+fn told(decided: &Decided) -> Option<Box<Told>> {
+    let approved = |effect: &Effect| match effect {
+        Effect::EntryOpened { authorized, .. } => Some(*authorized),
+        _ => None,
+    };
+    let approved_minor = match decided.reason {
+        Reason::PartiallyApproved => decided.effects.iter().find_map(approved),
+        _ => None,
+    };
+    let balances = decided.balances.clone();
+    (balances.is_some() || approved_minor.is_some()).then(|| {
+        Box::new(Told {
+            balances,
+            approved_minor,
+        })
+    })
+}
+
 /// The entry that an effect opens, holds for or posts for.
 fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
     match effect {
@@ -539,16 +539,19 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         Effect::HoldRaised { entry, .. }
         | Effect::HoldLowered { entry, .. }
         | Effect::Posted { entry, .. }
+        | Effect::FeePosted { entry, .. }
         | Effect::EntryMoved { entry, .. } => Some(*entry),
         Effect::Offset { .. }
+        | Effect::PinTried { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }
+        | Effect::PartTombstoneSet { .. }
         | Effect::ExceptionRaised { .. } => None,
     }
 }
 
 /// Takes every part of `split` out of `from`, which must have it.
-fn take_exactly(from: &mut Split, split: &Split) -> Fit {
+pub(super) fn take_exactly(from: &mut Split, split: &Split) -> Fit {
     for (purse, minor) in &split.0 {
         let part = from
             .0

@@ -6,6 +6,7 @@ use crate::domain::account::ProgrammeName;
 use crate::domain::card::Card;
 use crate::domain::decision::{Balances, Decision, Reason, ResponseCode};
 use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose};
+use crate::domain::money::Amount;
 use crate::domain::rulebook::Rulebook;
 
 use super::authorize;
@@ -18,6 +19,7 @@ use super::housekeep;
 use super::link;
 use super::matching::{Found, Ladder, find};
 use super::open;
+use super::pin;
 use super::reverse;
 use super::state::{State, StoredAnswer};
 use super::verdict::Verdict;
@@ -27,6 +29,8 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
     match &command.body {
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::SetPin(card, reference) => pin::set(state, *card, *reference),
+        Body::UnlockPin(card) => pin::unlock(state, *card),
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
@@ -45,7 +49,7 @@ fn decide_message(
     };
     if let Some(stored) = state.answer(&facts.key()) {
         return if stored.is_for(facts) {
-            repeat(state, stored)
+            repeat(state, stored, facts)
         } else {
             let refusal = Refusal::because(
                 Reason::DuplicateContent,
@@ -71,9 +75,40 @@ fn decide_message(
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let is_undone = case.state.has_tombstone(case.facts.card, case.facts.trace);
+    let tombstone = case.state.tombstone(case.facts.card, case.facts.trace);
+    let is_advice = matches!(
+        case.facts.kind,
+        MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice
+    );
+    if let (true, Some(remaining)) = (is_advice, tombstone.and_then(|stone| stone.remaining)) {
+        return judge_rest(case, remaining);
+    }
+    judge_by_kind(case, tombstone.is_some())
+}
+
+/// An advice of which a part was undone before it came: only the rest happened.
+fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
+    let rest = match case.facts.billing {
+        Some(billing) => case.facts.billing_share(billing, remaining),
+        None => case.amount.minor.min(remaining),
+    };
+    let amount = Amount::new(rest, case.amount.currency);
+    let verdict = judge_by_kind(&Case { amount, ..*case }, false);
+    let evidence = format!("all but {rest} was reversed first");
+    match &verdict.evidence {
+        Some(seen) => {
+            let both = format!("{evidence}; {seen}");
+            verdict.seeing(both)
+        }
+        None => verdict.seeing(evidence),
+    }
+}
+
+fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
     match case.facts.kind {
-        MessageKind::Authorization | MessageKind::Financial => authorize::judge(case),
+        MessageKind::Authorization | MessageKind::Financial => {
+            pin::counted(case, authorize::judge(case))
+        }
         // It cannot be refused, and its reversal was acknowledged already: the two are even.
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {
             Verdict::accepted(Effects::new()).seeing("its reversal came first".to_owned())
@@ -194,6 +229,9 @@ fn conclude(
         reason: verdict.reason,
         code,
         approval: verdict.approval,
+        approved: verdict
+            .approved_minor
+            .map(|minor| facts.approved_part(minor)),
         evidence: verdict.evidence.clone(),
         repeated: false,
         show_balances: verdict.show_balances,
@@ -223,17 +261,21 @@ fn conclude(
 }
 
 /// The stored answer again; nothing changes, nothing is journalled.
-fn repeat(state: &State, stored: &StoredAnswer) -> Outcome {
+fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
     let card = stored.card_id.and_then(|id| state.card(id));
+    let told = stored.told.as_deref();
+    let balances = told.and_then(|told| told.balances.as_ref());
+    let approved_minor = told.and_then(|told| told.approved_minor);
     let decision = Decision {
         reason: stored.reason,
         code: stored.code,
         approval: stored.approval,
+        approved: approved_minor.map(|minor| facts.approved_part(minor)),
         evidence: Some(format!("answer of record {}", stored.sequence)),
         repeated: true,
-        show_balances: stored.balances.is_some(),
-        balances: match (&stored.balances, card) {
-            (Some(balances), _) => Balances::clone(balances),
+        show_balances: balances.is_some(),
+        balances: match (balances, card) {
+            (Some(balances), _) => balances.clone(),
             (None, Some(card)) => state.balances(card.account),
             (None, None) => Balances::default(),
         },

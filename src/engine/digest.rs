@@ -69,7 +69,9 @@ impl State {
         for row in self.answers.rows().chain(self.advice_answers.rows()) {
             hash.value(&(row.at, row.key, &row.answer));
         }
-        hash.value(&self.tombstones_by_age);
+        for (at, key) in self.tombstones_by_age.iter() {
+            hash.value(&(at, key, self.tombstones.get(key)));
+        }
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
         hash.value(&(&self.exceptions, self.exceptions_total));
         Digest(*hash.hasher.finalize().as_bytes())

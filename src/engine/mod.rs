@@ -42,6 +42,10 @@ mod entry_list;
 
 pub mod apply;
 
+mod apply_entry;
+
+mod apply_fee;
+
 pub mod decide;
 
 pub mod case;
@@ -63,6 +67,10 @@ mod reverse;
 mod open;
 
 mod link;
+
+mod pin;
+
+mod fee;
 
 mod housekeep;
 

@@ -19,6 +19,7 @@ use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
 use crate::domain::programme::Channel;
+use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};
@@ -62,14 +63,30 @@ pub struct StoredAnswer {
     pub code: ResponseCode,
     /// DE 38.
     pub approval: Option<ApprovalCode>,
-    /// Balances, where the answer showed them.
-    pub balances: Option<Box<Balances>>,
+    /// What few answers tell.
+    pub told: Option<Box<Told>>,
     /// The card, when it is one of ours.
     pub card_id: Option<CardId>,
     /// Record of the decision.
     pub sequence: u64,
     /// The entry that the message opened or moved.
     pub entry: Option<EntryId>,
+}
+
+/// What few answers tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Balances, where the answer showed them.
+    pub balances: Option<Balances>,
+    /// What was approved in the cardholder's currency, where that is less than was asked.
+    pub approved_minor: Option<i64>,
+}
+
+/// A reversal that came before its original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// What shall remain of the original, minor units of the transaction; `None`: nothing.
+    pub remaining: Option<i64>,
 }
 
 impl StoredAnswer {
@@ -91,6 +108,8 @@ pub enum MatchKey {
     Reference(CardId, ArrayString<12>, TerminalId),
     /// Card, approval code and card acceptor.
     Approval(CardId, ApprovalCode, AcceptorId),
+    /// Card and the network's name for the transaction.
+    Lifecycle(CardId, LifecycleId),
 }
 
 impl MatchKey {
@@ -99,7 +118,8 @@ impl MatchKey {
         match self {
             MatchKey::Trace(card, _)
             | MatchKey::Reference(card, _, _)
-            | MatchKey::Approval(card, _, _) => *card,
+            | MatchKey::Approval(card, _, _)
+            | MatchKey::Lifecycle(card, _) => *card,
         }
     }
 }
@@ -144,7 +164,7 @@ pub struct State {
     /// Answers to advices and reversals, kept as long as the entries they moved: a late repeat
     /// must not post again.
     pub(super) advice_answers: AnswerTable,
-    pub(super) tombstones: HashMap<(CardToken, Trace), UnixMs, RandomState>,
+    pub(super) tombstones: HashMap<(CardToken, Trace), Tombstone, RandomState>,
     pub(super) tombstones_by_age: Queue<(UnixMs, (CardToken, Trace))>,
     pub(super) ledger: Ledger,
     pub(super) exceptions: VecDeque<ExceptionRow>,
@@ -240,9 +260,9 @@ impl State {
         self.answers_to(key.kind).get(key)
     }
 
-    /// Whether a reversal of this message came first.
-    pub fn has_tombstone(&self, card: CardToken, trace: Trace) -> bool {
-        self.tombstones.contains_key(&(card, trace))
+    /// The reversal of this message that came first, if one did.
+    pub fn tombstone(&self, card: CardToken, trace: Trace) -> Option<Tombstone> {
+        self.tombstones.get(&(card, trace)).copied()
     }
 
     /// Entries that a key finds, in no order.
@@ -329,6 +349,10 @@ pub(super) fn entry_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<
         Some(MatchKey::Trace(card, entry.trace)),
         reference,
         approval,
+        entry
+            .lifecycle
+            .as_deref()
+            .map(|id| MatchKey::Lifecycle(card, *id)),
     ]
     .into_iter()
     .flatten()

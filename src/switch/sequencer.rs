@@ -193,7 +193,8 @@ impl<J: Journal + 'static> Sequencer<J> {
                 Answer::Housekept { .. }
                 | Answer::Decided(_)
                 | Answer::Opened(_)
-                | Answer::LinkNamed(_) => break,
+                | Answer::LinkNamed(_)
+                | Answer::PinChanged(_) => break,
             }
         }
         Ok(())

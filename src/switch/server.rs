@@ -226,7 +226,7 @@ fn link(
         number: LinkNumber::default(),
         codec: FrameCodec::new(&framing, listener.frame_bytes_max),
         spec,
-        dialect,
+        dialect: Arc::new(dialect.over(spec)),
         dialect_number,
         rules: rules.clone(),
         token_key: Arc::clone(token_key),

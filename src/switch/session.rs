@@ -435,6 +435,7 @@ impl<'a> Session<'a> {
             code: approved,
             approval: None,
             balances: None,
+            approved: None,
         };
         self.render_reply(&frame.header, message, &reply);
         tracing::info!(link = self.link.listener.name, management = ?what, "network management");
@@ -447,6 +448,7 @@ impl<'a> Session<'a> {
             code,
             approval: None,
             balances: None,
+            approved: None,
         };
         self.render_reply(&frame.header, message, &reply);
         self.lines

@@ -277,9 +277,10 @@ fn named(text: &str) -> Option<&str> {
 
 fn decision_word(facts: &Facts, reason: Reason) -> DecisionWord {
     match (reason, facts.kind) {
-        (Reason::Approved, MessageKind::Authorization | MessageKind::Financial) => {
-            DecisionWord::Approved
-        }
+        (
+            Reason::Approved | Reason::PartiallyApproved,
+            MessageKind::Authorization | MessageKind::Financial,
+        ) => DecisionWord::Approved,
         (
             Reason::Approved,
             MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice | MessageKind::Reversal,
@@ -301,5 +302,6 @@ fn purpose_word(facts: &Facts) -> &'static str {
         (_, Purpose::AccountFunding) => "account-funding",
         (_, Purpose::QuasiCash) => "quasi-cash",
         (_, Purpose::Unnamed) => "unnamed",
+        (_, Purpose::OriginalCredit) => "original-credit",
     }
 }

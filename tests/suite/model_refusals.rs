@@ -9,7 +9,7 @@ use cardswitch::domain::facts::{
 };
 use cardswitch::domain::money::Currency;
 
-use crate::model_books::{Holder, Oracle, Product, total};
+use crate::model_books::{Holder, Oracle, Product, gives_back, total};
 
 impl Oracle {
     pub(crate) fn refusal(&self, holder: usize, facts: &Facts) -> Option<Reason> {
@@ -17,7 +17,7 @@ impl Oracle {
         let prepaid = who.product == Product::Prepaid;
         let gift = who.product == Product::GiftCode;
         let amount = facts.cardholder_amount();
-        let refund = facts.purpose == Purpose::Refund;
+        let refund = gives_back(facts.purpose);
         let load = facts.purpose == Purpose::Load;
         let enquiry = facts.purpose == Purpose::BalanceEnquiry;
         let verify = facts.is_account_verification();
@@ -39,15 +39,21 @@ impl Oracle {
             return Some(Reason::CardExpired);
         }
         let unsupported = match facts.purpose {
-            Purpose::CashWithdrawal | Purpose::Unnamed => true,
+            Purpose::Unnamed => true,
+            Purpose::CashWithdrawal => gift,
             Purpose::AccountFunding | Purpose::QuasiCash => gift,
             Purpose::Load => facts.kind == MessageKind::Authorization,
-            Purpose::Purchase | Purpose::Refund | Purpose::BalanceEnquiry => false,
+            Purpose::Purchase
+            | Purpose::Refund
+            | Purpose::OriginalCredit
+            | Purpose::BalanceEnquiry => false,
         };
         if unsupported {
             return Some(Reason::NotSupported);
         }
-        let uneven_load = load && prepaid && (amount.minor < 1_000 || amount.minor % 1_000 != 0);
+        let cash = facts.purpose == Purpose::CashWithdrawal;
+        let uneven_load =
+            (load || cash) && prepaid && (amount.minor < 1_000 || amount.minor % 1_000 != 0);
         if (spend || refund || load) && (amount.minor <= 0 || uneven_load) {
             return Some(Reason::InvalidAmount);
         }
@@ -56,6 +62,9 @@ impl Oracle {
         }
         if (spend || verify || enquiry) && facts.pin == PinVerdict::Unverified && !gift {
             return Some(Reason::PinNotVerifiable);
+        }
+        if cash {
+            return Some(Reason::PinRequired);
         }
         if spend || verify {
             let blocked = blocked(who.product, facts);
@@ -91,6 +100,9 @@ impl Oracle {
     }
 
     fn exceeds_purchase(&self, holder: usize, facts: &Facts, minor: i64) -> bool {
+        if facts.purpose == Purpose::OriginalCredit {
+            return true;
+        }
         self.refunded_purchase(holder, facts).is_none_or(|id| {
             let left = total(&self.deals[id].posted) - self.refunded(id);
             self.deals[id].currency != facts.cardholder_amount().currency || minor > left
@@ -118,8 +130,10 @@ impl Oracle {
                 continue;
             }
             let counted = self.deals.iter().filter(|deal| {
-                let same_channel = (deal.purpose == Purpose::Load) == load;
-                let counts = deal.purpose != Purpose::Refund && (deal.online || !only_online);
+                // No cash is ever approved here; what stands of it was decided by others.
+                let is_cash = deal.purpose == Purpose::CashWithdrawal;
+                let same_channel = (deal.purpose == Purpose::Load) == load && !is_cash;
+                let counts = !gives_back(deal.purpose) && (deal.online || !only_online);
                 let is_within = match span {
                     Span::Day => deal.date == self.today(),
                     Span::Week => deal.date.monday() == self.today().monday(),

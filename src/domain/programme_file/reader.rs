@@ -119,6 +119,8 @@ impl Reader {
         let load = raw.load.map(|row| self.load(row, &purses));
         let refund = self.refund(raw.refund, &purses);
         let hold = self.hold(&raw.hold);
+        let pin = self.pin(raw.pin);
+        let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
         let blocks: Vec<Block> = raw
             .block
             .into_iter()
@@ -167,6 +169,9 @@ impl Reader {
             load,
             refund,
             hold,
+            partial_approval: raw.partial_approval,
+            pin,
+            cash,
             pin_block: match raw.pin_block {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,

@@ -69,7 +69,7 @@ impl CodeList {
                 wrong("the network has no such code for an issuer");
             }
             let is_approval = self.approved.iter().any(|known| known == code);
-            if is_approval != (reason == Reason::Approved) && self.knows(code) {
+            if is_approval != reason.is_approved() && self.knows(code) {
                 wrong("an approval code for a decline, or the other way round");
             }
             if self.never.iter().any(|known| known == code) && can_change(reason) {
@@ -117,7 +117,12 @@ fn is_about_one_card(reason: Reason) -> bool {
             | Reason::CardNotActivated
             | Reason::CardFrozen
             | Reason::CardExpired
+            | Reason::PinLocked
             | Reason::PinNotVerifiable
+            | Reason::PinMalformed
+            | Reason::PinRequired
+            | Reason::PinWrong
+            | Reason::HolderNotVerified
             | Reason::TransactionLimit
             | Reason::PeriodAmountLimit
             | Reason::PeriodCountLimit

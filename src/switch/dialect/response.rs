@@ -5,7 +5,7 @@ use std::fmt::Write;
 use arrayvec::ArrayString;
 use bytes::BytesMut;
 
-use crate::domain::decision::{ApprovalCode, Balances, Decision, ResponseCode};
+use crate::domain::decision::{ApprovalCode, Approved, Balances, Decision, ResponseCode};
 use crate::domain::money::Currency;
 use crate::iso8583::{EncodeError, Message, MessageSpec, MessageWriter};
 
@@ -13,6 +13,9 @@ use super::table::{Dialect, ResponseElement};
 
 /// Balances that DE 54 has room for (6 groups of 20 characters).
 const BALANCE_GROUPS_MAX: usize = 6;
+
+/// Amount type of what was asked, where a part was approved.
+const ORIGINAL_AMOUNT: &str = "57";
 
 /// What a response says beyond what it repeats.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +26,8 @@ pub struct Reply<'a> {
     pub approval: Option<ApprovalCode>,
     /// DE 54.
     pub balances: Option<&'a Balances>,
+    /// DE 4, DE 6 and DE 54, where a part was approved.
+    pub approved: Option<Approved>,
 }
 
 impl<'a> Reply<'a> {
@@ -32,6 +37,7 @@ impl<'a> Reply<'a> {
             code: decision.code,
             approval: decision.approval,
             balances: decision.show_balances.then_some(&decision.balances),
+            approved: decision.approved,
         }
     }
 }
@@ -54,64 +60,55 @@ pub fn render(
         return Ok(false);
     };
     let mut writer = MessageWriter::begin(spec, mti, out);
-    match spec.rule(mti).filter(|rule| rule.echoes_any()) {
-        Some(rule) => {
-            let mut own = OWN_ELEMENTS.into_iter().peekable();
-            for echoed in rule.echoed() {
-                while let Some((_, said)) = own.next_if(|(number, _)| *number < echoed) {
-                    answer(&mut writer, request, reply, said)?;
+    for element in dialect.response_as(mti) {
+        match *element {
+            ResponseElement::Echo(4) if reply.approved.is_some() => {
+                if let Some(approved) = &reply.approved {
+                    writer.number(4, approved.amount.minor.unsigned_abs())?;
                 }
-                answer(&mut writer, request, reply, ResponseElement::Echo(echoed))?;
             }
-            for (_, said) in own {
-                answer(&mut writer, request, reply, said)?;
+            ResponseElement::Echo(element) => {
+                writer.copy(request, element)?;
             }
-        }
-        None => {
-            for element in &dialect.response {
-                answer(&mut writer, request, reply, *element)?;
+            ResponseElement::Billing(echoed) => {
+                let billing = reply.approved.and_then(|approved| approved.billing);
+                if let Some(billing) = billing {
+                    writer.number(6, billing.minor.unsigned_abs())?;
+                } else if echoed && reply.approved.is_none() {
+                    writer.copy(request, 6)?;
+                }
+            }
+            ResponseElement::BillingCurrency => {
+                if reply
+                    .approved
+                    .is_some_and(|approved| approved.billing.is_some())
+                {
+                    writer.copy(request, 51)?;
+                }
+            }
+            ResponseElement::Approval => {
+                if let Some(approval) = reply.approval {
+                    writer.text(38, &approval)?;
+                }
+            }
+            ResponseElement::Code => {
+                writer.text(39, &reply.code)?;
+            }
+            ResponseElement::Balances => {
+                if let Some(balances) = reply.balances {
+                    writer.text(54, &balance_groups(balances))?;
+                } else if let Some(approved) = &reply.approved {
+                    let mut text = ArrayString::new();
+                    let asked = approved.asked;
+                    group(&mut text, ORIGINAL_AMOUNT, asked.currency, asked.minor);
+                    writer.text(54, &text)?;
+                }
             }
         }
     }
     writer.finish()?;
     Ok(true)
 }
-
-/// Writes one element, when there is something to say in it.
-#[inline]
-fn answer(
-    writer: &mut MessageWriter<'_, '_>,
-    request: &Message,
-    reply: &Reply<'_>,
-    element: ResponseElement,
-) -> Result<(), EncodeError> {
-    match element {
-        ResponseElement::Echo(element) => {
-            writer.copy(request, element)?;
-        }
-        ResponseElement::Approval => {
-            if let Some(approval) = reply.approval {
-                writer.text(38, &approval)?;
-            }
-        }
-        ResponseElement::Code => {
-            writer.text(39, &reply.code)?;
-        }
-        ResponseElement::Balances => {
-            if let Some(balances) = reply.balances {
-                writer.text(54, &balance_groups(balances))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What a response says itself.
-const OWN_ELEMENTS: [(u8, ResponseElement); 3] = [
-    (38, ResponseElement::Approval),
-    (39, ResponseElement::Code),
-    (54, ResponseElement::Balances),
-];
 
 /// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6).
 ///

@@ -10,7 +10,7 @@ use crate::domain::conditions::{Attendance, EntryMode, StoredCredential};
 use crate::domain::decision::{Reason, ResponseCode, ResponseCodes};
 use crate::domain::facts::{Certainty, Device, FactName, Initiation, Presence, Purpose};
 use crate::domain::rare_facts::{AdviceReason, LoadChannel};
-use crate::iso8583::ELEMENT_MAX;
+use crate::iso8583::{ELEMENT_MAX, MessageSpec, Mti};
 
 use super::code_list::CodeList;
 
@@ -21,6 +21,8 @@ pub struct Dialect {
     pub name: String,
     /// What a response carries, in ascending order of the elements.
     pub response: Vec<ResponseElement>,
+    /// The same for message types of which a specification says what they repeat, ascending.
+    typed: Vec<(Mti, Vec<ResponseElement>)>,
     /// Purpose by the first two digits of the processing code.
     purposes: [Purpose; 100],
     /// Rows that set special facts, by the element they read.
@@ -42,6 +44,10 @@ pub enum ResponseElement {
     Approval,
     /// DE 39.
     Code,
+    /// DE 6, where a part was approved; else as the request has it, where the dialect wants that.
+    Billing(bool),
+    /// DE 51, where a part was approved, unless the dialect has it repeated anyway.
+    BillingCurrency,
     /// DE 54.
     Balances,
 }
@@ -193,6 +199,26 @@ impl Test {
 }
 
 impl Dialect {
+    /// The same dialect over this specification, which may say what its responses repeat.
+    pub fn over(&self, spec: &MessageSpec) -> Dialect {
+        let typed = spec.rules().iter().filter(|rule| rule.echoes_any());
+        let typed = typed.map(|rule| {
+            let echo: Vec<u8> = rule.echoed().collect();
+            (rule.mti(), elements_with(&echo))
+        });
+        Dialect {
+            typed: typed.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// What a response of this type carries, in ascending order of the elements.
+    pub fn response_as(&self, mti: Mti) -> &[ResponseElement] {
+        let found = self.typed.binary_search_by_key(&mti, |(own, _)| *own);
+        let own = found.ok().and_then(|place| self.typed.get(place));
+        own.map_or(&self.response, |(_, elements)| elements)
+    }
+
     /// The purpose that a six-digit processing code names.
     pub fn purpose(&self, processing_code: u64) -> Purpose {
         let position = usize::try_from(processing_code / 10_000).unwrap_or(usize::MAX);
@@ -287,6 +313,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
         Some(codes) if mistakes.is_empty() => Ok(Dialect {
             name: file.name,
             response,
+            typed: Vec::new(),
             purposes,
             rows,
             management,
@@ -307,9 +334,16 @@ fn response_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<ResponseEle
             "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54"
         ));
     }
+    elements_with(echo)
+}
+
+/// What a response carries that repeats these elements.
+fn elements_with(echo: &[u8]) -> Vec<ResponseElement> {
     (2..=ELEMENT_MAX)
         .filter_map(|element| match element {
             38 => Some(ResponseElement::Approval),
+            6 => Some(ResponseElement::Billing(echo.contains(&6))),
+            51 if !echo.contains(&51) => Some(ResponseElement::BillingCurrency),
             39 => Some(ResponseElement::Code),
             54 => Some(ResponseElement::Balances),
             other => echo
