@@ -25,6 +25,8 @@ pub struct Config {
     /// Folder of dialect tables beside the ones built into the binary; a file there replaces the
     /// built-in table of the same name.
     pub dialects_dir: Option<PathBuf>,
+    /// File of the keys that PIN blocks are judged with; `None`: no block can be judged.
+    pub pin_keys: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
     /// Address of the operators' API: loopback only, because it has no authentication yet.
@@ -244,6 +246,7 @@ impl Config {
             data_dir: PathBuf::from("./cardswitch-data"),
             programmes_dir: None,
             dialects_dir: None,
+            pin_keys: None,
             io_threads: knob::IO_THREADS.standard,
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
             listeners: vec![

@@ -14,6 +14,8 @@ pub mod clock;
 
 pub mod telemetry;
 
+pub mod pin;
+
 pub mod token;
 
 pub mod rulebook;

@@ -18,6 +18,7 @@ use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
 use super::jobs::{Job, Jobs};
+use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::sequencer::{Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
@@ -78,6 +79,8 @@ pub struct Server {
     pub rules: LoadedRules,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
@@ -97,6 +100,7 @@ impl Server {
     ) -> Result<Server, ServerError> {
         let telemetry = Arc::new(Telemetry::default());
         let token_key = Arc::new(store.token_key);
+        let pins = Arc::new(store.pins);
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
             store.state,
@@ -111,7 +115,7 @@ impl Server {
 
         let mut links = Vec::new();
         for listener in &config.listeners {
-            let link = link(listener, &rules, &token_key, &jobs, &telemetry)?;
+            let link = link(listener, &rules, (&token_key, &pins), &jobs, &telemetry)?;
             links.push((bind(listener.address)?, link));
         }
         let addresses = links
@@ -143,6 +147,7 @@ impl Server {
             telemetry,
             rules,
             token_key,
+            pins,
             addresses,
             stop,
             tasks,
@@ -208,7 +213,7 @@ async fn number_of(jobs: &Jobs, name: &str) -> Result<LinkNumber, ServerError> {
 fn link(
     listener: &Listener,
     rules: &LoadedRules,
-    token_key: &Arc<TokenKey>,
+    (token_key, pins): (&Arc<TokenKey>, &Arc<PinDesk>),
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Link, ServerError> {
@@ -230,6 +235,7 @@ fn link(
         dialect_number,
         rules: rules.clone(),
         token_key: Arc::clone(token_key),
+        pins: Arc::clone(pins),
         jobs: jobs.clone(),
         telemetry: Arc::clone(telemetry),
         desk: Desk::default(),

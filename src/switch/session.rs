@@ -29,6 +29,7 @@ use super::dialect::table::{Dialect, Management};
 use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
 use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
+use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::session_log::{self, Steps};
 use super::telemetry::Telemetry;
@@ -59,6 +60,8 @@ pub(super) struct Link {
     pub rules: LoadedRules,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
     /// The single writer.
     pub jobs: Jobs,
     /// Counters.
@@ -410,6 +413,7 @@ impl<'a> Session<'a> {
             dialect: &self.link.dialect,
             dialect_number: self.link.dialect_number,
             token_key: &self.link.token_key,
+            pins: &self.link.pins,
             rulebook: &self.link.rules.rulebook,
             link: &self.link.listener.name,
             link_number: self.link.number,

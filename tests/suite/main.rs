@@ -33,6 +33,7 @@ mod model_oracle;
 mod model_refusals;
 mod part_forms;
 mod peers;
+mod pins;
 mod programme_check;
 mod scenarios;
 mod secrets;
