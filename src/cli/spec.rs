@@ -177,7 +177,7 @@ fn table(from: Origin, file: &Path) -> Result<(), String> {
 fn export(to: Origin, name: &str, output: Option<&Path>) -> Result<(), String> {
     let spec = spec_named(name)?;
     let exported = match to {
-        Origin::Jpos => export::jpos(&spec),
+        Origin::Jpos => Ok(export::jpos(&spec)),
         Origin::Moov => export::moov(&spec),
     };
     let Exported { text, report } = exported.map_err(|error| format!("export {name}: {error}"))?;

@@ -240,6 +240,16 @@ impl<'s> Part<'s> {
 }
 
 impl Part<'_> {
+    /// How many parts here and inside have a tag that the specification does not know.
+    #[must_use]
+    pub fn unknown_count(&self) -> usize {
+        let inside = match self.parts() {
+            Some(Ok(parts)) => parts.iter().map(Part::unknown_count).sum(),
+            Some(Err(_)) | None => 0,
+        };
+        inside.saturating_add(usize::from(self.spec.is_none()))
+    }
+
     /// The first thing that is wrong with the part or inside it, at any depth. An item of BER-TLV
     /// that does not fit its row is read all the same, as bytes.
     #[must_use]

@@ -13,7 +13,9 @@ use super::element::{ElementSpec, Mask, Tag, TagPlace};
 use super::encoding::Fill;
 use super::format::{BinaryForm, DigitForm, Encodings, LengthCode, TextForm};
 use super::length::Marker;
-use super::parts::{BitmapSize, KeyForm, PartSpec, Parts, PartsForm, TagLayout, UnknownPart};
+use super::parts::{
+    BitmapSize, DEPTH_MAX, KeyForm, PartSpec, Parts, PartsForm, TagLayout, UnknownPart,
+};
 use super::spec_file::{BITMAP_FORMS, BITMAPS, Reader};
 
 impl Reader<'_> {
@@ -34,6 +36,11 @@ impl Reader<'_> {
                 continue;
             };
             self.only_keys(table, &place, &TABLE_KEYS);
+            if key.get_ref().matches('.').count() >= usize::from(DEPTH_MAX) {
+                let expected = format!("expected parts at most {DEPTH_MAX} levels deep");
+                self.mistake(key.span(), format!("{place}: {expected}"));
+                continue;
+            }
             let Some(owner) = owner(elements, key.get_ref()) else {
                 self.mistake(key.span(), format!("{place}: expected such an element"));
                 continue;

@@ -11,10 +11,9 @@ use tokio_util::codec::Decoder;
 
 const SPECS: [&str; 2] = ["iso87-ascii", "iso87-binary"];
 
+/// What a live listener tries: everything that comes with the program.
 fn specs() -> Vec<&'static MessageSpec> {
-    SPECS
-        .map(|name| MessageSpec::builtin(name).unwrap())
-        .to_vec()
+    MessageSpec::builtins().iter().collect()
 }
 
 /// Every golden message of a specification.

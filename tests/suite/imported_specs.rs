@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
 use cardswitch::iso8583::import::{self, ImportError, Imported};
-use cardswitch::iso8583::{Message, MessageSpec, MessageWriter, Mti, decode};
+use cardswitch::iso8583::{Mask, Message, MessageSpec, MessageWriter, Mti, decode};
 use serde_json::Value;
 
 use crate::golden_messages::{hex, shared, written_again};
@@ -61,6 +61,29 @@ form = "positional"
 129 IFB_BINARY: not expressible: the bitmap ends at 128"
     );
     MessageSpec::parse(&toml).unwrap();
+}
+
+#[test]
+fn masks_are_those_of_the_edition_that_a_file_looks_like() {
+    for (amount, time, shown) in [("12", "6", true), ("12", "12", true), ("16", "14", false)] {
+        let text = format!(
+            r#"<isopackager><isofield id="0" length="4" name="" class="IFA_NUMERIC"/>
+            <isofield id="1" length="16" name="" class="IFB_BITMAP"/>
+            <isofield id="2" length="19" name="card" class="IFA_LLNUM"/>
+            <isofield id="4" length="{amount}" name="amount" class="IFB_NUMERIC"/>
+            <isofield id="12" length="{time}" name="time" class="IFB_NUMERIC"/>
+            <isofield id="49" length="9" name="currency, or since 2003 verification data"
+              class="IFA_LLCHAR"/></isopackager>"#
+        );
+        let spec = MessageSpec::parse(&import::jpos("own", &text).unwrap().toml).unwrap();
+        assert_eq!(spec.element(2).unwrap().mask(), Mask::Pan);
+        let mask = spec.element(49).unwrap().mask();
+        assert_eq!(
+            mask,
+            if shown { Mask::Shown } else { Mask::Wipe },
+            "{amount} {time}"
+        );
+    }
 }
 
 #[test]

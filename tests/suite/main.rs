@@ -31,6 +31,7 @@ mod model;
 mod model_books;
 mod model_oracle;
 mod model_refusals;
+mod part_forms;
 mod peers;
 mod pins;
 mod programme_check;

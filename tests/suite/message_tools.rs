@@ -437,6 +437,10 @@ fn chip_data_is_json_inside_json_both_ways() {
     let misfit = wire.replace("9A03261122", "9A0326112F");
     let (verdict, _, code) = run(&validate, misfit.as_bytes());
     assert_eq!(code, 1);
+    assert!(
+        verdict.contains("2 elements, 2 unknown tags, "),
+        "{verdict}"
+    );
     let why = "wrong: DE 55: part 9A at byte 36 of the element: expected content class n";
     assert!(verdict.contains(why), "{verdict}");
     let redact = [

@@ -389,6 +389,14 @@ fn wrong_parts(spec: &MessageSpec, message: &Message) -> Vec<String> {
     message.elements().filter_map(wrong).collect()
 }
 
+/// How many tags of a message the specification does not know.
+fn unknown_parts(spec: &MessageSpec, message: &Message) -> usize {
+    let parts = message
+        .elements()
+        .filter_map(|number| message.parts(spec, number)?.ok());
+    parts.flatten().map(|part| part.unknown_count()).sum()
+}
+
 fn validate(source: &Source, out: &mut dyn Write) -> Result<bool, String> {
     let spec = source.spec()?;
     let mut all_good = true;
@@ -412,7 +420,11 @@ fn validate(source: &Source, out: &mut dyn Write) -> Result<bool, String> {
                     0 => exact.to_owned(),
                     _ => format!("wrong: {}", wrong.join("; ")),
                 };
-                format!("{mti}, {count} elements, {size} bytes: {verdict}")
+                let unknown = match unknown_parts(&spec, &message) {
+                    0 => String::new(),
+                    unknown => format!(", {unknown} unknown tags"),
+                };
+                format!("{mti}, {count} elements{unknown}, {size} bytes: {verdict}")
             }
             Err(failure) => {
                 all_good = false;

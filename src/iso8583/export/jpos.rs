@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::Exported;
 use super::jpos_parts::inside;
-use super::{ExportError, Exported};
 use crate::iso8583::MessageSpec;
 use crate::iso8583::bitmap::{BitmapForm, Bitmaps};
 use crate::iso8583::class::{PackedClass, TextClass};
@@ -22,11 +22,8 @@ use crate::iso8583::parts::hexadecimal;
 use crate::iso8583::spec::MtiForm;
 
 /// Writes a packager file.
-///
-/// # Errors
-///
-/// Never today; the signature is that of every exporter.
-pub fn jpos(spec: &MessageSpec) -> Result<Exported, ExportError> {
+#[must_use]
+pub fn jpos(spec: &MessageSpec) -> Exported {
     let classes = Classes::new();
     let mut report = Report::default();
     let header = spec.layout().header;
@@ -59,7 +56,7 @@ pub fn jpos(spec: &MessageSpec) -> Result<Exported, ExportError> {
         classes.write(element, &path, &path, &mut text, &mut report);
     }
     text.push_str("</isopackager>\n");
-    Ok(Exported { text, report })
+    Exported { text, report }
 }
 
 /// What a packager file never says.

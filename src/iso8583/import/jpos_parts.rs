@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::jpos::{Field, row};
 use super::jpos_classes::{TagForm, class_named};
 use super::{Outcome, Report, Row, line, quoted};
+use crate::iso8583::parts::DEPTH_MAX;
 
 /// A definition with others inside.
 pub(super) struct Owner<'f> {
@@ -63,6 +64,9 @@ pub(super) fn divided(
     let field = owner.field()?;
     if !own_row.format.starts_with(['b', 'a']) {
         return Err("parts are read out of bytes and text only".to_owned());
+    }
+    if owner.path.matches('.').count() >= usize::from(DEPTH_MAX) {
+        return Err(format!("parts are read {DEPTH_MAX} levels deep"));
     }
     let packager = field.get("packager").unwrap_or_default();
     let packager = packager.rsplit('.').next().unwrap_or_default();

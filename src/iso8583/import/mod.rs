@@ -156,8 +156,13 @@ fn file(name: &str, header: &str, rows: &[Row]) -> String {
         "name = {}\n\n[defaults]\n{header}\n[elements]\n",
         quoted(name)
     );
+    let edition = edition(rows);
     for row in rows {
-        let mask = match row.key.parse().map_or(Mask::Wipe, mask) {
+        let mask = match row
+            .key
+            .parse()
+            .map_or(Mask::Wipe, |number| mask(edition, number))
+        {
             Mask::Shown => "",
             Mask::Pan if row.is_text => "mask = \"pan\", ",
             Mask::Pan | Mask::Wipe => "mask = \"wipe\", ",
@@ -189,12 +194,26 @@ fn line(row: &Row, mask: &str) -> String {
     format!("{key} = {{ format = \"{format}\", {keys}{mask}name = {name} }}\n")
 }
 
-/// Other projects' files say nothing of masks: those of the 1987 edition hold, and what it does
-/// not have is wiped.
-fn mask(number: u8) -> Mask {
-    MessageSpec::builtin("iso87-ascii")
+/// Other projects' files say nothing of masks: those of the edition hold that the file looks like,
+/// and what it does not have is wiped.
+fn mask(edition: &str, number: u8) -> Mask {
+    MessageSpec::builtin(edition)
         .and_then(|spec| spec.element(number))
         .map_or(Mask::Wipe, super::ElementSpec::mask)
+}
+
+/// The edition that these rows are of: amounts have a currency in front since 2003, and the local
+/// time has a date since 1993.
+fn edition(rows: &[Row]) -> &'static str {
+    let is = |key: &str, length: &str| {
+        let mut found = rows.iter().filter(|row| row.key == key);
+        found.any(|row| row.format.trim_start_matches(char::is_alphabetic) == length)
+    };
+    match (is("4", "16"), is("12", "12")) {
+        (true, _) => "iso03-ascii",
+        (false, true) => "iso93-ascii",
+        (false, false) => "iso87-ascii",
+    }
 }
 
 /// A basic string of TOML.

@@ -8,6 +8,7 @@ use super::moov::{FRAME, form, length, row};
 use super::{Outcome, Report, line, quoted};
 use crate::iso8583::codepage::CodePage;
 use crate::iso8583::encoding::hex_pair;
+use crate::iso8583::parts::DEPTH_MAX;
 
 /// Reports the fields inside another one that is read as one value.
 pub(super) fn unread(path: &str, field: &Value, reason: &str, report: &mut Report) {
@@ -21,6 +22,9 @@ pub(super) fn unread(path: &str, field: &Value, reason: &str, report: &mut Repor
 
 /// The tables that say how the value of a composite is divided; what became of each field inside.
 pub(super) fn divided(path: &str, field: &Value, report: &mut Report) -> Result<String, String> {
+    if path.matches('.').count() >= usize::from(DEPTH_MAX) {
+        return Err(format!("parts are read {DEPTH_MAX} levels deep"));
+    }
     let kind = kind(field)?;
     let mut rows = String::new();
     let mut tables = String::new();
