@@ -139,7 +139,10 @@ fn append(
                     .refused
                     .push(format!("{}: {why}", row.account.card.masked));
             }
-            Answer::Decided(_) | Answer::LinkNamed(_) | Answer::Housekept { .. } => {}
+            Answer::Decided(_)
+            | Answer::Ordered(_)
+            | Answer::LinkNamed(_)
+            | Answer::Housekept { .. } => {}
         }
     }
     store

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 
 use crate::engine::digest::Digest;
 use crate::engine::event::{Effect, Event};
-use crate::engine::ledger::LedgerAccount;
+use crate::engine::ledger::{LedgerAccount, Posting};
+use crate::engine::operation::Operation;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::{SledJournal, SledOptions};
@@ -139,9 +140,7 @@ impl Postings {
                     if let Effect::Posted { postings, .. } | Effect::Offset { postings, .. } =
                         effect
                     {
-                        for posting in postings {
-                            self.add_one(posting.account, posting.minor);
-                        }
+                        self.add_all(postings);
                     }
                 }
             }
@@ -150,7 +149,24 @@ impl Postings {
                     self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
                 }
             }
+            Event::Operated(operation) => match operation.as_ref() {
+                Operation::Transferred { postings, .. } => self.add_all(postings),
+                Operation::AccountClosed { movements, .. } => {
+                    movements.iter().for_each(|row| self.add_all(&row.1));
+                }
+                Operation::HoldReleased(_)
+                | Operation::CardStatusChanged(..)
+                | Operation::CardReplaced { .. }
+                | Operation::DeviceTokenAdded { .. }
+                | Operation::ExceptionResolved { .. } => {}
+            },
             Event::Housekept(_) | Event::LinkNamed(..) => {}
+        }
+    }
+
+    fn add_all(&mut self, postings: &[Posting]) {
+        for posting in postings {
+            self.add_one(posting.account, posting.minor);
         }
     }
 

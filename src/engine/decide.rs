@@ -19,6 +19,7 @@ use super::housekeep;
 use super::link;
 use super::matching::{Found, Ladder, find};
 use super::open;
+use super::operate;
 use super::reverse;
 use super::state::{State, StoredAnswer};
 use super::verdict::Verdict;
@@ -28,6 +29,7 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
     match &command.body {
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::Operate(order) => operate::decide(rulebook, state, command.sequence, order),
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
@@ -72,7 +74,7 @@ fn decide_message(
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let tombstone = case.state.tombstone(case.facts.card, case.facts.trace);
+    let tombstone = case.state.tombstone(case.card.token, case.facts.trace);
     let is_advice = matches!(
         case.facts.kind,
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice

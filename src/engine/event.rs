@@ -19,6 +19,7 @@ use crate::domain::time::{BusinessDate, UnixMs};
 
 use super::entry::{EntryId, EntryState};
 use super::ledger::Posting;
+use super::operation::Operation;
 
 /// One journal record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub enum Event {
     Housekept(Box<Housekept>),
     /// A link was seen for the first time and has its number from here on.
     LinkNamed(LinkNumber, String),
+    /// An operator did something.
+    Operated(Box<Operation>),
 }
 
 /// A decision with the facts it was taken on.

@@ -64,6 +64,12 @@ mod open;
 
 mod link;
 
+pub mod operation;
+
+mod operate;
+
+mod apply_operation;
+
 mod housekeep;
 
 mod funds;

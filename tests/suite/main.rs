@@ -30,6 +30,7 @@ mod model;
 mod model_books;
 mod model_oracle;
 mod model_refusals;
+mod operators;
 mod peers;
 mod programme_check;
 mod scenarios;
