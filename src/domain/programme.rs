@@ -254,6 +254,11 @@ pub struct Programme {
     pub load: Option<LoadRule>,
     /// Refunds.
     pub refund: RefundRule,
+    /// The purse that transfers between holders take from and give to (rule A30); `None`: there are
+    /// no transfers.
+    pub transfer: Option<PurseIndex>,
+    /// What closing an account costs, minor units of the first purse's currency (rule A9).
+    pub closing_fee: i64,
     /// Holds.
     pub hold: HoldRule,
     /// PIN blocks.

@@ -30,6 +30,7 @@ mod model;
 mod model_books;
 mod model_oracle;
 mod model_refusals;
+mod operators;
 mod peers;
 mod pins;
 mod programme_check;

@@ -118,6 +118,12 @@ impl Reader {
         let bins = self.bins(raw.bin);
         let load = raw.load.map(|row| self.load(row, &purses));
         let refund = self.refund(raw.refund, &purses);
+        let transfer = raw
+            .transfer
+            .and_then(|row| self.purse("transfer.purse", &row.purse, &purses));
+        if let Some(fee) = raw.closing_fee {
+            self.amount("closing_fee", fee);
+        }
         let hold = self.hold(&raw.hold);
         let pin = self.pin(raw.pin);
         let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
@@ -168,6 +174,8 @@ impl Reader {
             spend_order,
             load,
             refund,
+            transfer,
+            closing_fee: raw.closing_fee.unwrap_or(0),
             hold,
             partial_approval: raw.partial_approval,
             pin,

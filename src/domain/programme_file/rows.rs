@@ -20,6 +20,8 @@ pub(super) struct File {
     pub(super) spend_order: Vec<String>,
     pub(super) load: Option<LoadRow>,
     pub(super) refund: RefundRow,
+    pub(super) transfer: Option<TransferRow>,
+    pub(super) closing_fee: Option<i64>,
     pub(super) hold: HoldRow,
     pub(super) pin_block: UnverifiedRow,
     #[serde(default)]
@@ -57,6 +59,12 @@ pub(super) struct BinRow {
 pub(super) struct PurseRow {
     pub(super) id: String,
     pub(super) currency: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TransferRow {
+    pub(super) purse: String,
 }
 
 #[derive(Deserialize)]
