@@ -8,6 +8,8 @@ mod config_file;
 #[cfg(test)]
 mod config_tests;
 
+pub mod spec_source;
+
 pub mod clock;
 
 pub mod telemetry;

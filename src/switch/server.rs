@@ -12,7 +12,7 @@ use crate::domain::facts::LinkNumber;
 use crate::engine::command::{Answer, Body, Housekeep};
 use crate::iso8583::MessageSpec;
 use crate::journal::SledJournal;
-use crate::transport::{FrameCodec, Framing};
+use crate::transport::FrameCodec;
 
 use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
@@ -22,6 +22,7 @@ use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::sequencer::{Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
+use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -220,13 +221,8 @@ fn link(
         listener: listener.name.clone(),
         what,
     };
-    let framing = Framing::preset(&listener.framing).map_err(|error| wrong(error.to_string()))?;
-    let spec = MessageSpec::builtin(&listener.spec).ok_or_else(|| {
-        wrong(format!(
-            "no message specification is named {:?}",
-            listener.spec
-        ))
-    })?;
+    let framing = listener.cut().map_err(|error| wrong(error.to_string()))?;
+    let spec = specification(listener).map_err(wrong)?;
     let (dialect_number, dialect) = rules
         .dialect(&listener.dialect)
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
@@ -244,6 +240,26 @@ fn link(
         telemetry: Arc::clone(telemetry),
         desk: Desk::default(),
     })
+}
+
+/// The specification of a listener; one in a file lives as long as the process, as listeners do.
+fn specification(listener: &Listener) -> Result<&'static MessageSpec, String> {
+    if let Some(spec) = MessageSpec::builtin(&listener.spec) {
+        return Ok(spec);
+    }
+    let Loaded { spec, report } = spec_source::load(&listener.spec)?;
+    if let Some(report) = report {
+        let [taken, approximated, not_expressible] = report.counts();
+        tracing::info!(
+            link = listener.name,
+            spec = listener.spec,
+            taken,
+            approximated,
+            not_expressible,
+            "imported a specification"
+        );
+    }
+    Ok(Box::leak(Box::new(spec)))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {

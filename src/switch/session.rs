@@ -19,10 +19,10 @@ use tokio_util::codec::Decoder;
 use crate::domain::decision::Reason;
 use crate::domain::facts::LinkNumber;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
-use crate::transport::{Frame, FrameCodec, Framing};
+use crate::transport::{Frame, FrameCodec};
 
 use super::clock;
-use super::config::{Listener, SPECS};
+use super::config::Listener;
 use super::dialect::request::{Reject, Request, RequestParser};
 use super::dialect::response::{Reply, render};
 use super::dialect::table::{Dialect, Management};
@@ -257,13 +257,13 @@ impl<'a> Session<'a> {
             return;
         };
         let listener = &self.link.listener;
-        let Ok(framing) = Framing::preset(&listener.framing) else {
+        let Ok(framing) = listener.cut() else {
             return;
         };
-        let specs: Vec<&MessageSpec> = SPECS
-            .iter()
-            .filter_map(|name| MessageSpec::builtin(name))
-            .collect();
+        let own = self.link.spec;
+        let others = MessageSpec::builtins().iter();
+        let others = others.filter(|spec| spec.name() != own.name());
+        let specs: Vec<&MessageSpec> = std::iter::once(own).chain(others).collect();
         let diagnosis = examine(&unread, &specs).for_listener(&framing, self.link.spec.name());
         let peer = self.stream.peer_addr().map(|peer| peer.to_string());
         tracing::warn!(
