@@ -142,6 +142,7 @@ fn append(
             Answer::Decided(_)
             | Answer::Ordered(_)
             | Answer::LinkNamed(_)
+            | Answer::PinChanged(_)
             | Answer::Housekept { .. } => {}
         }
     }

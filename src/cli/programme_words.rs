@@ -8,7 +8,8 @@ use crate::domain::decision::ResponseCodes;
 use crate::domain::facts::{Device, Purpose};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::programme::{
-    Channel, Limit, LoadRule, MaximumBalance, Programme, RefundAuthorization, Unverified, Window,
+    Channel, Limit, LoadRule, MaximumBalance, PinUse, Programme, RefundAuthorization, Unverified,
+    Window,
 };
 
 /// The programme in words, with the response code of every refusal in one dialect.
@@ -21,7 +22,9 @@ pub(super) fn tell(programme: &Programme, codes: &ResponseCodes) -> String {
         .into_iter()
         .flatten()
         .chain(loads(programme))
-        .chain([refunds(programme), holds(programme), pins(programme)])
+        .chain([refunds(programme), holds(programme)])
+        .chain(pins(programme))
+        .chain([cash(programme)])
         .chain(programme.limits.iter().map(limit))
         .chain(programme.maximum_balances.iter().map(maximum))
         .chain(merchants(programme))
@@ -119,12 +122,51 @@ fn holds(programme: &Programme) -> String {
     )
 }
 
-fn pins(programme: &Programme) -> String {
-    match programme.pin_block {
+fn pins(programme: &Programme) -> Vec<String> {
+    let blocks = match programme.pin_block {
         Unverified::Refuse => "PIN        a block that nothing can verify is refused",
-        Unverified::Ignore => "PIN        blocks are not looked at",
-    }
-    .to_owned()
+        Unverified::Ignore => "PIN        a block that nothing can verify is not looked at",
+    };
+    let tries = programme.pin.tries_max;
+    let mut lines = vec![
+        blocks.to_owned(),
+        format!("PIN        is locked by {tries} wrong tries"),
+    ];
+    lines.extend(programme.pin.required.iter().map(|needed| {
+        match needed {
+            PinUse::CashWithdrawal => "PIN        is needed for cash",
+            PinUse::PhysicalPurchase => "PIN        is needed with the card's chip or stripe",
+        }
+        .to_owned()
+    }));
+    lines
+}
+
+fn cash(programme: &Programme) -> String {
+    let Some(rule) = &programme.cash else {
+        return "cash       is not offered".to_owned();
+    };
+    let purses = rule
+        .purses
+        .iter()
+        .map(|index| purse(programme, Some(*index)));
+    let fees: Vec<String> = rule
+        .fees
+        .iter()
+        .map(|(currency, minor)| Amount::new(*minor, *currency).to_string())
+        .collect();
+    let fee = match (fees.is_empty(), rule.free_per_month) {
+        (true, _) => String::new(),
+        (false, 0) => format!(", fee {}", fees.join(" or ")),
+        (false, free) => format!(", fee {} after {free} in a month", fees.join(" or ")),
+    };
+    format!(
+        "cash       comes from {}{}, {} minor units at least, in multiples of {}{fee}",
+        purses.collect::<Vec<_>>().join(", then "),
+        whose(rule.kyc),
+        rule.minimum,
+        rule.multiple_of,
+    )
 }
 
 fn whose(kyc: Option<Kyc>) -> &'static str {
@@ -148,6 +190,7 @@ fn limit(limit: &Limit) -> String {
     let channel = match limit.channel {
         Channel::Purchase => "purchases",
         Channel::Load => "loads",
+        Channel::CashWithdrawal => "cash withdrawals",
         Channel::ECommerce => "purchases without the card",
     };
     let span = match limit.window {
@@ -237,6 +280,13 @@ fn condition(condition: &Condition) -> String {
         Condition::Acquirer(list) => format!("acquirer {}", texts(list)),
         Condition::Acceptor(list) => format!("acceptor {}", texts(list)),
         Condition::Terminal(list) => format!("terminal {}", texts(list)),
+        Condition::Entry(list) => {
+            let names: Vec<String> = list.iter().map(|it| format!("{it:?}")).collect();
+            format!("entry {}", names.join(" ")).to_lowercase()
+        }
+        Condition::Attendance(who) => format!("terminal {who:?}").to_lowercase(),
+        Condition::CashPart(true) => "with cash back".to_owned(),
+        Condition::CashPart(false) => "without cash back".to_owned(),
         Condition::Hours(span) => {
             format!("from {} until {}", Minute(span.from), Minute(span.until))
         }

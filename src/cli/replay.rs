@@ -137,8 +137,9 @@ impl Postings {
         match event {
             Event::Decided(decided) => {
                 for effect in &decided.effects {
-                    if let Effect::Posted { postings, .. } | Effect::Offset { postings, .. } =
-                        effect
+                    if let Effect::Posted { postings, .. }
+                    | Effect::FeePosted { postings, .. }
+                    | Effect::Offset { postings, .. } = effect
                     {
                         self.add_all(postings);
                     }
@@ -160,7 +161,10 @@ impl Postings {
                 | Operation::DeviceTokenAdded { .. }
                 | Operation::ExceptionResolved { .. } => {}
             },
-            Event::Housekept(_) | Event::LinkNamed(..) => {}
+            Event::Housekept(_)
+            | Event::LinkNamed(..)
+            | Event::PinSet(..)
+            | Event::PinUnlocked(_) => {}
         }
     }
 

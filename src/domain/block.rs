@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::conditions::{Attendance, EntryMode};
 use super::decision::Reason;
 use super::facts::{Certainty, Device, FactName, Facts, Initiation, Presence, Purpose};
 use super::merchant::{AcceptorId, HomeCountry, Mcc, TerminalId};
@@ -75,6 +76,12 @@ pub enum Condition {
     Acceptor(Vec<AcceptorId>),
     /// The terminal is one of these.
     Terminal(Vec<TerminalId>),
+    /// The card number came in one of these ways.
+    Entry(Vec<EntryMode>),
+    /// Who served.
+    Attendance(Attendance),
+    /// Whether part of the amount is cash for the cardholder.
+    CashPart(bool),
     /// The time of day, in the programme's time zone.
     Hours(DaySpan),
 }
@@ -121,6 +128,9 @@ impl Condition {
             Condition::Acquirer(list) => list.contains(&facts.trace.originator),
             Condition::Acceptor(list) => list.contains(&facts.acceptor),
             Condition::Terminal(list) => list.contains(&facts.terminal),
+            Condition::Entry(list) => list.contains(&facts.point.entry),
+            Condition::Attendance(wanted) => *wanted == facts.point.attendance,
+            Condition::CashPart(wanted) => *wanted == has_cash_part(facts),
             Condition::Hours(span) => span.contains(scene.calendar.minute_of_day(scene.at)),
         }
     }
@@ -151,12 +161,22 @@ impl Condition {
             Condition::Acquirer(_) => Some(format!("acquirer {}", facts.trace.originator)),
             Condition::Acceptor(_) => Some(format!("acceptor {}", facts.acceptor)),
             Condition::Terminal(_) => Some(format!("terminal {}", facts.terminal)),
+            Condition::Entry(_) => Some(format!("entry {:?}", facts.point.entry).to_lowercase()),
+            Condition::Attendance(_) => {
+                Some(format!("terminal {:?}", facts.point.attendance).to_lowercase())
+            }
+            Condition::CashPart(_) => None,
             Condition::Hours(_) => {
                 let minute = scene.calendar.minute_of_day(scene.at);
                 Some(format!("at {}", Minute(minute)))
             }
         }
     }
+}
+
+fn has_cash_part(facts: &Facts) -> bool {
+    let rare = facts.rare.as_ref();
+    rare.is_some_and(|rare| rare.cash_minor.is_some_and(|minor| minor > 0))
 }
 
 /// A minute of the day as `23:59`.

@@ -56,8 +56,16 @@ pub enum Reason {
     InvalidAmount,
     /// No purse has this currency.
     CurrencyNotAllowed,
+    /// Too many wrong PINs, with this one or before (A7).
+    PinLocked,
     /// A PIN block came and nothing can verify it.
     PinNotVerifiable,
+    /// What is in the PIN block is no PIN (A7).
+    PinMalformed,
+    /// A PIN is needed and none came (A8).
+    PinRequired,
+    /// Another PIN than the card's (A7).
+    PinWrong,
     /// The programme lists this merchant or terminal as refused (A26b).
     MerchantDenied,
     /// Recurring payment or subscription (A18, B3).
@@ -78,6 +86,8 @@ pub enum Reason {
     CashNotAllowed,
     /// The card does not work through this channel (B2).
     ChannelNotAllowed,
+    /// Only for holders whose identity is verified (A12, A27, A29).
+    HolderNotVerified,
     /// The programme cannot be loaded this way (B4).
     LoadNotAllowed,
     /// A refund without its purchase where the programme wants one (B5).
@@ -96,7 +106,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 37] = [
+    pub const ALL: [Reason; 42] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
@@ -116,7 +126,11 @@ impl Reason {
         Reason::NotSupported,
         Reason::InvalidAmount,
         Reason::CurrencyNotAllowed,
+        Reason::PinLocked,
         Reason::PinNotVerifiable,
+        Reason::PinMalformed,
+        Reason::PinRequired,
+        Reason::PinWrong,
         Reason::MerchantDenied,
         Reason::Recurring,
         Reason::Instalment,
@@ -127,6 +141,7 @@ impl Reason {
         Reason::TimeNotAllowed,
         Reason::CashNotAllowed,
         Reason::ChannelNotAllowed,
+        Reason::HolderNotVerified,
         Reason::LoadNotAllowed,
         Reason::RefundWithoutOriginal,
         Reason::TransactionLimit,
@@ -158,7 +173,11 @@ impl Reason {
             Reason::NotSupported => "not-supported",
             Reason::InvalidAmount => "invalid-amount",
             Reason::CurrencyNotAllowed => "currency-not-allowed",
+            Reason::PinLocked => "pin-locked",
             Reason::PinNotVerifiable => "pin-not-verifiable",
+            Reason::PinMalformed => "pin-malformed",
+            Reason::PinRequired => "pin-required",
+            Reason::PinWrong => "pin-wrong",
             Reason::MerchantDenied => "merchant-denied",
             Reason::Recurring => "recurring",
             Reason::Instalment => "instalment",
@@ -169,6 +188,7 @@ impl Reason {
             Reason::TimeNotAllowed => "time-not-allowed",
             Reason::CashNotAllowed => "cash-not-allowed",
             Reason::ChannelNotAllowed => "channel-not-allowed",
+            Reason::HolderNotVerified => "holder-not-verified",
             Reason::LoadNotAllowed => "load-not-allowed",
             Reason::RefundWithoutOriginal => "refund-without-original",
             Reason::TransactionLimit => "transaction-limit",

@@ -72,6 +72,50 @@ pub struct HoldRule {
     pub foreign_days: u16,
 }
 
+/// Cash from machines (rules A27, C4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CashRule {
+    /// The purses it may come from, first first.
+    pub purses: Vec<PurseIndex>,
+    /// The amount must be a multiple of this, minor units; 1 for any.
+    pub multiple_of: i64,
+    /// Least amount, minor units.
+    pub minimum: i64,
+    /// Who may have it; `None`: everybody.
+    pub kyc: Option<Kyc>,
+    /// Fee by currency, minor units.
+    pub fees: Vec<(Currency, i64)>,
+    /// Withdrawals of a calendar month that cost nothing.
+    pub free_per_month: u32,
+}
+
+impl CashRule {
+    /// The fee in a currency, minor units.
+    pub fn fee(&self, currency: Currency) -> i64 {
+        let row = self.fees.iter().find(|row| row.0 == currency);
+        row.map_or(0, |row| row.1)
+    }
+}
+
+/// How wrong PINs count (rule A7), and what needs a right one (rule A8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinRule {
+    /// Wrong tries that lock it.
+    pub tries_max: u8,
+    /// What is refused without one.
+    pub required: Vec<PinUse>,
+}
+
+/// What may need a PIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinUse {
+    /// Cash.
+    CashWithdrawal,
+    /// A purchase with the card's chip or stripe.
+    PhysicalPurchase,
+}
+
 /// What to do with evidence that nothing here can verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {
@@ -93,13 +137,15 @@ pub enum Channel {
     Load,
     /// Purchases without the card: electronic commerce, mail, telephone, stored credentials.
     ECommerce,
+    /// Cash from machines.
+    CashWithdrawal,
 }
 
 impl Channel {
     /// The channel in which this one counts as well.
     pub fn wider(self) -> Option<Channel> {
         match self {
-            Channel::Purchase | Channel::Load => None,
+            Channel::Purchase | Channel::Load | Channel::CashWithdrawal => None,
             Channel::ECommerce => Some(Channel::Purchase),
         }
     }
@@ -219,6 +265,10 @@ pub struct Programme {
     pub pin_block: Unverified,
     /// Whether a part is approved where the whole is not available (rule A14).
     pub partial_approval: bool,
+    /// PINs.
+    pub pin: PinRule,
+    /// Cash; `None`: not offered.
+    pub cash: Option<CashRule>,
     /// What it refuses, first match decides within one reason.
     pub blocks: Vec<Block>,
     /// Merchants named one by one.

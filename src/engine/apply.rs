@@ -10,12 +10,11 @@ use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
 use crate::domain::time::UnixMs;
 
-use super::entry::{Entry, EntryId, EntryState};
+use super::entry::{EntryId, EntryState};
 use super::event::{Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::state::{
-    EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone, entry_keys,
-    is_kept_with_entries,
+    EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone, is_kept_with_entries,
 };
 use super::usage::Usage;
 
@@ -59,6 +58,11 @@ impl State {
             Event::AccountOpened(opened) => self.apply_account_opened(opened),
             Event::Housekept(housekept) => self.apply_housekept(housekept),
             Event::Operated(operation) => self.apply_operated(operation),
+            Event::PinSet(card, reference) => self.change_pin(*card, |pin| {
+                pin.reference = Some(*reference);
+                pin.wrong_tries = 0;
+            }),
+            Event::PinUnlocked(card) => self.change_pin(*card, |pin| pin.wrong_tries = 0),
             Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
         }
         .map_err(broken)
@@ -101,51 +105,7 @@ impl State {
 
     fn apply_effect(&mut self, decided: &Decided, effect: &Effect) -> Fit {
         match effect {
-            Effect::EntryOpened {
-                currency,
-                authorized,
-                held,
-                expires_at,
-                date,
-                refund_of,
-            } => {
-                let card = decided.card.ok_or("an entry without a card")?;
-                let facts = &decided.facts;
-                let account = self
-                    .card(card)
-                    .ok_or("an entry of an unknown card")?
-                    .account;
-                let entry = Entry {
-                    id: EntryId(self.sequence),
-                    account,
-                    card,
-                    opened_by: facts.kind,
-                    purpose: facts.purpose,
-                    currency: *currency,
-                    state: EntryState::Pending,
-                    authorized: *authorized,
-                    held: held.clone(),
-                    posted: Split::default(),
-                    refunded: 0,
-                    refund_of: *refund_of,
-                    counted: 0,
-                    counted_as: 0,
-                    channel: None,
-                    date: *date,
-                    opened_at: self.at,
-                    expires_at: *expires_at,
-                    rested_at: UnixMs::default(),
-                    mcc: facts.mcc,
-                    trace: facts.trace,
-                    terminal: facts.terminal,
-                    acceptor: facts.acceptor,
-                    rrn: facts.rrn,
-                    approval: decided.approval.or(facts.quoted_approval),
-                    lifecycle: facts.lifecycle_id().map(Box::new),
-                };
-                self.open_entry(entry)?;
-                self.hold_in_purses(account, *currency, held)
-            }
+            Effect::EntryOpened { .. } => self.apply_entry_opened(decided, effect),
             Effect::HoldRaised { entry, split } => self.raise_hold(*entry, split),
             Effect::HoldLowered { entry, split } => self.lower_hold(*entry, split),
             Effect::Posted {
@@ -161,6 +121,18 @@ impl State {
                 currency,
                 postings,
             } => self.post(*currency, postings),
+            Effect::PinTried { wrong_tries } => {
+                let card = decided.card.ok_or("a PIN without a card")?;
+                self.change_pin(card, |pin| pin.wrong_tries = *wrong_tries)
+            }
+            Effect::FeePosted {
+                entry,
+                currency,
+                postings,
+            } => {
+                self.post(*currency, postings)?;
+                self.note_fee(*entry, postings)
+            }
             Effect::EntryMoved { entry, state } => self.move_entry(*entry, *state),
             Effect::Counted {
                 entry,
@@ -252,26 +224,6 @@ impl State {
         }
     }
 
-    fn open_entry(&mut self, entry: Entry) -> Fit {
-        let id = entry.id;
-        if let Some(expires_at) = entry.expires_at {
-            let life_ms = expires_at.0.saturating_sub(entry.opened_at.0);
-            self.expiries
-                .entry(life_ms)
-                .or_default()
-                .push_back((expires_at, id));
-        }
-        let position = usize::try_from(entry.account.0.saturating_sub(1)).ok();
-        let record = position
-            .and_then(|position| self.accounts.get_mut(position))
-            .ok_or("an entry of an unknown account")?;
-        let keys = entry_keys(&entry);
-        record.entries.push(id, keys, &self.match_hasher);
-        self.entries
-            .push(entry)
-            .ok_or_else(|| "an entry is opened twice".to_owned())
-    }
-
     fn raise_hold(&mut self, id: EntryId, split: &Split) -> Fit {
         let entry = self
             .entries
@@ -284,7 +236,12 @@ impl State {
         self.hold_in_purses(account, currency, split)
     }
 
-    fn hold_in_purses(&mut self, account: AccountId, currency: Currency, split: &Split) -> Fit {
+    pub(super) fn hold_in_purses(
+        &mut self,
+        account: AccountId,
+        currency: Currency,
+        split: &Split,
+    ) -> Fit {
         for (purse, minor) in &split.0 {
             let purse = self.purse_mut(account, *purse, currency)?;
             purse.held = purse
@@ -464,6 +421,9 @@ impl State {
             let minor = held.total().min(entry.counted).saturating_neg();
             self.count_usage(id, usage, minor, if untouched { -1 } else { 0 })?;
         }
+        if untouched {
+            self.give_back_fee(id)?;
+        }
         let rest = if untouched {
             EntryState::Released
         } else {
@@ -532,8 +492,10 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         Effect::HoldRaised { entry, .. }
         | Effect::HoldLowered { entry, .. }
         | Effect::Posted { entry, .. }
+        | Effect::FeePosted { entry, .. }
         | Effect::EntryMoved { entry, .. } => Some(*entry),
         Effect::Offset { .. }
+        | Effect::PinTried { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }
         | Effect::PartTombstoneSet { .. }
@@ -542,7 +504,7 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
 }
 
 /// Takes every part of `split` out of `from`, which must have it.
-fn take_exactly(from: &mut Split, split: &Split) -> Fit {
+pub(super) fn take_exactly(from: &mut Split, split: &Split) -> Fit {
     for (purse, minor) in &split.0 {
         let part = from
             .0

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{Account, AccountId, ProgrammeName, Purse};
-use crate::domain::card::{Card, CardId, CardStatus};
+use crate::domain::card::{Card, CardId, CardPin, CardStatus};
 
 use super::apply::Fit;
 use super::entry_list::EntryList;
@@ -166,6 +166,7 @@ impl State {
             masked: issued.masked,
             expiry: issued.expiry,
             status: issued.status,
+            pin: CardPin::default(),
         };
         if self.cards_by_token.insert(card.token, card.id).is_some() {
             return Err("a card is issued twice".to_owned());

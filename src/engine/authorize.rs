@@ -15,6 +15,7 @@ use super::booking::{
 use super::case::{Case, Intent, Refusal, posts_at_once};
 use super::entry::{Entry, EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
+use super::fee;
 use super::funds;
 use super::ledger::LedgerAccount;
 use super::matching::{Found, Ladder, find};
@@ -79,7 +80,7 @@ fn approved_in_part(case: &Case<'_>, refusal: &Refusal) -> Option<Verdict> {
     if !may_be_part {
         return None;
     }
-    let available = funds::available(case.programme, case.account(), case.amount.currency);
+    let available = funds::available(case.spend_order(), case.account(), case.amount.currency);
     if available <= 0 || facts.approved_part(available).amount.minor <= 0 {
         return None;
     }
@@ -127,19 +128,18 @@ fn raised(case: &Case<'_>, split: &Split) -> Option<Effects> {
 }
 
 fn spend(case: &Case<'_>) -> Option<Effects> {
-    let split = funds::spend(
-        case.programme,
-        case.account(),
-        case.amount.currency,
-        case.amount.minor,
-    );
-    if split.total() != case.amount.minor {
+    let fee = fee::of(case);
+    let wanted = case.amount.minor.checked_add(fee)?;
+    let currency = case.amount.currency;
+    let mut split = funds::spend(case.spend_order(), case.account(), currency, wanted);
+    if split.total() != wanted {
         return None;
     }
     if let Some(effects) = raised(case, &split) {
         return Some(effects);
     }
     // From here it must succeed.
+    let fee = split.take_back(fee);
     let mut effects = if posts_at_once(case.facts.kind) {
         posted_purchase(case, &split)
     } else {
@@ -147,6 +147,7 @@ fn spend(case: &Case<'_>) -> Option<Effects> {
         Effects::from_iter([opened])
     };
     effects.push(counted(case, case.amount.minor));
+    effects.extend(fee::posted(case, &fee));
     Some(effects)
 }
 

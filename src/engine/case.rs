@@ -1,6 +1,6 @@
 //! One message at its card, account and programme: what the rules look at.
 
-use crate::domain::account::Account;
+use crate::domain::account::{Account, PurseIndex};
 use crate::domain::block::Scene;
 use crate::domain::card::Card;
 use crate::domain::decision::Reason;
@@ -86,6 +86,14 @@ impl Case<'_> {
         &self.record.account
     }
 
+    /// The purses that spending may use, first first (rules A11, A27).
+    pub fn spend_order(&self) -> &[PurseIndex] {
+        match &self.programme.cash {
+            Some(cash) if self.facts.purpose == Purpose::CashWithdrawal => &cash.purses,
+            Some(_) | None => &self.programme.spend_order,
+        }
+    }
+
     /// The message where and when it happens.
     pub fn scene(&self) -> Scene<'_> {
         Scene {
@@ -99,6 +107,9 @@ impl Case<'_> {
     /// Which limits count this.
     pub fn channel(&self) -> Option<Channel> {
         match self.intent {
+            Intent::Spend if self.facts.purpose == Purpose::CashWithdrawal => {
+                Some(Channel::CashWithdrawal)
+            }
             Intent::Spend if self.facts.presence == Presence::Absent => Some(Channel::ECommerce),
             Intent::Spend => Some(Channel::Purchase),
             Intent::Load => Some(Channel::Load),

@@ -20,6 +20,7 @@ use super::link;
 use super::matching::{Found, Ladder, find};
 use super::open;
 use super::operate;
+use super::pin;
 use super::reverse;
 use super::state::{State, StoredAnswer};
 use super::verdict::Verdict;
@@ -30,6 +31,8 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
         Body::Operate(order) => operate::decide(rulebook, state, command.sequence, order),
+        Body::SetPin(card, reference) => pin::set(state, *card, *reference),
+        Body::UnlockPin(card) => pin::unlock(state, *card),
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
@@ -105,7 +108,9 @@ fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
 
 fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
     match case.facts.kind {
-        MessageKind::Authorization | MessageKind::Financial => authorize::judge(case),
+        MessageKind::Authorization | MessageKind::Financial => {
+            pin::counted(case, authorize::judge(case))
+        }
         // It cannot be refused, and its reversal was acknowledged already: the two are even.
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {
             Verdict::accepted(Effects::new()).seeing("its reversal came first".to_owned())

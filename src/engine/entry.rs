@@ -70,6 +70,8 @@ pub struct Entry {
     pub counted_as: i32,
     /// In which limits it counts; `None` where it never counted.
     pub channel: Option<Channel>,
+    /// What was taken as its fee and not given back.
+    pub fee: Option<Box<Split>>,
     /// The day it counts on.
     pub date: BusinessDate,
     /// When it was opened.

@@ -46,7 +46,11 @@ impl EntryList {
         hasher: &RandomState,
     ) {
         let mut tags = [NO_KEY; KEYS_MAX];
-        for (place, key) in keys.take(KEYS_MAX).enumerate() {
+        for (place, key) in keys.enumerate() {
+            assert!(
+                place < KEYS_MAX,
+                "an entry has more keys than a row has tags"
+            );
             let tag = tag_of(&key, hasher);
             // A tag twice would make one entry look like two.
             if let (false, Some(free)) = (tags.contains(&tag), tags.get_mut(place)) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, PurseIndex, Split};
-use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
+use crate::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
 use crate::domain::decision::{ApprovalCode, Balances, Reason, ResponseCode};
 use crate::domain::facts::{Facts, LinkNumber, Trace};
 use crate::domain::money::Currency;
@@ -32,6 +32,10 @@ pub enum Event {
     Housekept(Box<Housekept>),
     /// A link was seen for the first time and has its number from here on.
     LinkNamed(LinkNumber, String),
+    /// A card's PIN was set; wrong tries are forgotten.
+    PinSet(CardId, PinReference),
+    /// A card's wrong PINs are forgotten.
+    PinUnlocked(CardId),
     /// An operator did something.
     Operated(Box<Operation>),
 }
@@ -156,6 +160,20 @@ pub enum Effect {
         trace: Trace,
         /// What shall remain, minor units of the transaction.
         remaining: i64,
+    },
+    /// A PIN came along that was right after wrong ones, or wrong.
+    PinTried {
+        /// Wrong tries since the last right one.
+        wrong_tries: u8,
+    },
+    /// A fee was taken or given back; the postings sum to zero.
+    FeePosted {
+        /// Which entry.
+        entry: EntryId,
+        /// Currency of all postings.
+        currency: Currency,
+        /// The double entry.
+        postings: SmallVec<[Posting; 3]>,
     },
 }
 

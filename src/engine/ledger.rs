@@ -19,7 +19,7 @@ pub enum LedgerAccount {
     LoadFunds(u8),
     /// What opening balances were issued against.
     Issuance(u8),
-    /// What a programme took in fees.
+    /// What a programme earned in fees.
     Fees(u8),
     /// What was paid out to holders who closed their account.
     Payouts(u8),

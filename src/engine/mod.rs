@@ -42,6 +42,10 @@ mod entry_list;
 
 pub mod apply;
 
+mod apply_entry;
+
+mod apply_fee;
+
 pub mod decide;
 
 pub mod case;
@@ -69,6 +73,9 @@ pub mod operation;
 mod operate;
 
 mod apply_operation;
+mod pin;
+
+mod fee;
 
 mod housekeep;
 

@@ -7,6 +7,7 @@ use super::booking::exception;
 use super::case::Case;
 use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
+use super::fee;
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
 use super::state::{MatchKey, StoredAnswer};
@@ -108,6 +109,9 @@ fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
     let undone = wanted.min(outstanding);
     let mut effects = release_and_return(case, entry, undone);
     effects.extend(given_back(entry, undone, undone == outstanding));
+    if undone == outstanding {
+        effects.extend(fee::given_back(case, entry));
+    }
     if undone == outstanding {
         effects.push(Effect::EntryMoved {
             entry: entry.id,

@@ -174,11 +174,16 @@ impl DecisionLines {
     }
 }
 
-/// A name with what goes before and after it.
+/// A name with what goes before and after it, of a length that the compiler knows.
 macro_rules! key {
-    ($name:literal) => {
-        concat!(",\"", $name, "\":").as_bytes()
-    };
+    ($name:literal) => {{
+        const TEXT: &[u8] = concat!(",\"", $name, "\":").as_bytes();
+        const KEY: [u8; TEXT.len()] = match TEXT.first_chunk() {
+            Some(key) => *key,
+            None => [0; TEXT.len()],
+        };
+        &KEY
+    }};
 }
 
 /// Writes one line.
@@ -223,23 +228,19 @@ impl LineWriter<'_> {
         self.balances(line.balances);
         self.number(key!("sequence"), line.sequence);
         let latency = &line.latency;
-        for (step, nanoseconds) in [
-            (key!("decode_ns"), latency.decode_ns),
-            (key!("parse_request_ns"), latency.parse_request_ns),
-            (key!("sequence_ns"), latency.sequence_ns),
-            (key!("decide_ns"), latency.decide_ns),
-            (key!("append_ns"), latency.append_ns),
-            (key!("render_response_ns"), latency.render_response_ns),
-            (key!("write_frame_ns"), latency.write_frame_ns),
-            (key!("total_ns"), latency.total_ns),
-        ] {
-            self.number(step, Some(nanoseconds));
-        }
+        self.number(key!("decode_ns"), Some(latency.decode_ns));
+        self.number(key!("parse_request_ns"), Some(latency.parse_request_ns));
+        self.number(key!("sequence_ns"), Some(latency.sequence_ns));
+        self.number(key!("decide_ns"), Some(latency.decide_ns));
+        self.number(key!("append_ns"), Some(latency.append_ns));
+        self.number(key!("render_response_ns"), Some(latency.render_response_ns));
+        self.number(key!("write_frame_ns"), Some(latency.write_frame_ns));
+        self.number(key!("total_ns"), Some(latency.total_ns));
         self.lines.extend_from_slice(b"}\n");
     }
 
     /// Text from outside: escaped, and masked where it could be a card number.
-    fn foreign(&mut self, key: &[u8], value: Option<&str>) {
+    fn foreign<const N: usize>(&mut self, key: &[u8; N], value: Option<&str>) {
         let Some(value) = value else { return };
         let masked = masking::masked(value);
         self.masked |= masked.is_some();
@@ -247,13 +248,13 @@ impl LineWriter<'_> {
     }
 
     /// Text that holds no card number but may hold anything else.
-    fn escaped(&mut self, key: &[u8], value: &str) {
+    fn escaped<const N: usize>(&mut self, key: &[u8; N], value: &str) {
         self.lines.extend_from_slice(key);
         escape(self.lines, value);
     }
 
     /// Text of our own making, which needs no escaping and holds no card number.
-    fn plain(&mut self, key: &[u8], value: Option<&str>) {
+    fn plain<const N: usize>(&mut self, key: &[u8; N], value: Option<&str>) {
         let Some(value) = value else { return };
         self.lines.extend_from_slice(key);
         self.lines.push(b'"');
@@ -261,7 +262,7 @@ impl LineWriter<'_> {
         self.lines.push(b'"');
     }
 
-    fn number(&mut self, key: &[u8], value: Option<u64>) {
+    fn number<const N: usize>(&mut self, key: &[u8; N], value: Option<u64>) {
         if let Some(value) = value {
             self.lines.extend_from_slice(key);
             push_number(self.lines, value);

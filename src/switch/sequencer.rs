@@ -194,7 +194,8 @@ impl<J: Journal + 'static> Sequencer<J> {
                 | Answer::Decided(_)
                 | Answer::Opened(_)
                 | Answer::Ordered(_)
-                | Answer::LinkNamed(_) => break,
+                | Answer::LinkNamed(_)
+                | Answer::PinChanged(_) => break,
             }
         }
         Ok(())

@@ -133,8 +133,9 @@ fn what_a_new_decline_would_not_have_used_up_is_there_for_the_next() {
     let told = a_day().again(
         "amount_max = 1_000_000\n",
         "amount_max = 1_000_000\n[[block]]\nid = \"x\"\nrule = \"C7\"\n\
-         reason = \"time-not-allowed\"\nhours = \"08:30-09:30\"\n[[limit]]\nchannel = \"purchase\"\n\
-         window = \"transaction\"\ncurrency = \"JPY\"\namount_max = 1_000_000\n",
+         reason = \"time-not-allowed\"\nhours = \"08:30-09:30\"\n[[limit]]\n\
+         channel = \"purchase\"\nwindow = \"transaction\"\ncurrency = \"JPY\"\n\
+         amount_max = 1_000_000\n",
         [None, None],
     );
     for part in [

@@ -48,12 +48,14 @@ decided_as_written! {
     advices_are_recorded_not_judged: "advices.txt",
     captures_always_post: "captures.txt",
     cards_that_may_not_pay: "cards.txt",
+    cash_from_machines_and_its_fee: "cash.txt",
     blocks_by_place_and_time: "conditions.txt",
     holds_end_with_time: "holds.txt",
     limits_count_in_calendar_windows: "limits.txt",
     loads_reach_their_purse: "loads.txt",
     merchants_where_the_card_does_not_work: "merchants.txt",
     parts_of_a_transaction: "parts.txt",
+    pins_that_are_needed_wrong_and_locked: "pins.txt",
     one_precedence_decides: "precedence.txt",
     other_programmes_have_their_own_rules: "programmes.txt",
     purchases_take_purses_in_order: "purchases.txt",
@@ -124,6 +126,7 @@ fn wrong_steps(file: &str, case: &CaseText) -> Vec<String> {
                 desk.unload(programme);
                 Ok(())
             }
+            Line::UnlockPin(card) => desk.unlock_pin(card),
             Line::Card(card) => desk.open(card),
             Line::At(at) => desk.set_clock(*at),
             Line::Housekeep(terms, expected) => desk.housekeep(terms, expected),
@@ -248,6 +251,15 @@ impl Desk {
             &format!("{released} released{more}"),
         )?;
         self.check_balances(&before, expected)
+    }
+
+    fn unlock_pin(&mut self, name: &str) -> Step {
+        let card = self.state.card_by_token(&token(name));
+        let id = card.ok_or("no such card")?.id;
+        match self.execute(Body::UnlockPin(id))?.answer {
+            Answer::PinChanged(true) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     }
 
     fn send_all(&mut self, line: &MessageLine) -> Step {

@@ -6,13 +6,14 @@
 //! card  K PROGRAMME KYC purse=minor … [expiry=YYMM] [status=…]
 //! at    2027-03-01 12:00                             the clock, in Tokyo; starts as written here
 //! without PROGRAMME                                  the programme is not loaded any more
+//! unlock K                                           the issuer unlocks the PIN of a card
 //! housekeep [releases=n] [answers=h] [entries=h] [tombstones=h] | n released [more] | balances
 //!   MTI #stan CARD PURPOSE amount word …             | code reason | balances | remarks
 //! ```
 //!
 //! A message without `#stan` gets one of its own; `mcc=5541,5542` sends one message for each.
-//! `takes-part` says that the terminal takes an approval of a part, `part=2!` that this is the second
-//! part of a capture and the last, `id=…` what the network calls the transaction.
+//! `takes-part` says that the terminal takes an approval of a part, `part=2!` that this is the
+//! second part of a capture and the last, `id=…` what the network calls the transaction.
 //! Cards that nobody opened: `stranger` (no programme has the BIN), `nobody` (no such card) and
 //! `garbled` (the check digit is wrong). Balances read `K 500(30) 20`: every purse in the order of
 //! the programme, held amounts in brackets; `=` says that nothing has changed. Remarks:
@@ -48,6 +49,8 @@ pub(crate) enum Line {
         new: String,
     },
     Without(String),
+    /// The issuer unlocks the PIN of a card.
+    UnlockPin(String),
     Card(Box<CardLine>),
     At(UnixMs),
     Housekeep(Housekeep, Expected),
@@ -121,6 +124,7 @@ fn line_of(line: &str) -> Result<Line, String> {
                 new: new.replace("\\n", "\n"),
             }
         }
+        "unlock" => Line::UnlockPin(rest.to_owned()),
         "without" => Line::Without(rest.to_owned()),
         "card" => Line::Card(Box::new(card(rest)?)),
         "at" => Line::At(instant(rest)?),
@@ -311,6 +315,9 @@ fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, Str
         "terminal" => facts.terminal = short(value),
         "acceptor" => facts.acceptor = short(value),
         "expiry" => facts.expiry = ExpiryMonth::from_yymm(number(value)?),
+        "pin" => facts.pin = named(value)?,
+        "entry" => facts.point.entry = named(value)?,
+        "attendance" => facts.point.attendance = named(value)?,
         "acquirer" => facts.origin.acquirer_country = Some(number(value)?),
         "country" => {
             let letters = value.as_bytes().try_into();

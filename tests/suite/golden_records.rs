@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cardswitch::domain::account::{AccountId, Kyc, PurseIndex, Split};
-use cardswitch::domain::card::{CardId, CardStatus, ExpiryMonth};
+use cardswitch::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
 use cardswitch::domain::conditions::{
     Attendance, EntryMode, LocalTime, PinVerdict, PointOfService, StoredCredential,
 };
@@ -155,6 +155,8 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::Offset { .. } => "offset",
         Effect::EntryMoved { .. } => "entry-moved",
         Effect::Counted { .. } => "counted",
+        Effect::PinTried { .. } => "pin-tried",
+        Effect::FeePosted { .. } => "fee-posted",
         Effect::TombstoneSet { .. } => "tombstone-set",
         Effect::ExceptionRaised { .. } => "exception-raised",
         Effect::PartTombstoneSet { .. } => "part-tombstone-set",
@@ -193,6 +195,12 @@ fn samples(every_fact: Event) -> Vec<(String, Event)> {
         "housekept".to_owned(),
         Event::Housekept(Box::new(housekept)),
     ));
+    let reference = PinReference {
+        key_index: 1,
+        value: [8, 5, 2, 3],
+    };
+    samples.push(("pin-set".to_owned(), Event::PinSet(CardId(8), reference)));
+    samples.push(("pin-unlocked".to_owned(), Event::PinUnlocked(CardId(8))));
     samples.push((
         "link-named".to_owned(),
         Event::LinkNamed(LinkNumber(300), "visa-style".to_owned()),
@@ -338,6 +346,21 @@ fn effects() -> Vec<Effect> {
             date: DATE,
             minor: -1_000,
             count: -1,
+        },
+        Effect::PinTried { wrong_tries: 2 },
+        Effect::FeePosted {
+            entry: ENTRY,
+            currency: CURRENCY,
+            postings: Postings::from_iter([
+                Posting {
+                    account: LedgerAccount::Purse(AccountId(7), PurseIndex(0)),
+                    minor: -110,
+                },
+                Posting {
+                    account: LedgerAccount::Fees(3),
+                    minor: 110,
+                },
+            ]),
         },
         Effect::TombstoneSet { trace: trace(123) },
         Effect::PartTombstoneSet {

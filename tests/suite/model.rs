@@ -39,7 +39,7 @@ const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no holder here can
 /// meet: the statuses between lost and closed, listed merchants, blocks by place and time.
-const NOT_ON_THE_TABLE: [Reason; 10] = [
+const NOT_ON_THE_TABLE: [Reason; 14] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::Overload,
@@ -50,6 +50,10 @@ const NOT_ON_THE_TABLE: [Reason; 10] = [
     Reason::CountryNotAllowed,
     Reason::TimeNotAllowed,
     Reason::CashNotAllowed,
+    Reason::PinLocked,
+    Reason::PinMalformed,
+    Reason::PinWrong,
+    Reason::HolderNotVerified,
 ];
 
 #[test]

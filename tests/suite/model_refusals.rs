@@ -39,7 +39,8 @@ impl Oracle {
             return Some(Reason::CardExpired);
         }
         let unsupported = match facts.purpose {
-            Purpose::CashWithdrawal | Purpose::Unnamed => true,
+            Purpose::Unnamed => true,
+            Purpose::CashWithdrawal => gift,
             Purpose::AccountFunding | Purpose::QuasiCash => gift,
             Purpose::Load => facts.kind == MessageKind::Authorization,
             Purpose::Purchase
@@ -50,7 +51,9 @@ impl Oracle {
         if unsupported {
             return Some(Reason::NotSupported);
         }
-        let uneven_load = load && prepaid && (amount.minor < 1_000 || amount.minor % 1_000 != 0);
+        let cash = facts.purpose == Purpose::CashWithdrawal;
+        let uneven_load =
+            (load || cash) && prepaid && (amount.minor < 1_000 || amount.minor % 1_000 != 0);
         if (spend || refund || load) && (amount.minor <= 0 || uneven_load) {
             return Some(Reason::InvalidAmount);
         }
@@ -59,6 +62,9 @@ impl Oracle {
         }
         if (spend || verify || enquiry) && facts.pin == PinVerdict::Unverified && !gift {
             return Some(Reason::PinNotVerifiable);
+        }
+        if cash {
+            return Some(Reason::PinRequired);
         }
         if spend || verify {
             let blocked = blocked(who.product, facts);
@@ -124,7 +130,9 @@ impl Oracle {
                 continue;
             }
             let counted = self.deals.iter().filter(|deal| {
-                let same_channel = (deal.purpose == Purpose::Load) == load;
+                // No cash is ever approved here; what stands of it was decided by others.
+                let is_cash = deal.purpose == Purpose::CashWithdrawal;
+                let same_channel = (deal.purpose == Purpose::Load) == load && !is_cash;
                 let counts = !gives_back(deal.purpose) && (deal.online || !only_online);
                 let is_within = match span {
                     Span::Day => deal.date == self.today(),

@@ -65,6 +65,11 @@ impl Reader {
             let names = self.names(&format!("{key}.terminal"), &row.terminal);
             stated.push(Condition::Terminal(names));
         }
+        if !row.entry.is_empty() {
+            stated.push(Condition::Entry(row.entry.clone()));
+        }
+        stated.extend(row.attendance.map(Condition::Attendance));
+        stated.extend(row.cash_part.map(Condition::CashPart));
         if let Some(text) = &row.hours {
             let span = day_span(text);
             let span = self.need(span, || {

@@ -10,6 +10,8 @@ mod reader;
 
 mod blocks;
 
+mod cash;
+
 #[cfg(test)]
 mod tests;
 

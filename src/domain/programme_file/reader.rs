@@ -125,6 +125,8 @@ impl Reader {
             self.amount("closing_fee", fee);
         }
         let hold = self.hold(&raw.hold);
+        let pin = self.pin(raw.pin);
+        let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
         let blocks: Vec<Block> = raw
             .block
             .into_iter()
@@ -176,6 +178,8 @@ impl Reader {
             closing_fee: raw.closing_fee.unwrap_or(0),
             hold,
             partial_approval: raw.partial_approval,
+            pin,
+            cash,
             pin_block: match raw.pin_block {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,

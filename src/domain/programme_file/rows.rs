@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use crate::domain::account::Kyc;
+use crate::domain::conditions::{Attendance, EntryMode};
 use crate::domain::facts::{Certainty, Device, Initiation, Presence, Purpose};
-use crate::domain::programme::Channel;
+use crate::domain::programme::{Channel, PinUse};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +26,9 @@ pub(super) struct File {
     pub(super) pin_block: UnverifiedRow,
     #[serde(default)]
     pub(super) partial_approval: bool,
+    #[serde(default)]
+    pub(super) pin: PinRow,
+    pub(super) cash: Option<CashRow>,
     #[serde(default)]
     pub(super) block: Vec<BlockRow>,
     #[serde(default)]
@@ -102,6 +106,43 @@ pub(super) enum UnverifiedRow {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PinRow {
+    pub(super) tries_max: u8,
+    pub(super) required: Vec<PinUse>,
+}
+
+impl Default for PinRow {
+    fn default() -> PinRow {
+        PinRow {
+            tries_max: 3,
+            required: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CashRow {
+    #[serde(default)]
+    pub(super) purses: Vec<String>,
+    pub(super) multiple_of: i64,
+    pub(super) minimum: i64,
+    pub(super) kyc: Option<Kyc>,
+    #[serde(default)]
+    pub(super) free_per_month: u32,
+    #[serde(default)]
+    pub(super) fee: Vec<FeeRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeeRow {
+    pub(super) currency: String,
+    pub(super) amount: i64,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BlockRow {
     pub(super) id: String,
@@ -134,6 +175,10 @@ pub(super) struct BlockRow {
     pub(super) acceptor: Vec<String>,
     #[serde(default)]
     pub(super) terminal: Vec<String>,
+    #[serde(default)]
+    pub(super) entry: Vec<EntryMode>,
+    pub(super) attendance: Option<Attendance>,
+    pub(super) cash_part: Option<bool>,
     pub(super) hours: Option<String>,
     #[serde(default)]
     pub(super) shadow: bool,

@@ -18,11 +18,13 @@ pub mod amount;
 
 pub mod currency;
 
-pub mod pin_block;
+pub mod pin;
 
 pub mod merchant_list;
 
 pub mod merchant_block;
+
+pub mod cash;
 
 pub mod load_offered;
 
@@ -55,9 +57,10 @@ pub const RULES: &[Rule] = &[
     purpose::RULE,
     amount::RULE,
     currency::RULE,
-    pin_block::RULE,
+    pin::RULE,
     merchant_list::RULE,
     merchant_block::RULE,
+    cash::RULE,
     load_offered::RULE,
     refund_original::RULE,
     limits::RULE,

@@ -19,7 +19,7 @@ pub const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
     let evidence = match case.facts.purpose {
-        Purpose::CashWithdrawal => "cash is not offered",
+        Purpose::CashWithdrawal if case.programme.cash.is_none() => "cash is not offered",
         Purpose::Unnamed => "the processing code is not one of the dialect's",
         Purpose::AccountFunding | Purpose::QuasiCash if !is_left_to_blocks(case) => {
             "funding and quasi-cash are not offered"
@@ -28,6 +28,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
             "a load must be a financial message (0200 or 0220)"
         }
         Purpose::Purchase
+        | Purpose::CashWithdrawal
         | Purpose::BalanceEnquiry
         | Purpose::Refund
         | Purpose::OriginalCredit

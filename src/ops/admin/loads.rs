@@ -65,6 +65,7 @@ pub(super) async fn load(
         Answer::Ordered(_)
         | Answer::Opened(_)
         | Answer::LinkNamed(_)
+        | Answer::PinChanged(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();
             Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))

@@ -123,6 +123,7 @@ async fn order(context: &AdminContext, order: Order) -> Result<Json<serde_json::
         Answer::Decided(_)
         | Answer::Opened(_)
         | Answer::LinkNamed(_)
+        | Answer::PinChanged(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();
             Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))

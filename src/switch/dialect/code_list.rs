@@ -117,7 +117,12 @@ fn is_about_one_card(reason: Reason) -> bool {
             | Reason::CardNotActivated
             | Reason::CardFrozen
             | Reason::CardExpired
+            | Reason::PinLocked
             | Reason::PinNotVerifiable
+            | Reason::PinMalformed
+            | Reason::PinRequired
+            | Reason::PinWrong
+            | Reason::HolderNotVerified
             | Reason::TransactionLimit
             | Reason::PeriodAmountLimit
             | Reason::PeriodCountLimit
