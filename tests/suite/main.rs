@@ -35,6 +35,7 @@ mod operators;
 mod peers;
 mod pins;
 mod programme_check;
+mod rules_page;
 mod scenarios;
 mod secrets;
 mod spec_pages;
