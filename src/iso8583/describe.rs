@@ -19,17 +19,19 @@ pub fn describe(spec: &MessageSpec, message: &Message) -> String {
             continue;
         };
         let parts = message.parts(spec, number);
+        let hidden = (spec.rule(message.mti())).is_some_and(|rule| rule.masks(number));
+        let length = message.length(number).unwrap_or(0);
         let value = match &parts {
+            _ if hidden => withheld(length),
             Some(Ok(parts)) => count(parts),
             Some(Err(_)) if element.parts().is_some_and(super::Parts::hides) => {
-                let length = message.length(number).unwrap_or(0);
                 format!("{}, its parts cannot be read", withheld(length))
             }
             Some(Err(_)) | None => plain(element, message),
         };
         let (format, name) = (element.format(), element.name());
         let _ = writeln!(text, "DE {number:<3} {format:<9} {name:<38} {value}");
-        if let Some(Ok(parts)) = &parts {
+        if let (Some(Ok(parts)), false) = (&parts, hidden) {
             lines(&mut text, &number.to_string(), parts);
         }
     }

@@ -48,6 +48,12 @@ mod spec_file;
 
 mod spec_parts;
 
+mod spec_base;
+
+mod rules;
+
+mod spec_rules;
+
 mod message;
 
 mod decode;
@@ -56,16 +62,25 @@ mod encode;
 
 mod describe;
 
+mod page;
+
 mod rebuild;
 
 mod error;
 
+mod wire_words;
+
+mod difference;
+
 pub mod import;
+
+pub mod export;
 
 pub use ber::{Tlv, TlvError, Tlvs};
 pub use compose::{PartRefusal, PartValue};
 pub use decode::decode;
 pub use describe::describe;
+pub use difference::differences;
 pub use element::{ElementSpec, Mask};
 pub use encode::MessageWriter;
 pub use error::{
@@ -73,8 +88,10 @@ pub use error::{
 };
 pub use message::{Digits, Message};
 pub use mti::{InvalidMti, Mti};
+pub use page::page;
 pub use parts::{Part, PartError, PartSpec, Parts};
 pub use rebuild::rebuild;
+pub use rules::{MessageRule, RuleBreach};
 pub use spec::{MessageSpec, SpecError, SpecErrors};
 
 /// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.

@@ -45,6 +45,20 @@ pub(super) enum PartsForm {
     DatasetBitmap,
 }
 
+impl PartsForm {
+    /// As a specification file says it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            PartsForm::Positional => "positional",
+            PartsForm::Bitmap(..) => "bitmap",
+            PartsForm::Tagged(Some(UnknownPart { datasets: true, .. })) => "datasets",
+            PartsForm::Tagged(_) => "tagged",
+            PartsForm::Ber => "ber",
+            PartsForm::DatasetBitmap => "dataset-bitmap",
+        }
+    }
+}
+
 /// How long the bitmap of a composite is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BitmapSize {

@@ -25,12 +25,8 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
     for error in syntax {
         reader.mistake(error.span().unwrap_or_default(), error.message().to_owned());
     }
-    let table = document.get_ref();
-    reader.only_keys(
-        table,
-        "the file",
-        &["name", "defaults", "elements", "parts"],
-    );
+    let table = &reader.with_base(document.get_ref());
+    reader.only_keys(table, "the file", &FILE_KEYS);
     let name = reader.string(table, 0..0, "name");
     let defaults = match reader.table(table, "defaults") {
         Some((span, table)) => reader.defaults(table, span),
@@ -51,11 +47,19 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
     {
         reader.parts(divided, defaults.encodings.as_ref(), &mut elements);
     }
+    let rules = match table.contains_key("messages") {
+        true => reader.table(table, "messages"),
+        false => None,
+    };
+    let rules = rules.map_or(Vec::new(), |(_, rules)| reader.rules(rules, &elements));
     reader.errors.sort_by_key(|error| error.line);
     match (name, defaults.header) {
-        (Some(name), Some(header)) if reader.errors.is_empty() => {
-            Ok(MessageSpec::compile(name.to_owned(), header, elements))
-        }
+        (Some(name), Some(header)) if reader.errors.is_empty() => Ok(MessageSpec::compile(
+            name.to_owned(),
+            header,
+            elements,
+            rules,
+        )),
         _ => Err(reader.errors),
     }
 }
@@ -426,6 +430,7 @@ fn marker(hex: &str) -> Option<Marker> {
     Marker::new(&encoding::hex_bytes(hex.as_bytes())?)
 }
 
+const FILE_KEYS: [&str; 6] = ["name", "base", "defaults", "elements", "parts", "messages"];
 const ROW_KEYS: [&str; 14] = [
     "format",
     "name",

@@ -10,7 +10,8 @@ use super::ber;
 use super::bitmap::Bitmaps;
 use super::codepage::CodePage;
 use super::element::{ElementSpec, Mask, Tag, TagPlace};
-use super::format::{Encodings, LengthCode};
+use super::encoding::Fill;
+use super::format::{BinaryForm, DigitForm, Encodings, LengthCode, TextForm};
 use super::length::Marker;
 use super::parts::{BitmapSize, KeyForm, PartSpec, Parts, PartsForm, TagLayout, UnknownPart};
 use super::spec_file::{BITMAP_FORMS, BITMAPS, Reader};
@@ -62,6 +63,15 @@ impl Reader<'_> {
         let rows = match (table.contains_key("rows"), form) {
             // Of these a specification may know nothing.
             (false, PartsForm::Ber | PartsForm::Tagged(Some(_))) => Vec::new(),
+            (true, PartsForm::Ber) if table.get("rows").and_then(word) == Some("emv") => {
+                let rows = DeTable::parse_recoverable(EMV).0.into_inner();
+                let division = Division {
+                    defaults: Some(&EMV_ENCODINGS),
+                    span: division.span.clone(),
+                    ..*division
+                };
+                self.part_rows(&rows, form, layout, &division)
+            }
             _ => {
                 let (_, rows) = self.table(table, "rows")?;
                 self.part_rows(rows, form, layout, division)
@@ -345,6 +355,10 @@ fn owner<'e>(elements: &'e mut [ElementSpec], path: &str) -> Option<&'e mut Elem
     Some(owner)
 }
 
+fn word<'v>(value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
+    value.get_ref().as_str()
+}
+
 #[derive(Clone, Copy)]
 enum FormWord {
     Positional,
@@ -355,6 +369,15 @@ enum FormWord {
     Dataset,
 }
 
+/// Rows for the tags of chip cards, which are written alike in every message.
+const EMV: &str = include_str!("../../spec/iso8583/emv.toml");
+const EMV_ENCODINGS: Encodings = Encodings {
+    text: TextForm::Latin1,
+    digits: DigitForm::Bcd,
+    odd_fill: Some(Fill::Left),
+    length: LengthCode::Rest,
+    binary: BinaryForm::Raw,
+};
 const FORMS: [(&str, FormWord); 6] = [
     ("positional", FormWord::Positional),
     ("bitmap", FormWord::Bitmap),

@@ -8,9 +8,13 @@ mod config_file;
 #[cfg(test)]
 mod config_tests;
 
+pub mod spec_source;
+
 pub mod clock;
 
 pub mod telemetry;
+
+pub mod pin;
 
 pub mod token;
 

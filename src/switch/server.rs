@@ -12,15 +12,17 @@ use crate::domain::facts::LinkNumber;
 use crate::engine::command::{Answer, Body, Housekeep};
 use crate::iso8583::MessageSpec;
 use crate::journal::SledJournal;
-use crate::transport::{FrameCodec, Framing};
+use crate::transport::FrameCodec;
 
 use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
 use super::jobs::{Job, Jobs};
+use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::sequencer::{Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
+use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -77,6 +79,8 @@ pub struct Server {
     pub rules: LoadedRules,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
@@ -96,6 +100,7 @@ impl Server {
     ) -> Result<Server, ServerError> {
         let telemetry = Arc::new(Telemetry::default());
         let token_key = Arc::new(store.token_key);
+        let pins = Arc::new(store.pins);
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
             store.state,
@@ -110,7 +115,7 @@ impl Server {
 
         let mut links = Vec::new();
         for listener in &config.listeners {
-            let link = link(listener, &rules, &token_key, &jobs, &telemetry)?;
+            let link = link(listener, &rules, (&token_key, &pins), &jobs, &telemetry)?;
             links.push((bind(listener.address)?, link));
         }
         let addresses = links
@@ -142,6 +147,7 @@ impl Server {
             telemetry,
             rules,
             token_key,
+            pins,
             addresses,
             stop,
             tasks,
@@ -207,7 +213,7 @@ async fn number_of(jobs: &Jobs, name: &str) -> Result<LinkNumber, ServerError> {
 fn link(
     listener: &Listener,
     rules: &LoadedRules,
-    token_key: &Arc<TokenKey>,
+    (token_key, pins): (&Arc<TokenKey>, &Arc<PinDesk>),
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Link, ServerError> {
@@ -215,13 +221,8 @@ fn link(
         listener: listener.name.clone(),
         what,
     };
-    let framing = Framing::preset(&listener.framing).map_err(|error| wrong(error.to_string()))?;
-    let spec = MessageSpec::builtin(&listener.spec).ok_or_else(|| {
-        wrong(format!(
-            "no message specification is named {:?}",
-            listener.spec
-        ))
-    })?;
+    let framing = listener.cut().map_err(|error| wrong(error.to_string()))?;
+    let spec = specification(listener).map_err(wrong)?;
     let (dialect_number, dialect) = rules
         .dialect(&listener.dialect)
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
@@ -234,10 +235,31 @@ fn link(
         dialect_number,
         rules: rules.clone(),
         token_key: Arc::clone(token_key),
+        pins: Arc::clone(pins),
         jobs: jobs.clone(),
         telemetry: Arc::clone(telemetry),
         desk: Desk::default(),
     })
+}
+
+/// The specification of a listener; one in a file lives as long as the process, as listeners do.
+fn specification(listener: &Listener) -> Result<&'static MessageSpec, String> {
+    if let Some(spec) = MessageSpec::builtin(&listener.spec) {
+        return Ok(spec);
+    }
+    let Loaded { spec, report } = spec_source::load(&listener.spec)?;
+    if let Some(report) = report {
+        let [taken, approximated, not_expressible] = report.counts();
+        tracing::info!(
+            link = listener.name,
+            spec = listener.spec,
+            taken,
+            approximated,
+            not_expressible,
+            "imported a specification"
+        );
+    }
+    Ok(Box::leak(Box::new(spec)))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {

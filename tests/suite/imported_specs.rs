@@ -316,6 +316,27 @@ fn messages_of_imported_packagers_are_read_and_written_again() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn messages_of_a_peer_in_ebcdic_are_those_of_the_specification_that_comes_with_us() {
+    let Some(lines) = shared("data/golden-messages.jsonl") else {
+        return;
+    };
+    let spec = MessageSpec::builtin("iso87-ebcdic").unwrap();
+    let mut equal = 0;
+    for line in lines.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        if entry["packager"] != "jpos:generated/iso87ebcdic-sim" {
+            continue;
+        }
+        let frame = hex(entry["hex"].as_str().unwrap());
+        let message = decode(spec, frame.clone()).unwrap();
+        assert_eq!(differences(spec, &message, &entry["expected"]), None);
+        assert_eq!(written_again(spec, &message), frame);
+        equal += 1;
+    }
+    assert!(equal > 0);
+}
+
 /// A specification whose element 48 is of this class.
 fn with_field(class: &str, attributes: &str) -> MessageSpec {
     let text = format!(

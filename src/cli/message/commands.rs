@@ -1,6 +1,5 @@
 //! What `cardswitch message` can be asked, and what it answers.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::iso8583::{
     ElementSpec, Message, MessageSpec, MessageWriter, Part, decode, describe, rebuild,
 };
+use crate::switch::spec_source;
 use crate::transport::{Frame, FrameCodec, Framing};
 
 use super::input::{FRAME_BYTES_MAX, Form, frames, hex, read, to_hex};
@@ -98,7 +98,7 @@ struct Source {
     /// File with the messages; `-` is standard input
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Specification: iso87-ascii, iso87-binary, or a file
+    /// Specification: a built-in one such as iso87-ascii, or a file of ours, jPOS or moov
     #[arg(long)]
     spec: String,
     /// Framing around each message, such as be2 or nac+tpdu
@@ -248,14 +248,9 @@ impl Reveal {
     }
 }
 
-/// A specification that comes with the program, or the one in a file.
+/// A specification that comes with the program, or the one in a file of ours, of jPOS or of moov.
 pub(in crate::cli) fn spec_named(name: &str) -> Result<MessageSpec, String> {
-    if let Some(spec) = MessageSpec::builtin(name) {
-        return Ok(spec.clone());
-    }
-    let text = fs::read_to_string(name)
-        .map_err(|error| format!("read the spec {name} (no built-in spec is named so): {error}"))?;
-    MessageSpec::parse(&text).map_err(|errors| format!("use the spec {name}: {errors}"))
+    spec_source::load(name).map(|loaded| loaded.spec)
 }
 
 /// Writes what `show` makes of every message; one that cannot be decoded is named and passed over.
@@ -403,7 +398,9 @@ fn validate(source: &Source, out: &mut dyn Write) -> Result<bool, String> {
             Ok(message) => {
                 let mti = message.mti();
                 let count = message.elements().count();
-                let wrong = wrong_parts(&spec, &message);
+                let mut wrong = wrong_parts(&spec, &message);
+                let breaches = spec.breaches(&message);
+                wrong.extend(breaches.iter().map(ToString::to_string));
                 all_good &= wrong.is_empty();
                 let again = rebuild(&spec, &message);
                 let exact = if again.is_ok_and(|again| again == frame.body) {

@@ -19,9 +19,10 @@ pub(super) fn redact(spec: &MessageSpec, message: &Message) -> Result<Bytes, Enc
             continue;
         };
         let hides = element.parts().is_some_and(Parts::hides);
-        if element.mask() == Mask::Shown && !hides {
+        let masked = (spec.rule(message.mti())).is_some_and(|rule| rule.masks(number));
+        if element.mask() == Mask::Shown && !hides && !masked {
             writer.copy(message, number)?;
-        } else if let Some(value) = redacted_parts(spec, message, element) {
+        } else if !masked && let Some(value) = redacted_parts(spec, message, element) {
             writer.divided(number, &value)?;
         } else if let Some(text) = message.text(number) {
             writer.text(number, &blank(element, &text))?;

@@ -48,7 +48,11 @@ impl MessageText {
     pub(super) fn of(spec: &MessageSpec, frame: &Frame, message: &Message, sight: Sight) -> Self {
         let field = |number| {
             let element = spec.element(number)?;
+            let masked = (spec.rule(message.mti())).is_some_and(|rule| rule.masks(number));
             let value = match message.parts(spec, number) {
+                _ if masked && sight == Sight::Masked => {
+                    Value::Text(withheld(&value(element, message, Sight::Revealed)))
+                }
                 Some(Ok(parts)) => Value::Parts(texts(&parts, sight)),
                 Some(Err(_)) | None => Value::Text(value(element, message, sight)),
             };

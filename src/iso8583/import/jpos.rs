@@ -90,11 +90,11 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
 }
 
 /// One definition of the file, with its attributes.
-pub(super) struct Field {
-    pub(super) depth: usize,
-    pub(super) id: String,
-    pub(super) class: String,
-    attributes: BTreeMap<String, String>,
+pub(in crate::iso8583) struct Field {
+    pub(in crate::iso8583) depth: usize,
+    pub(in crate::iso8583) id: String,
+    pub(in crate::iso8583) class: String,
+    pub(in crate::iso8583) attributes: BTreeMap<String, String>,
 }
 
 impl Field {
@@ -244,16 +244,21 @@ fn header(fields: &[Field], report: &mut Report) -> Result<FileHeader, ImportErr
         }
     }
     Ok(FileHeader {
-        toml: format!(
-            "mti = \"{mti}\"\nbitmap = \"{bitmap}\"\nbitmaps = \"{bitmaps}\"\ntext = \"latin1\"\n\
-             digits = \"bcd\"\nodd_fill = \"right\"\nlength = \"ascii\"\nbinary = \"raw\"\n"
-        ),
+        toml: defaults(mti, bitmap, bitmaps),
         element_max,
     })
 }
 
+/// The defaults on which the rows of every packager stand.
+pub(super) fn defaults(mti: &str, bitmap: &str, bitmaps: &str) -> String {
+    format!(
+        "mti = \"{mti}\"\nbitmap = \"{bitmap}\"\nbitmaps = \"{bitmaps}\"\ntext = \"latin1\"\n\
+         digits = \"bcd\"\nodd_fill = \"right\"\nlength = \"ascii\"\nbinary = \"raw\"\n"
+    )
+}
+
 /// The row of one definition, and in what it differs.
-pub(super) fn row(number: u32, field: &Field) -> Result<(Row, Vec<String>), String> {
+pub(in crate::iso8583) fn row(number: u32, field: &Field) -> Result<(Row, Vec<String>), String> {
     if field.class == "IF_UNUSED" {
         return Err("refused both ways, as by jPOS: no element".to_owned());
     }

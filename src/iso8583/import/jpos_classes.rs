@@ -1,20 +1,20 @@
 //! The field classes of jPOS, each with the row that says the same.
 
 /// One field class: the class of our format, the dots of its length prefix, further keys.
-pub(super) struct FieldClass {
-    pub(super) name: &'static str,
-    pub(super) class: &'static str,
-    pub(super) width: u8,
-    pub(super) keys: &'static str,
-    pub(super) padding: Padding,
-    pub(super) tag: TagForm,
+pub(in crate::iso8583) struct FieldClass {
+    pub(in crate::iso8583) name: &'static str,
+    pub(in crate::iso8583) class: &'static str,
+    pub(in crate::iso8583) width: u8,
+    pub(in crate::iso8583) keys: &'static str,
+    pub(in crate::iso8583) padding: Padding,
+    pub(in crate::iso8583) tag: TagForm,
     /// What differs from the class itself.
-    pub(super) note: &'static str,
+    pub(in crate::iso8583) note: &'static str,
 }
 
 /// What the attribute `pad` does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Padding {
+pub(in crate::iso8583) enum Padding {
     /// Nothing.
     Ignored,
     /// True puts the fill nibble of packed digits to the left; else it is this one.
@@ -23,7 +23,7 @@ pub(super) enum Padding {
 
 /// What names the field beside its length.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TagForm {
+pub(in crate::iso8583) enum TagForm {
     /// Nothing.
     None,
     /// The number of the field in so many digits, before the length.
@@ -111,7 +111,7 @@ const fn counted(ebcdic: bool, width: usize) -> TagForm {
     TagForm::Counted { ebcdic, width }
 }
 
-const CLASSES: &[FieldClass] = &[
+pub(in crate::iso8583) const CLASSES: &[FieldClass] = &[
     plain("IFA_NUMERIC", "any", 0, A_ZEROS),
     plain("IFE_NUMERIC", "any", 0, E_ZEROS),
     packed("IFB_NUMERIC", 0, "", "right"),

@@ -17,6 +17,9 @@ mod moov;
 
 mod moov_parts;
 
+pub(super) use jpos::{Field, row as jpos_row};
+pub(super) use jpos_classes::{CLASSES as JPOS_CLASSES, FieldClass, Padding, TagForm};
+
 pub use jpos::jpos;
 pub use moov::{moov_json, moov_yaml};
 
@@ -97,12 +100,20 @@ impl Report {
         })
     }
 
-    fn add(&mut self, field: &str, form: &str, outcome: Outcome) {
+    /// Adds what became of one more definition.
+    pub(super) fn add(&mut self, field: &str, form: &str, outcome: Outcome) {
         self.0.push(Finding {
             field: field.to_owned(),
             form: form.to_owned(),
             outcome,
         });
+    }
+}
+
+impl Report {
+    /// Adds what became of the definitions of another report.
+    pub(super) fn append(&mut self, mut other: Report) {
+        self.0.append(&mut other.0);
     }
 }
 
@@ -128,7 +139,7 @@ impl fmt::Display for Report {
 }
 
 /// A row of a specification file.
-struct Row {
+pub(super) struct Row {
     /// The number of an element; the number or the tag of a part.
     key: String,
     format: String,
@@ -154,6 +165,12 @@ fn file(name: &str, header: &str, rows: &[Row]) -> String {
         text.push_str(&line(row, mask));
     }
     text
+}
+
+/// A file as the importer of jPOS makes it, of one row.
+pub(super) fn jpos_file(name: &str, row: Row) -> String {
+    let header = jpos::defaults("ascii", "binary", "up to two");
+    file(name, &header, &[row])
 }
 
 /// One row as it stands in a specification file.

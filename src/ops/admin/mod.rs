@@ -18,6 +18,7 @@ use crate::engine::command::{Answer, Body, Opened};
 use crate::engine::operation::{Order, OrderRefused};
 use crate::switch::card_file;
 use crate::switch::jobs::{Jobs, Stopping};
+use crate::switch::pin::PinDesk;
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::telemetry::Telemetry;
 use crate::switch::token::TokenKey;
@@ -52,6 +53,8 @@ pub struct AdminContext {
     pub rules: LoadedRules,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
     /// Counters of the log.
     pub log: LogCounters,
 }
@@ -224,6 +227,10 @@ async fn import(
         let accounts = chunk.iter().map(|row| row.account.clone()).collect();
         let outcomes = context.jobs.open(accounts).await?;
         for (row, outcome) in chunk.iter().zip(outcomes) {
+            if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+                context.jobs.command(Body::SetPin(*card, pin)).await?;
+                context.pins.learn(row.account.card.token, pin);
+            }
             match outcome {
                 Opened::Created(..) => created += 1,
                 Opened::Existing(..) => existing += 1,

@@ -18,6 +18,7 @@ use crate::domain::pan::{MaskedPan, Pan};
 use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{Message, Mti};
 use crate::switch::config::ReplacementAmounts;
+use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
 use super::said;
@@ -81,6 +82,8 @@ pub struct RequestParser<'a> {
     pub dialect_number: u8,
     /// Names cards.
     pub token_key: &'a TokenKey,
+    /// Judges PIN blocks.
+    pub pins: &'a PinDesk,
     /// Knows whose card numbers are ours.
     pub rulebook: &'a Rulebook,
     /// Name of the link, the originator of messages without DE 32.
@@ -133,6 +136,7 @@ impl RequestParser<'_> {
         let trace = self.trace(message)?;
         let amount = amount(message, purpose)?;
         let acceptor_name = without_card_numbers(trimmed(message, 43));
+        let card = self.token_key.token(&pan);
         let mut facts = Facts {
             kind,
             mti: mti_number(message.mti()),
@@ -141,7 +145,7 @@ impl RequestParser<'_> {
             dialect: self.dialect_number,
             trace,
             route: route(self.rulebook, &pan),
-            card: self.token_key.token(&pan),
+            card,
             expiry: expiry(message, track_expiry)?,
             amount,
             billing: billing(message),
@@ -165,10 +169,10 @@ impl RequestParser<'_> {
             certainty: Default::default(),
             device: Default::default(),
             presence: Default::default(),
-            pin: if message.has(52) {
-                PinVerdict::Unverified
-            } else {
-                PinVerdict::Absent
+            pin: match message.binary(52) {
+                Some(block) => self.pins.verdict(&block, &pan, &card),
+                None if message.has(52) => PinVerdict::Malformed,
+                None => PinVerdict::Absent,
             },
             link: self.link_number,
             point: PointOfService::default(),

@@ -42,7 +42,8 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// Writes the response to a request.
+/// Writes the response to a request. What it repeats is what the specification says of its type,
+/// and what the dialect says when the specification does not.
 ///
 /// Returns whether there is one: a message that is not a request has none.
 ///
@@ -59,54 +60,101 @@ pub fn render(
         return Ok(false);
     };
     let mut writer = MessageWriter::begin(spec, mti, out);
-    for element in &dialect.response {
-        match *element {
-            ResponseElement::Echo(4) if reply.approved.is_some() => {
-                if let Some(approved) = &reply.approved {
-                    writer.number(4, approved.amount.minor.unsigned_abs())?;
+    match spec.rule(mti).filter(|rule| rule.echoes_any()) {
+        Some(rule) => {
+            let mut own = ResponseElement::OWN.into_iter().peekable();
+            for echoed in rule.echoed() {
+                while let Some(number) = own.next_if(|number| *number < echoed) {
+                    answer(
+                        &mut writer,
+                        request,
+                        reply,
+                        ResponseElement::of(number, false),
+                    )?;
                 }
+                own.next_if_eq(&echoed);
+                answer(
+                    &mut writer,
+                    request,
+                    reply,
+                    ResponseElement::of(echoed, true),
+                )?;
             }
-            ResponseElement::Echo(element) => {
-                writer.copy(request, element)?;
+            for number in own {
+                answer(
+                    &mut writer,
+                    request,
+                    reply,
+                    ResponseElement::of(number, false),
+                )?;
             }
-            ResponseElement::Billing(echoed) => {
-                let billing = reply.approved.and_then(|approved| approved.billing);
-                if let Some(billing) = billing {
-                    writer.number(6, billing.minor.unsigned_abs())?;
-                } else if echoed && reply.approved.is_none() {
-                    writer.copy(request, 6)?;
-                }
-            }
-            ResponseElement::BillingCurrency => {
-                if reply
-                    .approved
-                    .is_some_and(|approved| approved.billing.is_some())
-                {
-                    writer.copy(request, 51)?;
-                }
-            }
-            ResponseElement::Approval => {
-                if let Some(approval) = reply.approval {
-                    writer.text(38, &approval)?;
-                }
-            }
-            ResponseElement::Code => {
-                writer.text(39, &reply.code)?;
-            }
-            ResponseElement::Balances => {
-                if let Some(balances) = reply.balances {
-                    writer.text(54, &balance_groups(balances))?;
-                } else if let Some(approved) = &reply.approved {
-                    let mut text = ArrayString::new();
-                    let asked = approved.asked;
-                    group(&mut text, ORIGINAL_AMOUNT, asked.currency, asked.minor);
-                    writer.text(54, &text)?;
-                }
+        }
+        None => {
+            for element in &dialect.response {
+                answer(&mut writer, request, reply, Some(*element))?;
             }
         }
     }
     writer.finish()?;
     Ok(true)
+}
+
+/// Writes one element, when there is something to say in it.
+#[inline]
+fn answer(
+    writer: &mut MessageWriter<'_, '_>,
+    request: &Message,
+    reply: &Reply<'_>,
+    element: Option<ResponseElement>,
+) -> Result<(), EncodeError> {
+    let Some(element) = element else {
+        return Ok(());
+    };
+    match element {
+        ResponseElement::Echo(4) if reply.approved.is_some() => {
+            if let Some(approved) = &reply.approved {
+                writer.number(4, approved.amount.minor.unsigned_abs())?;
+            }
+        }
+        ResponseElement::Echo(element) => {
+            writer.copy(request, element)?;
+        }
+        ResponseElement::Billing(echoed) => {
+            let billing = reply.approved.and_then(|approved| approved.billing);
+            if let Some(billing) = billing {
+                writer.number(6, billing.minor.unsigned_abs())?;
+            } else if echoed && reply.approved.is_none() {
+                writer.copy(request, 6)?;
+            }
+        }
+        ResponseElement::BillingCurrency => {
+            if reply
+                .approved
+                .is_some_and(|approved| approved.billing.is_some())
+            {
+                writer.copy(request, 51)?;
+            }
+        }
+        ResponseElement::Approval => {
+            if let Some(approval) = reply.approval {
+                writer.text(38, &approval)?;
+            }
+        }
+        ResponseElement::Code => {
+            writer.text(39, &reply.code)?;
+        }
+        ResponseElement::Balances => {
+            if let Some(balances) = reply.balances {
+                writer.text(54, &balance_groups(balances))?;
+            } else if let Some(approved) = &reply.approved {
+                let mut text = ArrayString::new();
+                let asked = approved.asked;
+                group(&mut text, ORIGINAL_AMOUNT, asked.currency, asked.minor);
+                writer.text(54, &text)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6).

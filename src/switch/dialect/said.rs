@@ -191,6 +191,7 @@ mod tests {
     use crate::domain::rare_facts::LoadChannel;
     use crate::iso8583::{self, MessageSpec, MessageWriter, Mti};
     use crate::switch::config::ReplacementAmounts;
+    use crate::switch::pin::PinDesk;
     use crate::switch::rulebook::LoadedRules;
     use crate::switch::token::TokenKey;
 
@@ -235,6 +236,7 @@ mod tests {
             dialect: &dialect,
             dialect_number: 0,
             token_key: &TokenKey::fixed([7; 32]),
+            pins: &PinDesk::default(),
             rulebook: &rules.rulebook,
             link: "door",
             link_number: LinkNumber(1),

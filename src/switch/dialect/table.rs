@@ -50,6 +50,23 @@ pub enum ResponseElement {
     Balances,
 }
 
+impl ResponseElement {
+    /// Elements in which a response says something of its own, ascending.
+    pub const OWN: [u8; 5] = [6, 38, 39, 51, 54];
+
+    /// What a response has in an element, given whether it repeats that of the request.
+    pub fn of(element: u8, echoed: bool) -> Option<ResponseElement> {
+        match element {
+            6 => Some(ResponseElement::Billing(echoed)),
+            38 => Some(ResponseElement::Approval),
+            39 => Some(ResponseElement::Code),
+            51 if !echoed => Some(ResponseElement::BillingCurrency),
+            54 => Some(ResponseElement::Balances),
+            other => echoed.then_some(ResponseElement::Echo(other)),
+        }
+    }
+}
+
 /// What a network management message asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -372,16 +389,7 @@ fn response_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<ResponseEle
         ));
     }
     (2..=ELEMENT_MAX)
-        .filter_map(|element| match element {
-            38 => Some(ResponseElement::Approval),
-            6 => Some(ResponseElement::Billing(echo.contains(&6))),
-            51 if !echo.contains(&51) => Some(ResponseElement::BillingCurrency),
-            39 => Some(ResponseElement::Code),
-            54 => Some(ResponseElement::Balances),
-            other => echo
-                .contains(&other)
-                .then_some(ResponseElement::Echo(other)),
-        })
+        .filter_map(|element| ResponseElement::of(element, echo.contains(&element)))
         .collect()
 }
 
