@@ -36,7 +36,7 @@ use criterion::{
 };
 use foldhash::fast::RandomState;
 
-const ACCOUNTS: [u32; 2] = [10_000, 100_000];
+const ACCOUNTS: [u32; 3] = [10_000, 100_000, 1_000_000];
 const BALANCE: i64 = 2_000_000;
 /// So that memory stays bounded, and below the 200 purchases a day of every card.
 const PURCHASES_MAX: usize = 200_000;

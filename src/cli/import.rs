@@ -154,6 +154,7 @@ fn append(
                     .push(format!("{}: {why}", row.account.card.masked));
             }
             Answer::Decided(_)
+            | Answer::Ordered(_)
             | Answer::LinkNamed(_)
             | Answer::PinChanged(_)
             | Answer::Housekept { .. } => {}

@@ -8,9 +8,10 @@ use crate::domain::decision::ResponseCodes;
 use crate::domain::facts::{Device, Purpose};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::programme::{
-    Channel, Limit, LoadRule, MaximumBalance, PinUse, Programme, RefundAuthorization, Unverified,
-    Window,
+    Channel, Limit, LoadRule, LoadTerms, MaximumBalance, PinUse, Programme, RefundAuthorization,
+    Unverified, Window,
 };
+use crate::domain::rare_facts::LoadChannel;
 
 /// The programme in words, with the response code of every refusal in one dialect.
 pub(super) fn tell(programme: &Programme, codes: &ResponseCodes) -> String {
@@ -85,10 +86,46 @@ fn loads(programme: &Programme) -> Vec<String> {
         minimum,
         ..
     } = rule;
-    vec![format!(
+    let mut lines = vec![format!(
         "loads      go to {}, {minimum} minor units at least, in multiples of {multiple_of}",
         purse(programme, rule.purse)
-    )]
+    )];
+    lines.extend(
+        rule.channels
+            .iter()
+            .map(|terms| load_terms(programme, terms)),
+    );
+    lines
+}
+
+fn load_terms(programme: &Programme, terms: &LoadTerms) -> String {
+    let way = match terms.channel {
+        LoadChannel::Atm => "at machines",
+        LoadChannel::Bank => "from banks",
+        LoadChannel::CreditCard => "by credit card",
+        LoadChannel::ShopTill => "at the till",
+    };
+    let mut line = format!(
+        "loads      {way} go to {}, {} minor units at least, in multiples of {}",
+        purse(
+            programme,
+            terms
+                .purse
+                .or(programme.load.as_ref().and_then(|rule| rule.purse))
+        ),
+        terms.minimum,
+        terms.multiple_of,
+    );
+    if !terms.partners.is_empty() {
+        line.push_str(&format!(", taken by {}", texts(&terms.partners)));
+    }
+    if !terms.issuers.is_empty() {
+        line.push_str(&format!(", paid by cards of {}", texts(&terms.issuers)));
+    }
+    if terms.authenticated {
+        line.push_str(", cardholder authenticated");
+    }
+    line
 }
 
 fn refunds(programme: &Programme) -> String {
@@ -190,6 +227,10 @@ fn limit(limit: &Limit) -> String {
     let channel = match limit.channel {
         Channel::Purchase => "purchases",
         Channel::Load => "loads",
+        Channel::LoadAtm => "loads at machines",
+        Channel::LoadBank => "loads from banks",
+        Channel::LoadCreditCard => "loads by credit card",
+        Channel::LoadShopTill => "loads at the till",
         Channel::CashWithdrawal => "cash withdrawals",
         Channel::ECommerce => "purchases without the card",
     };

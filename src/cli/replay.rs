@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 
 use crate::engine::digest::Digest;
 use crate::engine::event::{Effect, Event};
-use crate::engine::ledger::LedgerAccount;
+use crate::engine::ledger::{LedgerAccount, Posting};
+use crate::engine::operation::Operation;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::{SledJournal, SledOptions};
@@ -140,9 +141,7 @@ impl Postings {
                     | Effect::FeePosted { postings, .. }
                     | Effect::Offset { postings, .. } = effect
                     {
-                        for posting in postings {
-                            self.add_one(posting.account, posting.minor);
-                        }
+                        self.add_all(postings);
                     }
                 }
             }
@@ -151,10 +150,27 @@ impl Postings {
                     self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
                 }
             }
+            Event::Operated(operation) => match operation.as_ref() {
+                Operation::Transferred { postings, .. } => self.add_all(postings),
+                Operation::AccountClosed { movements, .. } => {
+                    movements.iter().for_each(|row| self.add_all(&row.1));
+                }
+                Operation::HoldReleased(_)
+                | Operation::CardStatusChanged(..)
+                | Operation::CardReplaced { .. }
+                | Operation::DeviceTokenAdded { .. }
+                | Operation::ExceptionResolved { .. } => {}
+            },
             Event::Housekept(_)
             | Event::LinkNamed(..)
             | Event::PinSet(..)
             | Event::PinUnlocked(_) => {}
+        }
+    }
+
+    fn add_all(&mut self, postings: &[Posting]) {
+        for posting in postings {
+            self.add_one(posting.account, posting.minor);
         }
     }
 

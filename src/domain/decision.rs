@@ -90,6 +90,8 @@ pub enum Reason {
     HolderNotVerified,
     /// The programme cannot be loaded this way (B4).
     LoadNotAllowed,
+    /// The cardholder must be authenticated first (A29).
+    AuthenticationRequired,
     /// A refund without its purchase where the programme wants one (B5).
     RefundWithoutOriginal,
     /// Above the limit of one transaction (A15).
@@ -106,7 +108,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 42] = [
+    pub const ALL: [Reason; 43] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
@@ -143,6 +145,7 @@ impl Reason {
         Reason::ChannelNotAllowed,
         Reason::HolderNotVerified,
         Reason::LoadNotAllowed,
+        Reason::AuthenticationRequired,
         Reason::RefundWithoutOriginal,
         Reason::TransactionLimit,
         Reason::PeriodAmountLimit,
@@ -190,6 +193,7 @@ impl Reason {
             Reason::ChannelNotAllowed => "channel-not-allowed",
             Reason::HolderNotVerified => "holder-not-verified",
             Reason::LoadNotAllowed => "load-not-allowed",
+            Reason::AuthenticationRequired => "authentication-required",
             Reason::RefundWithoutOriginal => "refund-without-original",
             Reason::TransactionLimit => "transaction-limit",
             Reason::PeriodAmountLimit => "period-amount-limit",

@@ -8,6 +8,7 @@ use super::account::{Kyc, ProgrammeName, PurseIndex};
 use super::block::Block;
 use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
+use super::rare_facts::{CompanyCode, FundingBin, LoadChannel};
 use super::time::Calendar;
 
 /// One range of card numbers that belong to a programme (rules A4, B1).
@@ -39,6 +40,34 @@ pub struct LoadRule {
     pub multiple_of: i64,
     /// Least amount, minor units.
     pub minimum: i64,
+    /// Ways of loading with terms of their own; with any, a way that is not among them is refused.
+    pub channels: Vec<LoadTerms>,
+}
+
+impl LoadRule {
+    /// The terms of one way of loading.
+    pub fn terms(&self, channel: LoadChannel) -> Option<&LoadTerms> {
+        self.channels.iter().find(|terms| terms.channel == channel)
+    }
+}
+
+/// The terms of one way of loading (rules A12, A28, A29).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadTerms {
+    /// Which way.
+    pub channel: LoadChannel,
+    /// The purse it goes to; `None`: as loads in general.
+    pub purse: Option<PurseIndex>,
+    /// The amount must be a multiple of this, minor units; 1 for any.
+    pub multiple_of: i64,
+    /// Least amount, minor units.
+    pub minimum: i64,
+    /// Company codes of the partners that may take it; empty: any.
+    pub partners: Vec<CompanyCode>,
+    /// First digits of the cards that may pay for it; empty: any.
+    pub issuers: Vec<FundingBin>,
+    /// Whether the cardholder must have been authenticated (3-D Secure).
+    pub authenticated: bool,
 }
 
 /// When an authorized refund reaches the cardholder.
@@ -139,6 +168,14 @@ pub enum Channel {
     ECommerce,
     /// Cash from machines.
     CashWithdrawal,
+    /// Loads at machines.
+    LoadAtm,
+    /// Loads by transfer from a bank.
+    LoadBank,
+    /// Loads that a credit card pays.
+    LoadCreditCard,
+    /// Loads at the till of a shop.
+    LoadShopTill,
 }
 
 impl Channel {
@@ -147,6 +184,10 @@ impl Channel {
         match self {
             Channel::Purchase | Channel::Load | Channel::CashWithdrawal => None,
             Channel::ECommerce => Some(Channel::Purchase),
+            Channel::LoadAtm
+            | Channel::LoadBank
+            | Channel::LoadCreditCard
+            | Channel::LoadShopTill => Some(Channel::Load),
         }
     }
 
@@ -254,6 +295,11 @@ pub struct Programme {
     pub load: Option<LoadRule>,
     /// Refunds.
     pub refund: RefundRule,
+    /// The purse that transfers between holders take from and give to (rule A30); `None`: there are
+    /// no transfers.
+    pub transfer: Option<PurseIndex>,
+    /// What closing an account costs, minor units of the first purse's currency (rule A9).
+    pub closing_fee: i64,
     /// Holds.
     pub hold: HoldRule,
     /// PIN blocks.

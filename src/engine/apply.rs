@@ -3,10 +3,7 @@
 //! An event that does not fit the state is a bug of ours or damage of the store, so it is an error
 //! that stops the process: better no answer than a wrong one.
 
-use smallvec::SmallVec;
-
-use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
-use crate::domain::card::{Card, CardPin};
+use crate::domain::account::{AccountId, Purse, PurseIndex, Split};
 use crate::domain::decision::Reason;
 use crate::domain::facts::{LinkNumber, Trace};
 use crate::domain::money::Currency;
@@ -14,12 +11,10 @@ use crate::domain::pan::CardToken;
 use crate::domain::time::UnixMs;
 
 use super::entry::{EntryId, EntryState};
-use super::entry_list::EntryList;
-use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
+use super::event::{Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::state::{
-    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone,
-    is_kept_with_entries,
+    EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone, is_kept_with_entries,
 };
 use super::usage::Usage;
 
@@ -67,6 +62,7 @@ impl State {
                 pin.wrong_tries = 0;
             }),
             Event::PinUnlocked(card) => self.change_pin(*card, |pin| pin.wrong_tries = 0),
+            Event::Operated(operation) => self.apply_operated(operation),
             Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
         }
         .map_err(broken)
@@ -150,11 +146,11 @@ impl State {
                 self.count_usage(*entry, fresh, *minor, *count)
             }
             Effect::TombstoneSet { trace } => {
-                self.set_tombstone((decided.facts.card, *trace), None);
+                self.set_tombstone((self.own_token(decided), *trace), None);
                 Ok(())
             }
             Effect::PartTombstoneSet { trace, remaining } => {
-                self.set_tombstone((decided.facts.card, *trace), Some(*remaining));
+                self.set_tombstone((self.own_token(decided), *trace), Some(*remaining));
                 Ok(())
             }
             Effect::ExceptionRaised { kind, entry, minor } => {
@@ -205,6 +201,12 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// The card's own token, whichever of its numbers the message gave.
+    fn own_token(&self, decided: &Decided) -> CardToken {
+        let card = decided.card.and_then(|id| self.card(id));
+        card.map_or(decided.facts.card, |card| card.token)
     }
 
     /// What remains after several reversals of one original is the least that any of them left.
@@ -280,6 +282,8 @@ impl State {
                         .balance
                         .checked_add(posting.minor)
                         .ok_or("a balance overflows")?;
+                    let is_negative = purse.balance < 0;
+                    self.note_negative(account, index, is_negative);
                 }
                 other => self
                     .ledger
@@ -288,6 +292,16 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Since when a purse is below zero.
+    fn note_negative(&mut self, account: AccountId, index: PurseIndex, is_negative: bool) {
+        let key = (account, index);
+        if is_negative {
+            self.negatives.entry(key).or_insert(self.at);
+        } else if !self.negatives.is_empty() {
+            self.negatives.remove(&key);
+        }
     }
 
     /// Keeps the entry's own account of what was posted for it.
@@ -355,79 +369,6 @@ impl State {
         }
     }
 
-    fn apply_account_opened(&mut self, opened: &AccountOpened) -> Fit {
-        let expected = AccountId(u32::try_from(self.accounts.len()).unwrap_or(u32::MAX));
-        if opened.account.0.checked_sub(1) != Some(expected.0) {
-            return Err(format!(
-                "account {} opened after {}",
-                opened.account.0, expected.0
-            ));
-        }
-        let cards = u32::try_from(self.cards.len()).unwrap_or(u32::MAX);
-        if opened.card.card.0.checked_sub(1) != Some(cards) {
-            return Err(format!("card {} issued after {cards}", opened.card.card.0));
-        }
-        let programme = self.programme_index(opened.programme)?;
-        self.accounts.push(AccountRecord {
-            account: Account {
-                id: opened.account,
-                programme,
-                kyc: opened.kyc,
-                purses: opened
-                    .purses
-                    .iter()
-                    .map(|currency| Purse::empty(*currency))
-                    .collect(),
-            },
-            cards: SmallVec::from_iter([opened.card.card]),
-            usage: SmallVec::new(),
-            entries: EntryList::default(),
-        });
-        for (purse, minor) in &opened.opening {
-            let currency = *opened
-                .purses
-                .get(purse.position())
-                .ok_or("a purse that is not there")?;
-            let postings = [
-                Posting {
-                    account: LedgerAccount::Purse(opened.account, *purse),
-                    minor: *minor,
-                },
-                Posting {
-                    account: LedgerAccount::Issuance(programme),
-                    minor: minor.checked_neg().ok_or("an opening balance overflows")?,
-                },
-            ];
-            self.post(currency, &postings)?;
-        }
-        let card = Card {
-            id: opened.card.card,
-            account: opened.account,
-            token: opened.card.token,
-            masked: opened.card.masked,
-            expiry: opened.card.expiry,
-            status: opened.card.status,
-            pin: CardPin::default(),
-        };
-        if self.cards_by_token.insert(card.token, card.id).is_some() {
-            return Err("a card is issued twice".to_owned());
-        }
-        self.cards.push(card);
-        Ok(())
-    }
-
-    fn programme_index(&mut self, name: ProgrammeName) -> Result<u8, String> {
-        let known = self
-            .programmes
-            .iter()
-            .position(|programme| *programme == name);
-        let position = known.unwrap_or_else(|| {
-            self.programmes.push(name);
-            self.programmes.len().saturating_sub(1)
-        });
-        u8::try_from(position).map_err(|_| "more than 256 programmes".to_owned())
-    }
-
     fn apply_link_named(&mut self, number: LinkNumber, name: &str) -> Fit {
         if self.next_link_number() != Some(number) || self.link_number(name).is_some() {
             return Err(format!("link number {} does not follow", number.0));
@@ -438,29 +379,7 @@ impl State {
 
     fn apply_housekept(&mut self, housekept: &Housekept) -> Fit {
         for id in &housekept.expired {
-            let held = self
-                .entries
-                .get(*id)
-                .ok_or("an unknown entry expires")?
-                .held
-                .clone();
-            self.lower_hold(*id, &held)?;
-            let entry = self.entries.get(*id).ok_or("an unknown entry expires")?;
-            let untouched = entry.posted.is_empty();
-            if let (true, Some(channel)) = (entry.is_debit(), entry.channel) {
-                let usage = Usage::new(channel, entry.currency, entry.date);
-                let minor = held.total().min(entry.counted).saturating_neg();
-                self.count_usage(*id, usage, minor, if untouched { -1 } else { 0 })?;
-            }
-            if untouched {
-                self.give_back_fee(*id)?;
-            }
-            let rest = if untouched {
-                EntryState::Released
-            } else {
-                EntryState::Captured
-            };
-            self.move_entry(*id, rest)?;
+            self.release(*id)?;
         }
         self.drop_due_expiries();
         self.answers.forget_before(housekept.answers_before);
@@ -471,12 +390,46 @@ impl State {
             self.tombstones.remove(key);
             self.tombstones_by_age.pop_front();
         }
+        while let Some((at, reference)) = self.references_by_age.front()
+            && *at < housekept.entries_before
+        {
+            self.references.remove(reference);
+            self.references_by_age.pop_front();
+        }
         while let Some((at, id)) = self.resting.front().copied()
             && at < housekept.entries_before
         {
             self.resting.pop_front();
             self.forget_entry(id, at);
         }
+        Ok(())
+    }
+
+    /// Lets go of what an entry still holds; what was not needed does not count any more.
+    pub(super) fn release(&mut self, id: EntryId) -> Fit {
+        let held = self
+            .entries
+            .get(id)
+            .ok_or("an unknown entry expires")?
+            .held
+            .clone();
+        self.lower_hold(id, &held)?;
+        let entry = self.entries.get(id).ok_or("an unknown entry expires")?;
+        let untouched = entry.posted.is_empty();
+        if let (true, Some(channel)) = (entry.is_debit(), entry.channel) {
+            let usage = Usage::new(channel, entry.currency, entry.date);
+            let minor = held.total().min(entry.counted).saturating_neg();
+            self.count_usage(id, usage, minor, if untouched { -1 } else { 0 })?;
+        }
+        if untouched {
+            self.give_back_fee(id)?;
+        }
+        let rest = if untouched {
+            EntryState::Released
+        } else {
+            EntryState::Captured
+        };
+        self.move_entry(id, rest)?;
         Ok(())
     }
 

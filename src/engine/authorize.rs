@@ -26,7 +26,7 @@ use super::verdict::Verdict;
 pub(super) fn judge(case: &Case<'_>) -> Verdict {
     if case
         .state
-        .tombstone(case.facts.card, case.facts.trace)
+        .tombstone(case.card.token, case.facts.trace)
         .is_some()
     {
         let evidence = "its reversal came first".to_owned();

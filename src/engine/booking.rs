@@ -78,7 +78,7 @@ pub(super) fn refund_split(case: &Case<'_>) -> Option<Split> {
 
 /// How a load goes to the purses (rule A12); `None` without a purse of its currency.
 pub(super) fn load_split(case: &Case<'_>) -> Option<Split> {
-    let named = case.programme.load.as_ref().and_then(|load| load.purse);
+    let named = case.load_purse();
     let purse = case.programme.credit_purse(named, case.amount.currency)?;
     Some(Split::whole(purse, case.amount.minor))
 }

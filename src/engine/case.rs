@@ -6,7 +6,8 @@ use crate::domain::card::Card;
 use crate::domain::decision::Reason;
 use crate::domain::facts::{Facts, MessageKind, Presence, Purpose};
 use crate::domain::money::Amount;
-use crate::domain::programme::{Channel, Programme};
+use crate::domain::programme::{Channel, LoadTerms, Programme};
+use crate::domain::rare_facts::LoadChannel;
 use crate::domain::time::{BusinessDate, UnixMs};
 
 use super::entry::Entry;
@@ -94,6 +95,23 @@ impl Case<'_> {
         }
     }
 
+    /// How a load is paid in, where the message says.
+    pub fn load_channel(&self) -> Option<LoadChannel> {
+        self.facts.rare.as_ref().and_then(|rare| rare.load_channel)
+    }
+
+    /// The terms of the way in which this is loaded, where the programme has any.
+    pub fn load_terms(&self) -> Option<&LoadTerms> {
+        let rule = self.programme.load.as_ref()?;
+        rule.terms(self.load_channel()?)
+    }
+
+    /// The purse that the programme names for this load; `None`: that of its currency.
+    pub fn load_purse(&self) -> Option<PurseIndex> {
+        let own = self.load_terms().and_then(|terms| terms.purse);
+        own.or(self.programme.load.as_ref().and_then(|rule| rule.purse))
+    }
+
     /// The message where and when it happens.
     pub fn scene(&self) -> Scene<'_> {
         Scene {
@@ -112,7 +130,13 @@ impl Case<'_> {
             }
             Intent::Spend if self.facts.presence == Presence::Absent => Some(Channel::ECommerce),
             Intent::Spend => Some(Channel::Purchase),
-            Intent::Load => Some(Channel::Load),
+            Intent::Load => Some(match self.load_channel() {
+                None => Channel::Load,
+                Some(LoadChannel::Atm) => Channel::LoadAtm,
+                Some(LoadChannel::Bank) => Channel::LoadBank,
+                Some(LoadChannel::CreditCard) => Channel::LoadCreditCard,
+                Some(LoadChannel::ShopTill) => Channel::LoadShopTill,
+            }),
             Intent::Verify | Intent::Enquire | Intent::Refund => None,
         }
     }

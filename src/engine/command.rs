@@ -10,6 +10,7 @@ use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
 
 use super::event::Event;
+use super::operation::{Order, Ordered};
 
 /// One input, stamped by the sequencer.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub enum Body {
     Message(Arc<Facts>),
     /// Open an account with its cards and opening balances.
     OpenAccount(Box<OpenAccount>),
+    /// Do what an operator asks for.
+    Operate(Box<Order>),
     /// Give a link its number in the journal.
     NameLink(String),
     /// Set what tells a card's right PIN from a wrong one.
@@ -94,6 +97,8 @@ pub enum Answer {
     Decided(Box<Decision>),
     /// To the opening of an account.
     Opened(Opened),
+    /// To an operator's order.
+    Ordered(Ordered),
     /// To the naming of a link: its number, now or earlier; none when there are too many links.
     LinkNamed(Option<LinkNumber>),
     /// To the setting or unlocking of a PIN: whether there is such a card.

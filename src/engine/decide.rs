@@ -19,6 +19,7 @@ use super::housekeep;
 use super::link;
 use super::matching::{Found, Ladder, find};
 use super::open;
+use super::operate;
 use super::pin;
 use super::reverse;
 use super::state::{State, StoredAnswer};
@@ -31,6 +32,7 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
         Body::SetPin(card, reference) => pin::set(state, *card, *reference),
         Body::UnlockPin(card) => pin::unlock(state, *card),
+        Body::Operate(order) => operate::decide(rulebook, state, command.sequence, order),
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
@@ -75,7 +77,7 @@ fn decide_message(
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let tombstone = case.state.tombstone(case.facts.card, case.facts.trace);
+    let tombstone = case.state.tombstone(case.card.token, case.facts.trace);
     let is_advice = matches!(
         case.facts.kind,
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice

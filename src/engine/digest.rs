@@ -72,6 +72,8 @@ impl State {
         for (at, key) in self.tombstones_by_age.iter() {
             hash.value(&(at, key, self.tombstones.get(key)));
         }
+        hash.value(&(&self.negatives, &self.references_by_age));
+        hash.value(&self.device_tokens.iter().collect::<Vec<_>>());
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
         hash.value(&(&self.exceptions, self.exceptions_total));
         Digest(*hash.hasher.finalize().as_bytes())

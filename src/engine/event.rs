@@ -19,6 +19,7 @@ use crate::domain::time::{BusinessDate, UnixMs};
 
 use super::entry::{EntryId, EntryState};
 use super::ledger::Posting;
+use super::operation::Operation;
 
 /// One journal record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub enum Event {
     PinSet(CardId, PinReference),
     /// A card's wrong PINs are forgotten.
     PinUnlocked(CardId),
+    /// An operator did something.
+    Operated(Box<Operation>),
 }
 
 /// A decision with the facts it was taken on.

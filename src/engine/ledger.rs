@@ -19,8 +19,12 @@ pub enum LedgerAccount {
     LoadFunds(u8),
     /// What opening balances were issued against.
     Issuance(u8),
-    /// What a programme earned in fees.
+    /// What a programme took in fees.
     Fees(u8),
+    /// What was paid out to holders who closed their account.
+    Payouts(u8),
+    /// What stayed behind in closed accounts.
+    Forfeited(u8),
 }
 
 /// One side of a movement: minor units, above zero in, below zero out.

@@ -71,6 +71,11 @@ mod link;
 mod pin;
 
 mod fee;
+pub mod operation;
+
+mod operate;
+
+mod apply_operation;
 
 mod housekeep;
 

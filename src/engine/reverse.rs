@@ -1,7 +1,7 @@
 //! 0400 and 0420: undo, in full or in part, before or after capture, or before the original came
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
-use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
+use crate::domain::facts::{MessageKind, Purpose, Trace, TraceKey};
 
 use super::booking::exception;
 use super::case::Case;
@@ -10,7 +10,7 @@ use super::event::{Effect, Effects, ExceptionKind};
 use super::fee;
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
-use super::state::{MatchKey, State, StoredAnswer};
+use super::state::{MatchKey, StoredAnswer};
 use super::verdict::Verdict;
 
 /// Undoes what the reversal names.
@@ -43,7 +43,7 @@ fn undo_answered(case: &Case<'_>) -> Option<Verdict> {
     if case.state.entries_by(key).next().is_some() {
         return None;
     }
-    let answer = answer_of_original(case.state, case.facts, original)?;
+    let answer = answer_of_original(case, original)?;
     if !answer.reason.is_approved() {
         let verdict = Verdict::accepted(Effects::new());
         return Some(verdict.seeing("its original booked nothing".to_owned()));
@@ -59,7 +59,7 @@ fn undo_answered(case: &Case<'_>) -> Option<Verdict> {
 /// Nothing stands to be undone: either the original was declined, or it has not come yet.
 fn unmatched(case: &Case<'_>) -> Verdict {
     let original = original_trace(case);
-    if answer_of_original(case.state, case.facts, original).is_some() {
+    if answer_of_original(case, original).is_some() {
         return Verdict::accepted(Effects::new()).seeing("its original booked nothing".to_owned());
     }
     let asked = case.facts.amount.minor;
@@ -247,11 +247,7 @@ fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
 }
 
 /// The answer to the original of a trace, whatever its kind, to a message about the same card.
-fn answer_of_original<'a>(
-    state: &'a State,
-    facts: &Facts,
-    trace: Trace,
-) -> Option<&'a StoredAnswer> {
+fn answer_of_original<'a>(case: &Case<'a>, trace: Trace) -> Option<&'a StoredAnswer> {
     [
         MessageKind::Authorization,
         MessageKind::Financial,
@@ -263,10 +259,10 @@ fn answer_of_original<'a>(
         let key = TraceKey {
             kind,
             trace,
-            terminal: facts.terminal,
+            terminal: case.facts.terminal,
         };
-        state
+        case.state
             .answer(&key)
-            .filter(|answer| answer.card == facts.card)
+            .filter(|answer| answer.card_id == Some(case.card.id))
     })
 }

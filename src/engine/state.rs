@@ -17,7 +17,7 @@ use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, Resp
 use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
-use crate::domain::pan::CardToken;
+use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
@@ -26,6 +26,7 @@ use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
 use super::ledger::Ledger;
+use super::operation::Reference;
 use super::queue::Queue;
 use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
@@ -141,6 +142,15 @@ pub struct ExceptionRow {
     pub minor: i64,
 }
 
+/// A number that a device pays with (rule A5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceToken {
+    /// What may be shown of it.
+    pub masked: MaskedPan,
+    /// Whether it still pays: it dies when its card is lost, stolen or closed.
+    pub is_alive: bool,
+}
+
 /// The state of one partition.
 #[derive(Default)]
 pub struct State {
@@ -167,6 +177,13 @@ pub struct State {
     pub(super) tombstones: HashMap<(CardToken, Trace), Tombstone, RandomState>,
     pub(super) tombstones_by_age: Queue<(UnixMs, (CardToken, Trace))>,
     pub(super) ledger: Ledger,
+    /// Since when purses are below zero (rule A34).
+    pub(super) negatives: BTreeMap<(AccountId, PurseIndex), UnixMs>,
+    /// Numbers that devices pay with, by card.
+    pub(super) device_tokens: BTreeMap<(CardId, CardToken), DeviceToken>,
+    /// Records of movements by the caller's name for them.
+    pub(super) references: BTreeMap<Reference, u64>,
+    pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }
@@ -319,6 +336,30 @@ impl State {
                 held: purse.held,
             })
             .collect()
+    }
+
+    /// The record of a movement under the caller's name for it, unless forgotten.
+    pub fn referred(&self, reference: &Reference) -> Option<u64> {
+        self.references.get(reference).copied()
+    }
+
+    /// What is known of a device's number for a card.
+    pub fn device_token(&self, card: CardId, token: CardToken) -> Option<DeviceToken> {
+        self.device_tokens.get(&(card, token)).copied()
+    }
+
+    /// Numbers that devices pay with for a card.
+    pub fn device_tokens(&self, card: CardId) -> impl Iterator<Item = &DeviceToken> {
+        let least = (card, CardToken([0; 16]));
+        let greatest = (card, CardToken([u8::MAX; 16]));
+        self.device_tokens.range(least..=greatest).map(|row| row.1)
+    }
+
+    /// Purses below zero and since when, in order of the accounts.
+    pub fn negatives(&self) -> impl Iterator<Item = (AccountId, PurseIndex, UnixMs)> + '_ {
+        self.negatives
+            .iter()
+            .map(|(key, since)| (key.0, key.1, *since))
     }
 
     /// Totals of the ledger accounts that are not purses.

@@ -61,6 +61,8 @@ pub struct Listener {
     pub dialect: String,
     /// Whether a peer must sign on (0800, 001) before it may send financial messages.
     pub sign_on_required: bool,
+    /// What a peer puts into DE 95 of a partial reversal.
+    pub replacement_amounts: ReplacementAmounts,
     /// Connections open at once. See [`knob::CONNECTIONS_MAX`].
     pub connections_max: usize,
     /// Requests of one connection awaiting their answer. See [`knob::IN_FLIGHT_MAX`].
@@ -73,6 +75,15 @@ pub struct Listener {
     pub idle_timeout_ms: u64,
     /// Time a peer has to take an answer. See [`knob::WRITE_TIMEOUT_MS`].
     pub write_timeout_ms: u64,
+}
+
+/// What a peer puts into the replacement amounts (DE 95) of a partial reversal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplacementAmounts {
+    /// What shall remain of the original, as the standard says.
+    Remaining,
+    /// What is reversed, as some acquirers do (lifecycle D.3).
+    Reversed,
 }
 
 /// Knobs of the single writer.
@@ -358,6 +369,7 @@ impl Listener {
             spec: spec.to_string(),
             dialect: DIALECT_STANDARD.to_string(),
             sign_on_required: false,
+            replacement_amounts: ReplacementAmounts::Remaining,
             connections_max: knob::CONNECTIONS_MAX.standard,
             in_flight_max: knob::IN_FLIGHT_MAX.standard,
             frame_bytes_max: knob::FRAME_BYTES_MAX.standard,

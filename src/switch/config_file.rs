@@ -11,8 +11,8 @@ use toml::{Table, Value};
 
 use super::config::{
     Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig, LogFile,
-    LogLevel, LogStdout, Overrides, RetentionConfig, SequencerConfig, framing_exists,
-    framings_expected, knob,
+    LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig,
+    framing_exists, framings_expected, knob,
 };
 use super::spec_source;
 use crate::journal::WatermarkPolicy;
@@ -24,6 +24,10 @@ const GOT_CHARACTERS_MAX: usize = 60;
 const WATERMARKS: &[(&str, WatermarkPolicy)] = &[
     ("lazy", WatermarkPolicy::Lazy),
     ("before-reply", WatermarkPolicy::BeforeReply),
+];
+const REPLACEMENTS: &[(&str, ReplacementAmounts)] = &[
+    ("remaining", ReplacementAmounts::Remaining),
+    ("reversed", ReplacementAmounts::Reversed),
 ];
 const STDOUTS: &[(&str, LogStdout)] = &[("json", LogStdout::Json), ("off", LogStdout::Off)];
 const LEVELS: &[(&str, LogLevel)] = &[
@@ -179,6 +183,14 @@ fn listener(mut section: Section, notes: &mut Notes) -> Listener {
             .text_optional("dialect", notes)
             .unwrap_or(standard.dialect),
         sign_on_required: section.switch("sign_on_required", standard.sign_on_required, notes),
+        replacement_amounts: section
+            .word(
+                "replacement_amounts",
+                Some(standard.replacement_amounts),
+                REPLACEMENTS,
+                notes,
+            )
+            .unwrap_or(standard.replacement_amounts),
         connections_max: section.number(&knob::CONNECTIONS_MAX, notes),
         in_flight_max: section.number(&knob::IN_FLIGHT_MAX, notes),
         frame_bytes_max: section.number(&knob::FRAME_BYTES_MAX, notes),

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use serde::Deserialize;
 
 use crate::crypto::key::TdesKey;
-use crate::crypto::pin_block::decipher;
+use crate::crypto::pin_block::{Pin, decipher};
 use crate::crypto::pvv::{pvv, same};
 use crate::domain::card::PinReference;
 use crate::domain::conditions::PinVerdict;
@@ -145,6 +145,18 @@ impl PinDesk {
         references.insert(card, reference);
     }
 
+    /// What would tell this PIN of a card from a wrong one, under the key of the greatest index;
+    /// `None` without keys or for what is no PIN.
+    pub fn reference(&self, digits: &str, pan: &Pan) -> Option<PinReference> {
+        let (key_index, key) = self.keys.as_ref()?.verification.last_key_value()?;
+        let pin = Pin::from_digits(digits).ok()?;
+        let value = pvv(key, *key_index, pan.expose(), &pin)?;
+        Some(PinReference {
+            key_index: *key_index,
+            value,
+        })
+    }
+
     /// The verdict about the PIN block of a message.
     pub fn verdict(&self, block: &[u8], pan: &Pan, card: &CardToken) -> PinVerdict {
         let Some(keys) = &self.keys else {
@@ -180,7 +192,7 @@ impl PinDesk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::pin_block::{Pin, encipher};
+    use crate::crypto::pin_block::encipher;
 
     const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
     const CARD: CardToken = CardToken([7; 16]);

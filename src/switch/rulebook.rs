@@ -26,8 +26,17 @@ const BUILT_IN: [(&str, &str); 3] = [
 ];
 
 /// The dialect tables built into the binary.
-const BUILT_IN_DIALECTS: [(&str, &str); 1] =
-    [("iso87", include_str!("../../spec/dialect/iso87.toml"))];
+const BUILT_IN_DIALECTS: [(&str, &str); 3] = [
+    ("iso87", include_str!("../../spec/dialect/iso87.toml")),
+    (
+        "visa-style",
+        include_str!("../../spec/dialect/visa-style.toml"),
+    ),
+    (
+        "mastercard-style",
+        include_str!("../../spec/dialect/mastercard-style.toml"),
+    ),
+];
 
 /// The rulebook with the dialects its response codes came from, in the same order.
 #[derive(Clone, Debug)]
@@ -203,7 +212,7 @@ mod tests {
             .replace("insufficient-funds = \"51\"", "insufficient-funds = \"05\"");
         std::fs::write(folder.path().join("mine.toml"), text).unwrap();
         let rules = LoadedRules::load(None, Some(folder.path())).unwrap();
-        assert_eq!(rules.dialects.len(), 1);
+        assert_eq!(rules.dialects.len(), BUILT_IN_DIALECTS.len());
         let (number, _) = rules.dialect("iso87").unwrap();
         let codes = &rules.rulebook.codes[usize::from(number)];
         assert_eq!(codes.code(Reason::InsufficientFunds).as_str(), "05");

@@ -193,6 +193,7 @@ impl<J: Journal + 'static> Sequencer<J> {
                 Answer::Housekept { .. }
                 | Answer::Decided(_)
                 | Answer::Opened(_)
+                | Answer::Ordered(_)
                 | Answer::LinkNamed(_)
                 | Answer::PinChanged(_) => break,
             }

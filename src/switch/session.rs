@@ -417,6 +417,7 @@ impl<'a> Session<'a> {
             rulebook: &self.link.rules.rulebook,
             link: &self.link.listener.name,
             link_number: self.link.number,
+            replacement_amounts: self.link.listener.replacement_amounts,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use cardswitch::iso8583::Message;
 
+use cardswitch::switch::config::ReplacementAmounts;
+
 use crate::support::{Client, Draft, EVERYDAY, SPECS, Switch, listener, text};
 
 /// Elements that a client matches an answer on.
@@ -365,4 +367,33 @@ fn an_answer_to_something_never_asked_is_not_answered() {
         client.send(&Draft::purchase(3).mti("0430"));
         assert_eq!(client.code(&Draft::management(4, "301")), "00");
     });
+}
+
+#[test]
+fn a_link_may_say_that_its_peer_sends_the_reversed_amount() {
+    let amounts = |minor: i64| format!("{minor:012}000000000000D00000000D00000000");
+    // What DE 95 says, and what is held of 3,000 afterwards: by the standard, and on such a link.
+    for (stated, remaining, reversed) in [
+        (2_000, 2_000, 1_000),
+        (3_000, 3_000, 0),
+        (0, 0, 0),
+        (3_001, 3_000, 3_000),
+    ] {
+        for (quirk, held) in [
+            (ReplacementAmounts::Remaining, remaining),
+            (ReplacementAmounts::Reversed, reversed),
+        ] {
+            let mut door = listener("be2", SPECS[0]);
+            door.replacement_amounts = quirk;
+            let switch = Switch::start(vec![door]);
+            let mut client = Client::of(&switch, SPECS[0]);
+            let hold = Draft::purchase(1).set(4, "000000003000");
+            assert_eq!(client.code(&hold), "00");
+            let reversal = Draft::reversal_of(&hold, 2).set(95, &amounts(stated));
+            assert_eq!(client.code(&reversal), "00");
+            let left = available(&mut client, 3, EVERYDAY);
+            assert_eq!(left, 70_000 - held, "{stated} {quirk:?}");
+            switch.stop().unwrap();
+        }
+    }
 }

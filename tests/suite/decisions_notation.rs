@@ -310,6 +310,9 @@ fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, Str
                 last: value.ends_with('!'),
             });
         }
+        "by" => rare(facts).load_channel = Some(named(value)?),
+        "partner" => rare(facts).load_partner = Some(short(value)),
+        "paid-by" => rare(facts).funding_bin = Some(short(value)),
         "cash" => rare(facts).cash_minor = Some(number(value)?),
         "rrn" => facts.rrn = short(value),
         "terminal" => facts.terminal = short(value),
@@ -333,6 +336,7 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
     match word {
         "takes-part" => facts.point.partial_approval = true,
         "incremental" => rare(facts).incremental = true,
+        "authenticated" => rare(facts).authenticated = true,
         "declined" => facts.stand_in_approved = false,
         "recurring" | "instalment" => {
             facts.initiation = named(word)?;

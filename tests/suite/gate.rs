@@ -9,6 +9,7 @@ use cardswitch::domain::facts::LinkNumber;
 use cardswitch::engine::state::State;
 use cardswitch::iso8583::{MessageSpec, decode};
 use cardswitch::journal::{Batch, ChainHash, Journal, JournalError, MemoryJournal, MemoryStore};
+use cardswitch::switch::config::ReplacementAmounts;
 use cardswitch::switch::config::SequencerConfig;
 use cardswitch::switch::dialect::request::{Request, RequestParser};
 use cardswitch::switch::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
@@ -109,6 +110,7 @@ impl Desk {
             rulebook: &self.rules.rulebook,
             link: "gate",
             link_number: LinkNumber(1),
+            replacement_amounts: ReplacementAmounts::Remaining,
         };
         let request = |(slot, stan)| {
             let bytes = Draft::purchase(stan).bytes("iso87-ascii");

@@ -28,6 +28,7 @@ use cardswitch::engine::event::{
     AccountOpened, CardIssued, Decided, Effect, Effects, Event, ExceptionKind, Housekept,
 };
 use cardswitch::engine::ledger::{LedgerAccount, Posting, Postings};
+use cardswitch::engine::operation::Operation;
 use cardswitch::engine::record;
 
 use crate::decisions_notation::{plain_facts, token, trace};
@@ -204,7 +205,78 @@ fn samples(every_fact: Event) -> Vec<(String, Event)> {
         "link-named".to_owned(),
         Event::LinkNamed(LinkNumber(300), "visa-style".to_owned()),
     ));
+    samples.extend(operations().into_iter().map(|(name, operation)| {
+        let event = Event::Operated(Box::new(operation));
+        (format!("operated-{name}"), event)
+    }));
     samples
+}
+
+/// One of each thing that an operator does.
+fn operations() -> Vec<(&'static str, Operation)> {
+    let masked = Pan::parse("4761739001010119").unwrap().masked();
+    let postings = |to| {
+        let from = LedgerAccount::Purse(AccountId(7), PurseIndex(0));
+        let posting = |account, minor| Posting { account, minor };
+        Postings::from_iter([posting(from, -900), posting(to, 900)])
+    };
+    let purse = LedgerAccount::Purse(AccountId(9), PurseIndex(0));
+    let closing = [
+        LedgerAccount::Fees(0),
+        LedgerAccount::Payouts(0),
+        LedgerAccount::Forfeited(1),
+    ];
+    let replaced = Operation::CardReplaced {
+        card: CardId(8),
+        status: CardStatus::Stolen,
+        with: CardIssued {
+            card: CardId(9),
+            token: token("L"),
+            masked,
+            expiry: ExpiryMonth::from_yymm(3212),
+            status: CardStatus::Active,
+        },
+    };
+    vec![
+        ("hold-released", Operation::HoldReleased(ENTRY)),
+        (
+            "card-status-changed",
+            Operation::CardStatusChanged(CardId(8), CardStatus::Frozen),
+        ),
+        ("card-replaced", replaced),
+        (
+            "device-token-added",
+            Operation::DeviceTokenAdded {
+                card: CardId(8),
+                token: token("M"),
+                masked,
+            },
+        ),
+        (
+            "transferred",
+            Operation::Transferred {
+                reference: "rent-1".parse().unwrap(),
+                from: AccountId(7),
+                to: AccountId(9),
+                currency: CURRENCY,
+                postings: postings(purse),
+            },
+        ),
+        (
+            "account-closed",
+            Operation::AccountClosed {
+                account: AccountId(7),
+                movements: closing.map(|to| (PurseIndex(0), postings(to))).to_vec(),
+            },
+        ),
+        (
+            "exception-resolved",
+            Operation::ExceptionResolved {
+                sequence: 4_711,
+                note: "charged back".to_owned(),
+            },
+        ),
+    ]
 }
 
 const EXCEPTIONS: [ExceptionKind; 10] = [

@@ -39,7 +39,7 @@ const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no holder here can
 /// meet: the statuses between lost and closed, listed merchants, blocks by place and time.
-const NOT_ON_THE_TABLE: [Reason; 14] = [
+const NOT_ON_THE_TABLE: [Reason; 15] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::Overload,
@@ -54,6 +54,7 @@ const NOT_ON_THE_TABLE: [Reason; 14] = [
     Reason::PinMalformed,
     Reason::PinWrong,
     Reason::HolderNotVerified,
+    Reason::AuthenticationRequired,
 ];
 
 #[test]

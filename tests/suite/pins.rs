@@ -87,3 +87,53 @@ fn two_wrong_pins_and_the_right_one_let_the_holder_pay() {
     }
     process.stop();
 }
+
+fn post(process: &Process, path: &str, body: &serde_json::Value) -> (u16, String) {
+    let url = format!("{}{path}", process.admin);
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut answer = agent.post(&url).send_json(body).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    (answer.status().as_u16(), text)
+}
+
+#[test]
+fn the_issuer_sets_a_pin_by_the_rules_and_unlocks_a_locked_one() {
+    let process = Process::serve(&["--demo"]);
+    let wanted = |pin: &str| {
+        serde_json::json!({
+            "pan": EVERYDAY, "pin": pin, "born": "1987-11-25", "telephone": "090-2846-1735"
+        })
+    };
+    for (pin, rule) in [
+        ("1111", "one digit repeated"),
+        ("4321", "four consecutive digits"),
+        ("2511", "date of birth"),
+        ("4617", "telephone number"),
+        ("25801", "exactly four digits"),
+    ] {
+        let (status, told) = post(&process, "/v1/pins", &wanted(pin));
+        assert_eq!(status, 422, "{told}");
+        assert!(told.contains(rule) && told.contains("A6"), "{told}");
+        assert!(!told.contains(pin), "a PIN is shown");
+    }
+    assert_eq!(code(&process, 0, 1, "2580"), "00");
+    assert_eq!(post(&process, "/v1/pins", &wanted("8520")).0, 200);
+    for (stan, digits, expected) in [
+        (2, "8520", "00"),
+        (3, "2580", "55"),
+        (4, "2580", "55"),
+        (5, "2580", "75"),
+        (6, "8520", "75"),
+    ] {
+        assert_eq!(code(&process, 0, stan, digits), expected, "{stan}");
+    }
+    let card = serde_json::json!({ "pan": EVERYDAY });
+    assert_eq!(post(&process, "/v1/pins/unlock", &card).0, 200);
+    assert_eq!(code(&process, 0, 7, "8520"), "00");
+    let nobody = serde_json::json!({ "pan": "4761739001010135" });
+    assert_eq!(post(&process, "/v1/pins/unlock", &nobody).0, 404);
+    process.stop();
+}

@@ -57,3 +57,43 @@ fn every_scenario_passes_twice_in_both_specifications_on_one_store() {
     }
     process.stop();
 }
+
+/// Scenarios of the life of a transaction whose private elements are those of the generic dialect.
+const GENERIC_ONLY: [&str; 3] = [
+    "04-partial-approval.toml",
+    "07-incremental-clear.toml",
+    "15-original-credit.toml",
+];
+
+#[test]
+fn the_life_of_a_transaction_passes_in_both_network_style_dialects() {
+    const DIALECTS: [&str; 2] = ["visa-style", "mastercard-style"];
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("switch.toml");
+    let doors = DIALECTS.iter().zip(SPECS).map(|(dialect, spec)| {
+        format!(
+            "[[listener]]\nname = \"{dialect}\"\naddress = \"127.0.0.1:0\"\n\
+             framing = \"be2\"\nspec = \"{spec}\"\ndialect = \"{dialect}\"\n"
+        )
+    });
+    fs::write(&config, doors.collect::<String>()).unwrap();
+    let process = Process::serve(&["--demo", "--config", config.to_str().unwrap()]);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios");
+    let files = |name: &str| {
+        let entries = fs::read_dir(format!("{folder}/{name}")).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    for (door, dialect) in DIALECTS.iter().enumerate() {
+        let own = files(dialect);
+        assert!(own.len() >= 3, "{own:?}");
+        let is_told_alike = |path: &PathBuf| !GENERIC_ONLY.iter().any(|name| path.ends_with(name));
+        let alike = files("life").into_iter().filter(is_told_alike);
+        for path in alike.chain(own) {
+            let (passed, told) = play(path.to_str().unwrap(), &process, door);
+            assert!(passed, "{} {dialect}:\n{told}", path.display());
+        }
+    }
+    process.stop();
+}

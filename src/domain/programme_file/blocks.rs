@@ -147,7 +147,7 @@ impl Reader {
         }
     }
 
-    fn names<const N: usize>(
+    pub(super) fn names<const N: usize>(
         &mut self,
         key: &str,
         texts: &[String],

@@ -12,6 +12,8 @@ mod blocks;
 
 mod cash;
 
+mod loads;
+
 #[cfg(test)]
 mod tests;
 

@@ -5,14 +5,14 @@ use crate::domain::block::Block;
 use crate::domain::merchant::HomeCountry;
 use crate::domain::money::Currency;
 use crate::domain::programme::{
-    BinRange, HoldRule, Limit, LoadRule, MaximumBalance, Programme, PurseSpec, RefundAuthorization,
+    BinRange, HoldRule, Limit, MaximumBalance, Programme, PurseSpec, RefundAuthorization,
     RefundRule, Unverified,
 };
 use crate::domain::time::Calendar;
 
 use super::place::{line_at, line_of};
 use super::rows::{
-    BinRow, File, HoldRow, LoadRow, PurseRow, RefundAuthorizationRow, RefundRow, UnverifiedRow,
+    BinRow, File, HoldRow, PurseRow, RefundAuthorizationRow, RefundRow, UnverifiedRow,
 };
 
 /// Greatest amount a file may state, minor units: the twelve nines that DE 4 can carry.
@@ -118,6 +118,12 @@ impl Reader {
         let bins = self.bins(raw.bin);
         let load = raw.load.map(|row| self.load(row, &purses));
         let refund = self.refund(raw.refund, &purses);
+        let transfer = raw
+            .transfer
+            .and_then(|row| self.purse("transfer.purse", &row.purse, &purses));
+        if let Some(fee) = raw.closing_fee {
+            self.amount("closing_fee", fee);
+        }
         let hold = self.hold(&raw.hold);
         let pin = self.pin(raw.pin);
         let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
@@ -168,6 +174,8 @@ impl Reader {
             spend_order,
             load,
             refund,
+            transfer,
+            closing_fee: raw.closing_fee.unwrap_or(0),
             hold,
             partial_approval: raw.partial_approval,
             pin,
@@ -283,19 +291,6 @@ impl Reader {
                 check_digit: row.check_digit,
             })
             .collect()
-    }
-
-    fn load(&mut self, row: LoadRow, purses: &[PurseSpec]) -> LoadRule {
-        self.amount("load.multiple_of", row.multiple_of);
-        self.amount("load.minimum", row.minimum);
-        let purse = row
-            .purse
-            .and_then(|id| self.purse("load.purse", &id, purses));
-        LoadRule {
-            purse,
-            multiple_of: row.multiple_of.max(1),
-            minimum: row.minimum,
-        }
     }
 
     fn refund(&mut self, row: RefundRow, purses: &[PurseSpec]) -> RefundRule {

@@ -6,6 +6,7 @@ use crate::domain::account::Kyc;
 use crate::domain::conditions::{Attendance, EntryMode};
 use crate::domain::facts::{Certainty, Device, Initiation, Presence, Purpose};
 use crate::domain::programme::{Channel, PinUse};
+use crate::domain::rare_facts::LoadChannel;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +21,8 @@ pub(super) struct File {
     pub(super) spend_order: Vec<String>,
     pub(super) load: Option<LoadRow>,
     pub(super) refund: RefundRow,
+    pub(super) transfer: Option<TransferRow>,
+    pub(super) closing_fee: Option<i64>,
     pub(super) hold: HoldRow,
     pub(super) pin_block: UnverifiedRow,
     #[serde(default)]
@@ -61,10 +64,33 @@ pub(super) struct PurseRow {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct TransferRow {
+    pub(super) purse: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LoadRow {
     pub(super) purse: Option<String>,
     pub(super) multiple_of: i64,
     pub(super) minimum: i64,
+    #[serde(default)]
+    pub(super) channel: Vec<LoadChannelRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoadChannelRow {
+    pub(super) channel: LoadChannel,
+    pub(super) purse: Option<String>,
+    pub(super) multiple_of: i64,
+    pub(super) minimum: i64,
+    #[serde(default)]
+    pub(super) partners: Vec<String>,
+    #[serde(default)]
+    pub(super) issuers: Vec<String>,
+    #[serde(default)]
+    pub(super) authenticated: bool,
 }
 
 #[derive(Deserialize)]

@@ -37,6 +37,9 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
 /// Least amount and what it must be a multiple of, where the programme says so.
 fn terms(case: &Case<'_>) -> Option<(i64, i64)> {
     if case.intent == Intent::Load {
+        if let Some(terms) = case.load_terms() {
+            return Some((terms.minimum, terms.multiple_of));
+        }
         let load = case.programme.load.as_ref()?;
         return Some((load.minimum, load.multiple_of));
     }

@@ -12,6 +12,7 @@ use super::Rule;
 pub const RULE: Rule = Rule {
     name: "card_status",
     reasons: &[
+        Reason::InvalidCard,
         Reason::AccountClosed,
         Reason::CardStolen,
         Reason::CardLost,
@@ -31,7 +32,7 @@ pub const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
     let reason = match case.card.status {
-        CardStatus::Active => return None,
+        CardStatus::Active => return dead_token(case),
         CardStatus::Closed => Reason::AccountClosed,
         CardStatus::Stolen => Reason::CardStolen,
         CardStatus::Lost => Reason::CardLost,
@@ -40,4 +41,17 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
     };
     let refused = case.intent != Intent::Refund || reason == Reason::AccountClosed;
     refused.then(|| Refusal::plain(reason))
+}
+
+/// A device's number that died with its card does not come back with it: it is registered again.
+fn dead_token(case: &Case<'_>) -> Option<Refusal> {
+    let token = case.facts.card;
+    if token == case.card.token || case.intent == Intent::Refund {
+        return None;
+    }
+    let known = case.state.device_token(case.card.id, token);
+    known.is_none_or(|known| !known.is_alive).then(|| {
+        let evidence = "the device's number is not registered any more".to_owned();
+        Refusal::because(Reason::InvalidCard, evidence)
+    })
 }

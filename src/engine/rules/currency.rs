@@ -20,10 +20,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         Intent::Refund => case
             .programme
             .credit_purse(case.programme.refund.purse, currency),
-        Intent::Load => {
-            let named = case.programme.load.as_ref().and_then(|load| load.purse);
-            case.programme.credit_purse(named, currency)
-        }
+        Intent::Load => case.programme.credit_purse(case.load_purse(), currency),
         Intent::Spend | Intent::Verify | Intent::Enquire => case.programme.purse_of(currency),
     };
     purse.is_none().then(|| {

@@ -1,6 +1,8 @@
-//! B4: a programme that is not reloadable refuses every load.
+//! A28, A29, B4: loads only in the ways, from the partners and from the issuers that the programme
+//! names; a programme that is not reloadable refuses every load.
 
 use crate::domain::decision::Reason;
+use crate::domain::rare_facts::FundingBin;
 use crate::engine::case::{Case, Intent, Refusal};
 
 use super::Rule;
@@ -8,15 +10,44 @@ use super::Rule;
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "load_offered",
-    reasons: &[Reason::LoadNotAllowed],
+    reasons: &[Reason::LoadNotAllowed, Reason::AuthenticationRequired],
     intents: &[Intent::Load],
     check,
     shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
-    case.programme
-        .load
-        .is_none()
-        .then(|| Refusal::plain(Reason::LoadNotAllowed))
+    let not_allowed = |evidence: &str| {
+        let evidence = evidence.to_owned();
+        Some(Refusal::because(Reason::LoadNotAllowed, evidence))
+    };
+    let Some(rule) = &case.programme.load else {
+        return Some(Refusal::plain(Reason::LoadNotAllowed));
+    };
+    if case.load_channel().is_none() || rule.channels.is_empty() {
+        return None;
+    }
+    let Some(terms) = case.load_terms() else {
+        return not_allowed("not offered in this way");
+    };
+    let rare = case.facts.rare.as_deref()?;
+    let partner = || {
+        rare.load_partner
+            .is_some_and(|it| terms.partners.contains(&it))
+    };
+    if !terms.partners.is_empty() && !partner() {
+        return not_allowed("its company code is none of the programme's partners");
+    }
+    let issuer = |bin: &FundingBin| {
+        let mut issuers = terms.issuers.iter();
+        issuers.any(|known| bin.starts_with(known.as_str()))
+    };
+    if !terms.issuers.is_empty() && !rare.funding_bin.as_ref().is_some_and(issuer) {
+        return not_allowed("the card that pays is of none of the programme's issuers");
+    }
+    if terms.authenticated && !rare.authenticated {
+        let evidence = "the cardholder was not authenticated".to_owned();
+        return Some(Refusal::because(Reason::AuthenticationRequired, evidence));
+    }
+    None
 }

@@ -17,6 +17,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
 use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{Message, Mti};
+use crate::switch::config::ReplacementAmounts;
 use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
@@ -89,6 +90,8 @@ pub struct RequestParser<'a> {
     pub link: &'a str,
     /// Number of the link in the journal.
     pub link_number: LinkNumber,
+    /// What the peer puts into DE 95.
+    pub replacement_amounts: ReplacementAmounts,
 }
 
 impl RequestParser<'_> {
@@ -146,7 +149,7 @@ impl RequestParser<'_> {
             expiry: expiry(message, track_expiry)?,
             amount,
             billing: billing(message),
-            replacement_minor: replacement(message)?,
+            replacement_minor: self.remaining(message, amount)?,
             mcc: message
                 .number(18)
                 .and_then(|code| u16::try_from(code).ok())
@@ -203,6 +206,18 @@ impl RequestParser<'_> {
             originator,
             transmitted: u32::try_from(transmitted).map_err(|_| Reject::wrong(7, "MMDDhhmmss"))?,
             stan: u32::try_from(stan).map_err(|_| Reject::wrong(11, "six digits"))?,
+        })
+    }
+
+    /// What shall remain of the transaction amount after a partial reversal. More than the whole is
+    /// passed on as it stands, for the engine to wonder about.
+    fn remaining(&self, message: &Message, amount: Amount) -> Result<Option<i64>, Reject> {
+        let stated = replacement(message)?;
+        Ok(match (self.replacement_amounts, stated) {
+            (ReplacementAmounts::Reversed, Some(reversed @ 1..)) if reversed <= amount.minor => {
+                Some(amount.minor - reversed)
+            }
+            _ => stated,
         })
     }
 
@@ -304,7 +319,7 @@ fn billing(message: &Message) -> Option<Amount> {
     Some(Amount::new(minor, currency(message, 51)?))
 }
 
-/// DE 95, first twelve digits: what shall remain of the transaction amount (lifecycle D.3).
+/// DE 95, first twelve digits (lifecycle D.3).
 fn replacement(message: &Message) -> Result<Option<i64>, Reject> {
     let Some(text) = message.text(95) else {
         return Ok(None);

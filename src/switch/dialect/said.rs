@@ -11,7 +11,7 @@ use crate::domain::masking;
 use crate::domain::rare_facts::{CapturePart, FundingBin, MonthDay, RareFacts};
 use crate::iso8583::Message;
 
-use super::table::{Dialect, Indicator, ReadFact, Reading, Statement};
+use super::table::{Dialect, Indicator, ReadFact, Statement};
 
 /// Characters of one group of additional amounts (DE 54).
 const AMOUNT_GROUP: usize = 20;
@@ -23,6 +23,7 @@ const CASH_BACK: &str = "40";
 pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts) {
     let mut first: [Option<(usize, &Indicator)>; Statement::FACTS] = [None; Statement::FACTS];
     let mut parts = (None, None);
+    let mut read: [Option<usize>; ReadFact::FACTS] = [None; ReadFact::FACTS];
     for rows in &dialect.rows {
         if !message.has(rows.element) {
             continue;
@@ -37,12 +38,25 @@ pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts)
                 continue;
             };
             let is_earlier = slot.is_none_or(|(earlier, _)| *place < earlier);
-            if is_earlier && cut(&text, indicator.part).is_some_and(|it| indicator.test.fits(it)) {
+            if is_earlier
+                && indicator
+                    .reach
+                    .cut(&text)
+                    .is_some_and(|it| indicator.test.fits(it))
+            {
                 *slot = Some((*place, indicator));
             }
         }
-        for reading in &rows.readings {
-            take_over(reading, &text, facts, &mut parts);
+        for (place, reading) in &rows.readings {
+            let Some(slot) = read.get_mut(reading.fact.number()) else {
+                continue;
+            };
+            let is_earlier = slot.is_none_or(|earlier| *place < earlier);
+            let stated = reading.reach.cut(&text).map(|it| it.trim_matches(' '));
+            if let (true, Some(stated)) = (is_earlier, stated.filter(|it| !it.is_empty())) {
+                *slot = Some(*place);
+                take_over(reading.fact, stated, facts, &mut parts);
+            }
         }
     }
     for (_, indicator) in first.into_iter().flatten() {
@@ -53,13 +67,6 @@ pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts)
             number,
             last: count.is_some_and(|count| number >= count),
         });
-    }
-}
-
-fn cut(text: &str, part: Option<(usize, usize)>) -> Option<&str> {
-    match part {
-        None => Some(text),
-        Some((skip, length)) => text.get(skip..skip.saturating_add(length)),
     }
 }
 
@@ -86,27 +93,15 @@ fn state(facts: &mut Facts, indicator: &Indicator) {
     }
 }
 
-/// Takes a fact over as it stands; what is blank or too long states nothing.
+/// Takes a fact over as it stands; what is too long or no number states nothing.
 fn take_over(
-    reading: &Reading,
-    text: &str,
+    fact: ReadFact,
+    read: &str,
     facts: &mut Facts,
     parts: &mut (Option<u16>, Option<u16>),
 ) {
-    let read = match reading.part {
-        None => text,
-        // A shorter element states what it has.
-        Some((skip, length)) => {
-            let end = skip.saturating_add(length).min(text.len());
-            text.get(skip..end).unwrap_or_default()
-        }
-    };
-    let read = read.trim_matches(' ');
-    if read.is_empty() {
-        return;
-    }
     let number = || read.parse().ok().filter(|number: &u16| *number > 0);
-    match reading.fact {
+    match fact {
         ReadFact::LifecycleId => {
             let could_be_card = masking::masked(read).is_some();
             let id = ArrayString::from(read).ok();
@@ -195,6 +190,7 @@ mod tests {
     use crate::domain::facts::{Certainty, LinkNumber};
     use crate::domain::rare_facts::LoadChannel;
     use crate::iso8583::{self, MessageSpec, MessageWriter, Mti};
+    use crate::switch::config::ReplacementAmounts;
     use crate::switch::pin::PinDesk;
     use crate::switch::rulebook::LoadedRules;
     use crate::switch::token::TokenKey;
@@ -244,6 +240,7 @@ mod tests {
             rulebook: &rules.rulebook,
             link: "door",
             link_number: LinkNumber(1),
+            replacement_amounts: ReplacementAmounts::Remaining,
         };
         match parser.parse(&message) {
             Request::Card(request) => Facts::clone(&request.facts),

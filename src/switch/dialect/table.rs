@@ -54,8 +54,45 @@ pub struct ElementRows {
     pub element: u8,
     /// Rows that set a fact of a fixed list, with their place in the file.
     pub indicators: Vec<(usize, Indicator)>,
-    /// Rows that take a fact over as it stands.
-    pub readings: Vec<Reading>,
+    /// Rows that take a fact over as it stands, with their place in the file.
+    pub readings: Vec<(usize, Reading)>,
+}
+
+/// Where in an element a row reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Subelement: after one leading character, each has two digits of number, two of length.
+    pub subelement: Option<u8>,
+    /// Characters skipped, and characters read; `None`: the whole.
+    pub part: Option<(usize, usize)>,
+}
+
+impl Reach {
+    /// What a row reads of an element's text, where all of it is there.
+    pub fn cut(self, text: &str) -> Option<&str> {
+        let text = match self.subelement {
+            None => text,
+            Some(wanted) => subelement(text, wanted)?,
+        };
+        match self.part {
+            None => Some(text),
+            Some((skip, length)) => text.get(skip..skip.saturating_add(length)),
+        }
+    }
+}
+
+fn subelement(text: &str, wanted: u8) -> Option<&str> {
+    let mut rest = text.get(1..)?;
+    loop {
+        let number: u8 = rest.get(..2)?.parse().ok()?;
+        let length: usize = rest.get(2..4)?.parse().ok()?;
+        let end = length.checked_add(4)?;
+        let data = rest.get(4..end)?;
+        if number == wanted {
+            return Some(data);
+        }
+        rest = rest.get(end..)?;
+    }
 }
 
 /// A fact that is taken over as it stands, and where.
@@ -63,8 +100,8 @@ pub struct ElementRows {
 pub struct Reading {
     /// Which fact.
     pub fact: ReadFact,
-    /// Characters skipped, and characters read; `None`: the whole.
-    pub part: Option<(usize, usize)>,
+    /// Where it stands.
+    pub reach: Reach,
 }
 
 /// Facts that a row can take over as they stand.
@@ -83,13 +120,29 @@ pub enum ReadFact {
     FundingBin,
 }
 
+impl ReadFact {
+    /// How many such facts there are.
+    pub const FACTS: usize = 5;
+
+    /// Number of the fact, below [`ReadFact::FACTS`].
+    pub fn number(self) -> usize {
+        match self {
+            ReadFact::LifecycleId => 0,
+            ReadFact::PartNumber => 1,
+            ReadFact::PartCount => 2,
+            ReadFact::LoadPartner => 3,
+            ReadFact::FundingBin => 4,
+        }
+    }
+}
+
 /// A special fact and where it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Indicator {
     /// What it says when it fits.
     pub says: Statement,
-    /// Characters skipped, and characters read; `None`: the whole.
-    pub part: Option<(usize, usize)>,
+    /// Where it reads.
+    pub reach: Reach,
     /// When it fits.
     pub test: Test,
     /// The row in words, for evidence. It lives as long as the process, like the table: messages
@@ -167,6 +220,8 @@ pub enum Test {
     Equals(Vec<String>),
     /// The characters are a number of at least this.
     AtLeast(u64),
+    /// There is something.
+    Present,
 }
 
 impl Test {
@@ -174,6 +229,7 @@ impl Test {
     pub fn fits(&self, read: &str) -> bool {
         match self {
             Test::Equals(values) => values.iter().any(|value| value == read),
+            Test::Present => !read.trim().is_empty(),
             Test::AtLeast(least) => read.parse::<u64>().is_ok_and(|number| number >= *least),
         }
     }
@@ -222,10 +278,13 @@ struct IndicatorRow {
     fact: String,
     value: String,
     element: u8,
+    subelement: Option<u8>,
     from: Option<usize>,
     length: Option<usize>,
     equals: Option<Vec<String>>,
     at_least: Option<u64>,
+    #[serde(default)]
+    present: bool,
 }
 
 #[derive(Deserialize)]
@@ -233,6 +292,7 @@ struct IndicatorRow {
 struct ReadingRow {
     fact: ReadFact,
     element: u8,
+    subelement: Option<u8>,
     from: Option<usize>,
     length: Option<usize>,
 }
@@ -350,11 +410,17 @@ fn element_rows(
     for (n, row) in readings.into_iter().enumerate() {
         match part(row.element, row.from, row.length) {
             Ok(part) => {
-                let reading = Reading {
-                    fact: row.fact,
+                let reach = Reach {
+                    subelement: row.subelement,
                     part,
                 };
-                with_rows(&mut rows, row.element, |row| row.readings.push(reading));
+                let reading = Reading {
+                    fact: row.fact,
+                    reach,
+                };
+                with_rows(&mut rows, row.element, |row| {
+                    row.readings.push((n, reading))
+                });
             }
             Err(mistake) => mistakes.push(format!("reading[{n}]: {mistake}")),
         }
@@ -396,22 +462,30 @@ fn part(
 
 fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
     let part = part(row.element, row.from, row.length)?;
-    let place = match row.from.zip(row.length) {
+    let element = match row.subelement {
         None => format!("DE{}", row.element),
-        Some((from, 1)) => format!("DE{} position {from}", row.element),
-        Some((from, length)) => format!("DE{} positions {from}-{}", row.element, from + length - 1),
+        Some(subelement) => format!("DE{} subelement {subelement:02}", row.element),
     };
-    let (test, condition) = match (row.equals, row.at_least) {
-        (Some(values), None) if !values.is_empty() => {
+    let place = match row.from.zip(row.length) {
+        None => element,
+        Some((from, 1)) => format!("{element} position {from}"),
+        Some((from, length)) => format!("{element} positions {from}-{}", from + length - 1),
+    };
+    let (test, condition) = match (row.equals, row.at_least, row.present) {
+        (None, None, true) => (Test::Present, "is there".to_owned()),
+        (Some(values), None, false) if !values.is_empty() => {
             let condition = format!("= {}", values.join(" or "));
             (Test::Equals(values), condition)
         }
-        (None, Some(least)) => (Test::AtLeast(least), format!("at least {least}")),
-        _ => return Err("expected either equals with values or at_least".to_owned()),
+        (None, Some(least), false) => (Test::AtLeast(least), format!("at least {least}")),
+        _ => return Err("expected equals with values, at_least or present".to_owned()),
     };
     Ok(Indicator {
         says: statement(&row.fact, &row.value)?,
-        part,
+        reach: Reach {
+            subelement: row.subelement,
+            part,
+        },
         test,
         source: String::leak(format!("{place} {condition}")),
     })
@@ -445,47 +519,4 @@ fn word<T: DeserializeOwned>(fact: &str, value: &str) -> Result<T, String> {
 
 fn no_such(fact: &str, value: &str) -> String {
     format!("no fact {fact:?} has the value {value:?}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ISO87: &str = include_str!("../../../spec/dialect/iso87.toml");
-
-    #[test]
-    fn the_generic_dialect_is_sound() {
-        let dialect = parse(ISO87).unwrap();
-        assert_eq!(dialect.purpose(200_000), Purpose::Refund);
-        assert_eq!(dialect.purpose(990_000), Purpose::Unnamed);
-        assert_eq!(dialect.management(301), Some(Management::Echo));
-        assert_eq!(dialect.codes.code(Reason::InsufficientFunds).as_str(), "51");
-    }
-
-    #[test]
-    fn every_mistake_is_named_at_once() {
-        let text = ISO87
-            .replace("insufficient-funds = \"51\"", "insufficient-fonds = \"51\"")
-            .replace("\"301\" = \"echo\"", "\"31\" = \"echo\"")
-            .replace("value = \"in-flight\"", "value = \"at-sea\"");
-        let all = parse(&text).unwrap_err().join("\n");
-        for part in [
-            "insufficient-fonds",
-            "no row for insufficient-funds",
-            "\"31\"",
-            "at-sea",
-        ] {
-            assert!(all.contains(part), "{part} is not in {all}");
-        }
-    }
-
-    #[test]
-    fn an_indicator_says_where_it_reads() {
-        let dialect = parse(ISO87).unwrap();
-        let indicators = dialect.rows.iter().flat_map(|row| &row.indicators);
-        let sources: Vec<&str> = indicators.map(|row| row.1.source).collect();
-        assert!(sources.contains(&"DE60 positions 9-10 = 02"), "{sources:?}");
-        assert!(sources.contains(&"DE61 position 4 = 4"), "{sources:?}");
-        assert!(sources.contains(&"DE67 at least 2"), "{sources:?}");
-    }
 }

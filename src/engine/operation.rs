@@ -1,0 +1,144 @@
+//! What operators do beside the wire: asked, done, and what the journal keeps of it.
+
+use arrayvec::ArrayString;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::account::{AccountId, PurseIndex};
+use crate::domain::card::{CardId, CardStatus};
+use crate::domain::money::Currency;
+use crate::domain::pan::{CardToken, MaskedPan};
+
+use super::command::NewCard;
+use super::entry::EntryId;
+use super::event::CardIssued;
+use super::ledger::Postings;
+
+/// The caller's own name for a movement of money: the same name never moves it twice.
+pub type Reference = ArrayString<36>;
+
+/// What an operator asks for.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Let go of a hold before its time.
+    ReleaseHold(EntryId),
+    /// Stop, freeze, activate a card (rule A5).
+    ChangeCardStatus(CardId, CardStatus),
+    /// Issue a card in place of another; the account stays.
+    ReplaceCard {
+        /// The card that is replaced.
+        card: CardId,
+        /// What becomes of it.
+        status: CardStatus,
+        /// The new card.
+        with: NewCard,
+    },
+    /// Let a device pay with a number of its own (rule A5).
+    AddDeviceToken {
+        /// For which card.
+        card: CardId,
+        /// Keyed hash of the device's number.
+        token: CardToken,
+        /// What may be shown of it.
+        masked: MaskedPan,
+    },
+    /// Move money to another holder of the programme (rule A30).
+    Transfer {
+        /// The caller's name for it.
+        reference: Reference,
+        /// Who gives.
+        from: AccountId,
+        /// Who gets.
+        to: AccountId,
+        /// Minor units.
+        minor: i64,
+    },
+    /// Close an account for ever (rule A9).
+    CloseAccount(AccountId),
+    /// Take an exception out of the queue.
+    ResolveException {
+        /// The record that raised it.
+        sequence: u64,
+        /// What was done about it.
+        note: String,
+    },
+}
+
+/// What an operator did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// A hold was let go.
+    HoldReleased(EntryId),
+    /// A card has another status; lost or stolen, its device tokens are dead.
+    CardStatusChanged(CardId, CardStatus),
+    /// A card was issued in place of another.
+    CardReplaced {
+        /// The card that was replaced.
+        card: CardId,
+        /// What became of it.
+        status: CardStatus,
+        /// The new card.
+        with: CardIssued,
+    },
+    /// A device pays with a number of its own.
+    DeviceTokenAdded {
+        /// For which card.
+        card: CardId,
+        /// Keyed hash of the device's number.
+        token: CardToken,
+        /// What may be shown of it.
+        masked: MaskedPan,
+    },
+    /// Money moved between two accounts.
+    Transferred {
+        /// The caller's name for it.
+        reference: Reference,
+        /// Who gave.
+        from: AccountId,
+        /// Who got.
+        to: AccountId,
+        /// Currency of the postings.
+        currency: Currency,
+        /// The double entry.
+        postings: Postings,
+    },
+    /// An account was closed and its cards with it.
+    AccountClosed {
+        /// Which one.
+        account: AccountId,
+        /// Where its money went: one double entry for each purse.
+        movements: Vec<(PurseIndex, Postings)>,
+    },
+    /// Exceptions of one record left the queue.
+    ExceptionResolved {
+        /// The record that raised them.
+        sequence: u64,
+        /// What was done about them.
+        note: String,
+    },
+}
+
+/// Why an order is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefused {
+    /// What it names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// It does not fit how things stand.
+    #[error("{0}")]
+    Conflict(String),
+    /// The programme does not allow it.
+    #[error("{0}")]
+    NotAllowed(String),
+}
+
+/// What came of an order.
+pub type Ordered = Result<Done, OrderRefused>;
+
+/// An order carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Record that holds it.
+    pub sequence: u64,
+    /// Whether it was done before under the same reference.
+    pub before: bool,
+}

@@ -1,0 +1,160 @@
+//! Cards: finding one by its number, its status, its successor, its devices.
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
+use crate::domain::pan::Pan;
+use crate::engine::command::NewCard;
+use crate::engine::operation::Order;
+
+use super::{AdminContext, Problem, number_of, order, wrong};
+
+#[derive(Deserialize)]
+pub(super) struct Lookup {
+    pan: String,
+}
+
+/// The card of a number.
+pub(super) async fn lookup(
+    Shared(context): Shared<AdminContext>,
+    Json(wanted): Json<Lookup>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let pan = Pan::parse(&wanted.pan).ok_or_else(|| {
+        Problem(
+            StatusCode::BAD_REQUEST,
+            "pan: expected 8 to 19 digits".to_owned(),
+        )
+    })?;
+    let token = context.token_key.token(&pan);
+    let found = context
+        .jobs
+        .query(move |state| {
+            let card = state.card_by_token(&token)?;
+            Some(json!({
+                "account": card.account.0,
+                "card": card.id.0,
+                "number": card.masked.to_string(),
+                "token": card.token.to_string(),
+            }))
+        })
+        .await?;
+    found.map(Json).ok_or_else(|| {
+        Problem(
+            StatusCode::NOT_FOUND,
+            format!("there is no card {}", pan.masked()),
+        )
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatusChange {
+    status: CardStatus,
+}
+
+/// Stops, freezes or activates a card.
+pub(super) async fn status(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+    Json(wanted): Json<StatusChange>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let card = CardId(number_of("card", &id)?);
+    order(&context, Order::ChangeCardStatus(card, wanted.status)).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replacement {
+    pan: String,
+    expiry: Option<String>,
+    /// What becomes of the old card.
+    old_status: CardStatus,
+    #[serde(default = "active")]
+    status: CardStatus,
+}
+
+fn active() -> CardStatus {
+    CardStatus::Active
+}
+
+/// Issues a card in place of another; the account stays.
+pub(super) async fn replace(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+    Json(wanted): Json<Replacement>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let card = CardId(number_of("card", &id)?);
+    let pan = number(&context, card, &wanted.pan).await?;
+    let expiry = match &wanted.expiry {
+        None => None,
+        Some(text) => {
+            let month = text.parse().ok().and_then(ExpiryMonth::from_yymm);
+            Some(month.ok_or_else(|| wrong("expiry: expected YYMM"))?)
+        }
+    };
+    if !matches!(wanted.status, CardStatus::Active | CardStatus::NotActivated) {
+        return Err(wrong("status: expected active or not-activated"));
+    }
+    let with = NewCard {
+        token: context.token_key.token(&pan),
+        masked: pan.masked(),
+        expiry,
+        status: wanted.status,
+    };
+    let status = wanted.old_status;
+    order(&context, Order::ReplaceCard { card, status, with }).await
+}
+
+/// A card number that the programme of a card could have issued.
+async fn number(context: &AdminContext, card: CardId, text: &str) -> Result<Pan, Problem> {
+    let pan = Pan::parse(text).ok_or_else(|| wrong("pan: expected 8 to 19 digits"))?;
+    let programme = context
+        .jobs
+        .query(move |state| {
+            let account = state.account(state.card(card)?.account)?;
+            state.programme_name(account.account.programme).copied()
+        })
+        .await?;
+    let fits = context
+        .rules
+        .rulebook
+        .range_of(&pan)
+        .is_some_and(|(owner, range)| {
+            programme.is_none_or(|name| owner.name == name)
+                && text.len() == range.pan_length
+                && (!range.check_digit || pan.has_valid_check_digit())
+        });
+    if fits {
+        Ok(pan)
+    } else {
+        let what = format!("pan: {} is no number of the card's programme", pan.masked());
+        Err(Problem(StatusCode::UNPROCESSABLE_ENTITY, what))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Device {
+    pan: String,
+}
+
+/// Lets a device pay with a number of its own, in the programme's number range.
+pub(super) async fn add_token(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+    Json(wanted): Json<Device>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let card = CardId(number_of("card", &id)?);
+    let pan = number(&context, card, &wanted.pan).await?;
+    let (token, masked) = (context.token_key.token(&pan), pan.masked());
+    let add = Order::AddDeviceToken {
+        card,
+        token,
+        masked,
+    };
+    order(&context, add).await
+}

@@ -1,0 +1,65 @@
+//! The exception queue: what could not be matched or must be looked at, and its resolution.
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::masking;
+use crate::engine::operation::Order;
+
+use super::{AdminContext, Problem, number_of, order, wrong};
+
+/// Exceptions shown, newest first.
+const EXCEPTIONS_SHOWN_MAX: usize = 100;
+/// Longest note, bytes.
+const NOTE_BYTES_MAX: usize = 400;
+
+/// The exceptions that nobody has resolved, newest first.
+pub(super) async fn exceptions(
+    Shared(context): Shared<AdminContext>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let answer = context.jobs.query(|state| {
+        let (rows, total) = state.exceptions();
+        let mut rows: Vec<_> = rows.collect();
+        let open = rows.len();
+        rows.reverse();
+        let shown: Vec<serde_json::Value> = rows
+            .into_iter()
+            .take(EXCEPTIONS_SHOWN_MAX)
+            .map(|row| {
+                json!({
+                    "sequence": row.sequence,
+                    "at": row.at.to_string(),
+                    "kind": row.kind,
+                    "entry": row.entry.map(|entry| entry.0),
+                    "card": row.card.map(|card| card.0),
+                    "minor": row.minor,
+                })
+            })
+            .collect();
+        json!({ "total": total, "open": open, "newest": shown })
+    });
+    Ok(Json(answer.await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resolution {
+    note: String,
+}
+
+/// Takes the exceptions of a record out of the queue; the note stays in the journal.
+pub(super) async fn resolve(
+    Shared(context): Shared<AdminContext>,
+    Path(sequence): Path<String>,
+    Json(wanted): Json<Resolution>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let sequence = number_of("exception", &sequence)?;
+    let note = wanted.note.trim();
+    if note.is_empty() || note.len() > NOTE_BYTES_MAX {
+        return Err(wrong(format!("note: expected 1 to {NOTE_BYTES_MAX} bytes")));
+    }
+    let note = masking::masked(note).unwrap_or_else(|| note.to_owned());
+    order(&context, Order::ResolveException { sequence, note }).await
+}

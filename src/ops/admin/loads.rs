@@ -1,0 +1,139 @@
+//! Loads that do not come over a link: from a bank, from another card, at the till of a shop.
+//!
+//! A load becomes a message to the engine, so that the programme's rules judge it like any other
+//! and the same reference gets the same answer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::card::CardId;
+use crate::domain::conditions::{LocalTime, PinVerdict, PointOfService};
+use crate::domain::facts::{
+    Certainty, Device, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind, Presence, Purpose,
+    Trace,
+};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::pan::CardToken;
+use crate::domain::rare_facts::{CompanyCode, FundingBin, LoadChannel, RareFacts};
+use crate::engine::command::{Answer, Body};
+
+use super::transfers::reference;
+use super::{AdminContext, Problem, wrong};
+
+/// The operator as an originator: above every link and every DE 32.
+const OPERATOR: u64 = 1 << 41;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    reference: String,
+    card: u32,
+    minor: i64,
+    currency: String,
+    channel: LoadChannel,
+    partner: Option<String>,
+    funding_bin: Option<String>,
+    #[serde(default)]
+    authenticated: bool,
+}
+
+/// Loads a card's account; the same reference never loads it twice.
+pub(super) async fn load(
+    Shared(context): Shared<AdminContext>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let number = wanted.card;
+    let token = context
+        .jobs
+        .query(move |state| state.card(CardId(number)).map(|card| card.token))
+        .await?;
+    let missing = || Problem(StatusCode::NOT_FOUND, format!("there is no card {number}"));
+    let facts = facts(&wanted, token.ok_or_else(missing)?)?;
+    match context.jobs.command(Body::Message(Arc::new(facts))).await? {
+        Answer::Decided(decision) => Ok(Json(json!({
+            "sequence": decision.sequence,
+            "approved": decision.is_approved(),
+            "reason": decision.reason.name(),
+            "evidence": decision.evidence,
+            "repeated": decision.repeated,
+        }))),
+        Answer::Ordered(_)
+        | Answer::Opened(_)
+        | Answer::PinChanged(_)
+        | Answer::LinkNamed(_)
+        | Answer::Housekept { .. } => {
+            let what = "the single writer answered something else".to_owned();
+            Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
+        }
+    }
+}
+
+fn facts(wanted: &Wanted, card: CardToken) -> Result<Facts, Problem> {
+    let reference = reference(&wanted.reference)?;
+    let currency = Currency::from_alpha(&wanted.currency)
+        .ok_or_else(|| wrong("currency: expected ISO 4217 letters"))?;
+    let partner = wanted.partner.as_deref().map(CompanyCode::from).transpose();
+    let partner = partner.map_err(|_| wrong("partner: expected 11 characters at most"))?;
+    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let funding_bin = match wanted.funding_bin.as_deref() {
+        None => None,
+        Some(text) => {
+            let bin = Some(text)
+                .filter(digits)
+                .and_then(|it| FundingBin::from(it).ok());
+            Some(bin.ok_or_else(|| wrong("funding_bin: expected 8 digits at most"))?)
+        }
+    };
+    let rare = RareFacts {
+        load_channel: Some(wanted.channel),
+        load_partner: partner,
+        funding_bin,
+        authenticated: wanted.authenticated,
+        ..RareFacts::default()
+    };
+    // The reference names the load: its hash stands where a message has its trace.
+    let hash = blake3::hash(reference.as_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
+    Ok(Facts {
+        kind: MessageKind::Financial,
+        mti: 200,
+        repeat: false,
+        purpose: Purpose::Load,
+        dialect: 0,
+        trace: Trace {
+            originator: OPERATOR,
+            transmitted: u32::from_be_bytes([a, b, c, d]),
+            stan: u32::from_be_bytes([e, f, g, h]),
+        },
+        route: IssuerRoute::Ours,
+        card,
+        expiry: None,
+        amount: Amount::new(wanted.minor, currency),
+        billing: None,
+        replacement_minor: None,
+        mcc: None,
+        terminal: Default::default(),
+        acceptor: Default::default(),
+        acceptor_name: Default::default(),
+        origin: Default::default(),
+        rrn: Default::default(),
+        quoted_approval: None,
+        original: None,
+        stand_in_approved: true,
+        initiation: Initiation::default(),
+        certainty: Certainty::default(),
+        device: Device::default(),
+        presence: Presence::default(),
+        pin: PinVerdict::Absent,
+        link: LinkNumber::default(),
+        point: PointOfService::default(),
+        local: LocalTime::UNSAID,
+        rare: Some(Box::new(rare)),
+        evidence: Default::default(),
+    })
+}

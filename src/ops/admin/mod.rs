@@ -1,0 +1,250 @@
+//! The operators' API over HTTP, on loopback only: one file for each resource.
+//!
+//! Every read is a bounded query on the single writer's durable state, every write a command that
+//! the single writer decides and journals; nothing here decides.
+//! A card number comes in only in a request body, and never goes out but masked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+
+use crate::engine::command::{Answer, Body, Opened};
+use crate::engine::operation::{Order, OrderRefused};
+use crate::switch::card_file;
+use crate::switch::jobs::{Jobs, Stopping};
+use crate::switch::pin::PinDesk;
+use crate::switch::rulebook::LoadedRules;
+use crate::switch::telemetry::Telemetry;
+use crate::switch::token::TokenKey;
+
+use super::log_layer::LogCounters;
+
+mod accounts;
+
+mod cards;
+
+mod exceptions;
+
+mod holds;
+
+mod loads;
+
+mod pins;
+
+mod transfers;
+
+/// Largest request body, bytes: a card file of some 50,000 rows.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Accounts opened by one job, so that decisions get their turn between.
+const OPEN_CHUNK: usize = 256;
+
+/// What the API reads from.
+#[derive(Clone)]
+pub struct AdminContext {
+    /// The single writer.
+    pub jobs: Jobs,
+    /// Counters of the shell.
+    pub telemetry: Arc<Telemetry>,
+    /// Programmes.
+    pub rules: LoadedRules,
+    /// Names cards.
+    pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
+    /// Counters of the log.
+    pub log: LogCounters,
+}
+
+/// Serves the API until `stop` resolves.
+///
+/// # Errors
+/// When the listening socket fails.
+pub async fn serve(
+    socket: tokio::net::TcpListener,
+    context: AdminContext,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let routes = Router::new()
+        .route("/healthz", get(health))
+        .route("/v1/state", get(state))
+        .route("/v1/accounts/{id}", get(accounts::account))
+        .route("/v1/accounts/{id}/close", post(accounts::close))
+        .route("/v1/negative-balances", get(accounts::negative))
+        .route("/v1/cards/lookup", post(cards::lookup))
+        .route("/v1/cards/{id}/status", post(cards::status))
+        .route("/v1/cards/{id}/replace", post(cards::replace))
+        .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
+        .route("/v1/pins", post(pins::set))
+        .route("/v1/pins/unlock", post(pins::unlock))
+        .route("/v1/exceptions", get(exceptions::exceptions))
+        .route(
+            "/v1/exceptions/{sequence}/resolve",
+            post(exceptions::resolve),
+        )
+        .route("/v1/holds/{entry}/release", post(holds::release))
+        .route("/v1/loads", post(loads::load))
+        .route("/v1/transfers", post(transfers::transfer))
+        .route("/v1/import", post(import))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(context);
+    axum::serve(socket, routes)
+        .with_graceful_shutdown(stop)
+        .await
+}
+
+/// Opens the socket of the API.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await
+}
+
+/// An error answer (RFC 9457).
+struct Problem(StatusCode, String);
+
+impl From<OrderRefused> for Problem {
+    fn from(refused: OrderRefused) -> Problem {
+        let status = match &refused {
+            OrderRefused::NotFound(_) => StatusCode::NOT_FOUND,
+            OrderRefused::Conflict(_) => StatusCode::CONFLICT,
+            OrderRefused::NotAllowed(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Problem(status, refused.to_string())
+    }
+}
+
+/// Has an order carried out; the answer comes when it is durable.
+async fn order(context: &AdminContext, order: Order) -> Result<Json<serde_json::Value>, Problem> {
+    match context.jobs.command(Body::Operate(Box::new(order))).await? {
+        Answer::Ordered(Ok(done)) => Ok(Json(
+            json!({ "sequence": done.sequence, "repeated": done.before }),
+        )),
+        Answer::Ordered(Err(refused)) => Err(refused.into()),
+        Answer::Decided(_)
+        | Answer::Opened(_)
+        | Answer::LinkNamed(_)
+        | Answer::PinChanged(_)
+        | Answer::Housekept { .. } => {
+            let what = "the single writer answered something else".to_owned();
+            Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
+        }
+    }
+}
+
+/// A number in the path of a request.
+fn number_of<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| {
+        let detail = format!("{what}: expected a number such as 1");
+        Problem(StatusCode::BAD_REQUEST, detail)
+    })
+}
+
+fn wrong(detail: impl Into<String>) -> Problem {
+    Problem(StatusCode::BAD_REQUEST, detail.into())
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Problem(status, detail) = self;
+        let body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("error"),
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        let media = [("content-type", "application/problem+json")];
+        (status, media, body.to_string()).into_response()
+    }
+}
+
+impl From<Stopping> for Problem {
+    fn from(stopping: Stopping) -> Problem {
+        Problem(StatusCode::SERVICE_UNAVAILABLE, stopping.to_string())
+    }
+}
+
+async fn health(Shared(context): Shared<AdminContext>) -> Result<Json<serde_json::Value>, Problem> {
+    let (sequence, (accounts, cards, entries)) = context
+        .jobs
+        .query(|state| (state.sequence(), state.counts()))
+        .await?;
+    let counters: serde_json::Map<String, serde_json::Value> = context
+        .telemetry
+        .counts()
+        .iter()
+        .map(|row| (row.0.to_owned(), row.1.into()))
+        .collect();
+    Ok(Json(json!({
+        "status": "ok",
+        "sequence": sequence,
+        "accounts": accounts,
+        "cards": cards,
+        "entries": entries,
+        "counters": counters,
+        "log": {
+            "dropped_lines": context.log.dropped_lines(),
+            "masked_lines": context.log.masked_lines(),
+        },
+    })))
+}
+
+/// The digest and conservation of the whole state; decisions wait while it is computed.
+async fn state(Shared(context): Shared<AdminContext>) -> Result<Json<serde_json::Value>, Problem> {
+    let answer = context.jobs.query(|state| {
+        let conserved = state.check_conservation();
+        json!({
+            "sequence": state.sequence(),
+            "at": state.at().to_string(),
+            "digest": state.digest().to_string(),
+            "conserved": conserved.is_ok(),
+            "fault": conserved.err().map(|fault| fault.to_string()),
+            "ledger": state
+                .ledger()
+                .totals()
+                .map(|(account, currency, minor)| json!({
+                    "account": format!("{account:?}"),
+                    "currency": currency.to_string(),
+                    "minor": minor,
+                }))
+                .collect::<Vec<_>>(),
+        })
+    });
+    Ok(Json(answer.await?))
+}
+
+/// Opens the accounts of a card file (the body, as TOML); opening one again changes nothing.
+async fn import(
+    Shared(context): Shared<AdminContext>,
+    body: String,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let rows = card_file::parse(&body, &context.rules.rulebook, &context.token_key)
+        .map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    let (mut created, mut existing, mut refused) = (0_u64, 0_u64, Vec::new());
+    for chunk in rows.chunks(OPEN_CHUNK) {
+        let accounts = chunk.iter().map(|row| row.account.clone()).collect();
+        let outcomes = context.jobs.open(accounts).await?;
+        for (row, outcome) in chunk.iter().zip(outcomes) {
+            if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+                context.jobs.command(Body::SetPin(*card, pin)).await?;
+                context.pins.learn(row.account.card.token, pin);
+            }
+            match outcome {
+                Opened::Created(..) => created += 1,
+                Opened::Existing(..) => existing += 1,
+                Opened::Refused(why) => {
+                    refused.push(format!("{}: {why}", row.account.card.masked));
+                }
+            }
+        }
+    }
+    Ok(Json(
+        json!({ "created": created, "existing": existing, "refused": refused }),
+    ))
+}
