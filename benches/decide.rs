@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
 use cardswitch::domain::decision::Reason;
 use cardswitch::domain::facts::{
-    Certainty, Device, Facts, Initiation, IssuerRoute, MessageKind, Presence, Purpose, Trace,
-    TraceKey,
+    Certainty, Device, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind, Presence, Purpose,
+    Trace, TraceKey,
 };
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
@@ -260,7 +261,11 @@ fn facts(card: u32, number: usize) -> Facts {
         certainty: Certainty::Final,
         device: Device::Ordinary,
         presence: Presence::Present,
-        pin_block_present: false,
+        pin: PinVerdict::Absent,
+        link: LinkNumber(1),
+        point: PointOfService::default(),
+        local: LocalTime::ahead_by(9 * 3_600),
+        rare: None,
         evidence: Default::default(),
     }
 }

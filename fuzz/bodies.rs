@@ -94,7 +94,10 @@ fn message(spec: &MessageSpec, frame: Bytes) {
             let second = decode(spec, again.freeze());
             let second = second.unwrap_or_else(|failure| panic!("{}", failure.error));
             assert!(message.elements().eq(second.elements()));
-            for element in message.elements() {
+            // Filler between the parts of an element is not written again.
+            let divided =
+                |element: &u8| spec.element(*element).is_some_and(|e| e.parts().is_some());
+            for element in message.elements().filter(|element| !divided(element)) {
                 assert_eq!(message.text(element), second.text(element), "{element}");
                 assert_eq!(message.binary(element), second.binary(element), "{element}");
             }

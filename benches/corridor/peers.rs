@@ -258,7 +258,16 @@ fn write_config(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
         .and_then(toml::Value::as_array_mut)
     {
         for limit in limits.iter_mut().filter_map(toml::Value::as_table_mut) {
-            for (key, out_of_reach) in [("amount_max", AMOUNT_MAX), ("count_max", COUNT_MAX)] {
+            let is_added_up = match limit.get("window") {
+                Some(toml::Value::String(name)) => name == "week",
+                _ => true,
+            };
+            let count_max = if is_added_up {
+                ADDED_UP_COUNT_MAX
+            } else {
+                COUNT_MAX
+            };
+            for (key, out_of_reach) in [("amount_max", AMOUNT_MAX), ("count_max", count_max)] {
                 if let Some(value) = limit.get_mut(key) {
                     *value = toml::Value::Integer(out_of_reach);
                 }
@@ -283,3 +292,5 @@ fn write_config(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
 
 const AMOUNT_MAX: i64 = 900_000_000_000;
 const COUNT_MAX: i64 = 4_000_000_000;
+/// The most that a limit may count whose window is added up from its entries.
+const ADDED_UP_COUNT_MAX: i64 = 1_000;

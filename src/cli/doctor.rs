@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::iso8583::MessageSpec;
-use crate::switch::config::SPECS;
 use crate::switch::doctor::{Diagnosis, EXAMINED_BYTES_MAX, Finding, examine};
 
 use super::message::input::{Form, read, stream};
@@ -56,14 +55,10 @@ pub fn run(args: &DoctorArgs) -> ExitCode {
 
 fn execute(args: &DoctorArgs, out: &mut dyn Write) -> Result<bool, String> {
     let mut specs = Vec::new();
-    for name in SPECS
-        .iter()
-        .copied()
-        .chain(args.specs.iter().map(String::as_str))
-    {
+    for name in &args.specs {
         specs.push(spec_named(name)?);
     }
-    let specs: Vec<&MessageSpec> = specs.iter().collect();
+    let specs: Vec<&MessageSpec> = MessageSpec::builtins().iter().chain(&specs).collect();
     if let Some(file) = &args.file {
         let bytes = stream(&read(file)?, args.input)?;
         return tell(&examine(&bytes, &specs), out);

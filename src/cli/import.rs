@@ -109,6 +109,28 @@ fn into_store(
     Ok(imported)
 }
 
+/// Decides one command, adds its record to the batch and applies it.
+fn execute(
+    store: &mut OpenStore,
+    rulebook: &Rulebook,
+    batch: &mut Batch,
+    body: Body,
+) -> Result<Answer, Failed> {
+    let at = clock::now().max(store.state.at());
+    let sequence = store.state.sequence() + 1;
+    let outcome = decide(rulebook, &store.state, &Command { sequence, at, body });
+    if let Some(event) = &outcome.event {
+        let mut written = Ok(());
+        batch.push(|buffer| written = record::encode(at, event, buffer));
+        written.map_err(|error| (70, error.to_string()))?;
+        store
+            .state
+            .apply(sequence, at, event)
+            .map_err(|error| (70, error.to_string()))?;
+    }
+    Ok(outcome.answer)
+}
+
 fn append(
     rows: &[CardRow],
     store: &mut OpenStore,
@@ -118,20 +140,12 @@ fn append(
     let mut batch = Batch::new();
     batch.clear(store.state.sequence() + 1);
     for row in rows {
-        let at = clock::now().max(store.state.at());
-        let sequence = store.state.sequence() + 1;
         let body = Body::OpenAccount(Box::new(row.account.clone()));
-        let outcome = decide(rulebook, &store.state, &Command { sequence, at, body });
-        if let Some(event) = &outcome.event {
-            let mut written = Ok(());
-            batch.push(|buffer| written = record::encode(at, event, buffer));
-            written.map_err(|error| (70, error.to_string()))?;
-            store
-                .state
-                .apply(sequence, at, event)
-                .map_err(|error| (70, error.to_string()))?;
+        let answer = execute(store, rulebook, &mut batch, body)?;
+        if let (Answer::Opened(Opened::Created(_, card)), Some(pin)) = (&answer, row.pin) {
+            execute(store, rulebook, &mut batch, Body::SetPin(*card, pin))?;
         }
-        match outcome.answer {
+        match answer {
             Answer::Opened(Opened::Created(..)) => imported.created += 1,
             Answer::Opened(Opened::Existing(..)) => imported.existing += 1,
             Answer::Opened(Opened::Refused(why)) => {
@@ -139,7 +153,10 @@ fn append(
                     .refused
                     .push(format!("{}: {why}", row.account.card.masked));
             }
-            Answer::Decided(_) | Answer::Housekept { .. } => {}
+            Answer::Decided(_)
+            | Answer::LinkNamed(_)
+            | Answer::PinChanged(_)
+            | Answer::Housekept { .. } => {}
         }
     }
     store

@@ -17,6 +17,11 @@ pub mod replay;
 
 pub mod spec;
 
+pub mod programme;
+
+pub mod backtest;
+mod programme_words;
+
 pub mod acquirer;
 
 pub mod message;
@@ -51,8 +56,12 @@ enum Command {
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
     Replay(replay::ReplayArgs),
+    /// Prove the ledger of a store: sums, postings, holds, digest.
+    Ledger(replay::LedgerArgs),
     /// List, check and import specifications of messages.
     Spec(spec::SpecArgs),
+    /// Check programme files, tell them in words, try them on a recorded period.
+    Programme(programme::ProgrammeArgs),
 }
 
 /// Runs the command line of this process.
@@ -65,6 +74,8 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Ledger(args) => replay::run_ledger(&args),
         Command::Spec(args) => spec::run(&args),
+        Command::Programme(args) => programme::run(&args),
     }
 }

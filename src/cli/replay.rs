@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::engine::digest::Digest;
 use crate::engine::event::{Effect, Event};
@@ -25,6 +25,26 @@ pub struct ReplayArgs {
     /// Print the result as one JSON line.
     #[arg(long)]
     json: bool,
+}
+
+/// What `ledger` can be told.
+#[derive(Args)]
+pub struct LedgerArgs {
+    #[command(subcommand)]
+    command: LedgerCommand,
+}
+
+#[derive(Subcommand)]
+enum LedgerCommand {
+    /// Prove that all postings sum to zero, that purses are their postings, that holds are the open
+    /// authorizations; print the digest of the state.
+    Verify(ReplayArgs),
+}
+
+/// Runs `ledger`; exit code 1 when something does not add up.
+pub fn run_ledger(args: &LedgerArgs) -> ExitCode {
+    let LedgerCommand::Verify(args) = &args.command;
+    run(args)
 }
 
 /// Sums that are kept apart from the state, from the postings alone.
@@ -116,8 +136,9 @@ impl Postings {
         match event {
             Event::Decided(decided) => {
                 for effect in &decided.effects {
-                    if let Effect::Posted { postings, .. } | Effect::Offset { postings, .. } =
-                        effect
+                    if let Effect::Posted { postings, .. }
+                    | Effect::FeePosted { postings, .. }
+                    | Effect::Offset { postings, .. } = effect
                     {
                         for posting in postings {
                             self.add_one(posting.account, posting.minor);
@@ -130,7 +151,10 @@ impl Postings {
                     self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
                 }
             }
-            Event::Housekept(_) => {}
+            Event::Housekept(_)
+            | Event::LinkNamed(..)
+            | Event::PinSet(..)
+            | Event::PinUnlocked(_) => {}
         }
     }
 

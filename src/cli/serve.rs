@@ -9,17 +9,21 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::domain::money::Amount;
+use crate::engine::command::Body;
 use crate::ops::admin::{self, AdminContext};
 use crate::ops::log;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
 use crate::switch::config::{Config, Listener, Overrides};
+use crate::switch::pin::PinKeys;
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::server::Server;
 use crate::switch::store::{self, OpenStore};
 
 /// The demo cards that `--demo` opens.
 const DEMO: &str = include_str!("../../fixtures/demo.toml");
+/// Their PIN keys.
+const DEMO_PIN_KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
 /// How long tasks that outlive the stop may take.
 const RUNTIME_STOP: Duration = Duration::from_secs(1);
 
@@ -83,8 +87,11 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     )
     .map_err(|error| Stopped::because(78, error))?;
     raise_open_files(&config);
-    let store = store::open(&config.data_dir, &config.journal, &rules.rulebook)
+    let mut store = store::open(&config.data_dir, &config.journal, &rules.rulebook)
         .map_err(|error| Stopped::because(error.exit_code(), error))?;
+    if let Some(keys) = pin_keys(args, &config)? {
+        store.pins = store.pins.with_keys(keys);
+    }
     let directory = config.log_directory();
     let log = log::init(&config.log, directory.as_deref(), clock::now)
         .map_err(|error| Stopped::because(73, error))?;
@@ -98,6 +105,16 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     runtime.shutdown_timeout(RUNTIME_STOP);
     drop(log);
     result
+}
+
+/// The keys that PIN blocks are judged with: the configured ones, else those of the demo.
+fn pin_keys(args: &ServeArgs, config: &Config) -> Result<Option<PinKeys>, Stopped> {
+    let keys = match &config.pin_keys {
+        Some(path) => PinKeys::load(path),
+        None if args.demo => PinKeys::parse("of the demo", DEMO_PIN_KEYS),
+        None => return Ok(None),
+    };
+    keys.map(Some).map_err(|error| Stopped::because(78, error))
 }
 
 /// Asks the system for as many open files as the listeners may need.
@@ -142,6 +159,7 @@ async fn serve(
         telemetry: server.telemetry.clone(),
         rules: server.rules.clone(),
         token_key: server.token_key.clone(),
+        pins: server.pins.clone(),
         log: log.counters(),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
@@ -220,6 +238,11 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
     println!("\ndemo cards (test numbers, as in fixtures/demo.toml)");
     for (row, outcome) in rows.iter().zip(opened) {
         use crate::engine::command::Opened;
+        if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+            let job = server.jobs.command(Body::SetPin(*card, pin)).await;
+            job.map_err(|error| Stopped::because(70, error))?;
+            server.pins.learn(row.account.card.token, pin);
+        }
         let account = match outcome {
             Opened::Created(account, _) | Opened::Existing(account, _) => account.0.to_string(),
             Opened::Refused(why) => why,

@@ -66,8 +66,14 @@ impl Purse {
 /// How an amount was taken from (or given to) purses, in the order in which it was taken.
 ///
 /// Minor units per purse; every part is above zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split(pub SmallVec<[(PurseIndex, i64); 2]>);
+
+impl Clone for Split {
+    fn clone(&self) -> Split {
+        Split(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Split {
     /// The whole amount from one purse.

@@ -1,5 +1,7 @@
 //! A card: which account it opens, until when, and whether it may.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::account::AccountId;
@@ -65,6 +67,30 @@ impl ExpiryMonth {
     }
 }
 
+/// What tells a right PIN from a wrong one: a verification value and the key it was made under.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinReference {
+    /// Which key.
+    pub key_index: u8,
+    /// The value's four digits as numbers.
+    pub value: [u8; 4],
+}
+
+impl fmt::Debug for PinReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PinReference(..)")
+    }
+}
+
+/// What the engine knows about a card's PIN (rule A7); never the PIN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardPin {
+    /// What tells it from a wrong one; `None` before one was set.
+    pub reference: Option<PinReference>,
+    /// Wrong tries since the last right one.
+    pub wrong_tries: u8,
+}
+
 /// One card as the engine knows it: never its number, only its token and masked form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
@@ -80,6 +106,8 @@ pub struct Card {
     pub expiry: Option<ExpiryMonth>,
     /// Whether it may be used.
     pub status: CardStatus,
+    /// Its PIN, as far as the engine knows.
+    pub pin: CardPin,
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::account::{AccountId, ProgrammeName, PurseIndex};
 use super::card::CardId;
-use super::money::Currency;
+use super::money::{Amount, Currency};
 use super::pan::MaskedPan;
 
 /// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
@@ -20,6 +20,8 @@ use super::pan::MaskedPan;
 pub enum Reason {
     /// Approved, accepted or posted.
     Approved,
+    /// Approved for what is available, less than was asked (A14).
+    PartiallyApproved,
     /// The message cannot be read.
     FormatError,
     /// The link must sign on first.
@@ -54,8 +56,16 @@ pub enum Reason {
     InvalidAmount,
     /// No purse has this currency.
     CurrencyNotAllowed,
+    /// Too many wrong PINs, with this one or before (A7).
+    PinLocked,
     /// A PIN block came and nothing can verify it.
     PinNotVerifiable,
+    /// What is in the PIN block is no PIN (A7).
+    PinMalformed,
+    /// A PIN is needed and none came (A8).
+    PinRequired,
+    /// Another PIN than the card's (A7).
+    PinWrong,
     /// The programme lists this merchant or terminal as refused (A26b).
     MerchantDenied,
     /// Recurring payment or subscription (A18, B3).
@@ -68,8 +78,16 @@ pub enum Reason {
     InFlight,
     /// Blocked merchant category (A19, A20, A23, A24).
     MerchantCategory,
+    /// The card does not work in this country.
+    CountryNotAllowed,
+    /// The card does not work at this time of day.
+    TimeNotAllowed,
+    /// No cash here (A26).
+    CashNotAllowed,
     /// The card does not work through this channel (B2).
     ChannelNotAllowed,
+    /// Only for holders whose identity is verified (A12, A27, A29).
+    HolderNotVerified,
     /// The programme cannot be loaded this way (B4).
     LoadNotAllowed,
     /// A refund without its purchase where the programme wants one (B5).
@@ -88,8 +106,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 33] = [
+    pub const ALL: [Reason; 42] = [
         Reason::Approved,
+        Reason::PartiallyApproved,
         Reason::FormatError,
         Reason::NotSignedOn,
         Reason::Overload,
@@ -107,14 +126,22 @@ impl Reason {
         Reason::NotSupported,
         Reason::InvalidAmount,
         Reason::CurrencyNotAllowed,
+        Reason::PinLocked,
         Reason::PinNotVerifiable,
+        Reason::PinMalformed,
+        Reason::PinRequired,
+        Reason::PinWrong,
         Reason::MerchantDenied,
         Reason::Recurring,
         Reason::Instalment,
         Reason::Deposit,
         Reason::InFlight,
         Reason::MerchantCategory,
+        Reason::CountryNotAllowed,
+        Reason::TimeNotAllowed,
+        Reason::CashNotAllowed,
         Reason::ChannelNotAllowed,
+        Reason::HolderNotVerified,
         Reason::LoadNotAllowed,
         Reason::RefundWithoutOriginal,
         Reason::TransactionLimit,
@@ -128,6 +155,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Reason::Approved => "approved",
+            Reason::PartiallyApproved => "partially-approved",
             Reason::FormatError => "format-error",
             Reason::NotSignedOn => "not-signed-on",
             Reason::Overload => "overload",
@@ -145,14 +173,22 @@ impl Reason {
             Reason::NotSupported => "not-supported",
             Reason::InvalidAmount => "invalid-amount",
             Reason::CurrencyNotAllowed => "currency-not-allowed",
+            Reason::PinLocked => "pin-locked",
             Reason::PinNotVerifiable => "pin-not-verifiable",
+            Reason::PinMalformed => "pin-malformed",
+            Reason::PinRequired => "pin-required",
+            Reason::PinWrong => "pin-wrong",
             Reason::MerchantDenied => "merchant-denied",
             Reason::Recurring => "recurring",
             Reason::Instalment => "instalment",
             Reason::Deposit => "deposit",
             Reason::InFlight => "in-flight",
             Reason::MerchantCategory => "merchant-category",
+            Reason::CountryNotAllowed => "country-not-allowed",
+            Reason::TimeNotAllowed => "time-not-allowed",
+            Reason::CashNotAllowed => "cash-not-allowed",
             Reason::ChannelNotAllowed => "channel-not-allowed",
+            Reason::HolderNotVerified => "holder-not-verified",
             Reason::LoadNotAllowed => "load-not-allowed",
             Reason::RefundWithoutOriginal => "refund-without-original",
             Reason::TransactionLimit => "transaction-limit",
@@ -161,6 +197,11 @@ impl Reason {
             Reason::MaximumBalance => "maximum-balance",
             Reason::InsufficientFunds => "insufficient-funds",
         }
+    }
+
+    /// Whether it is of the approved class.
+    pub fn is_approved(self) -> bool {
+        matches!(self, Reason::Approved | Reason::PartiallyApproved)
     }
 
     /// The reason with this name.
@@ -204,7 +245,7 @@ pub type ApprovalCode = ArrayString<6>;
 
 /// The response code of every reason in one dialect (rule D2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResponseCodes([ResponseCode; 33]);
+pub struct ResponseCodes([ResponseCode; Reason::ALL.len()]);
 
 impl ResponseCodes {
     /// The table that `code_of` describes.
@@ -214,7 +255,7 @@ impl ResponseCodes {
     pub fn build(
         code_of: impl Fn(Reason) -> Option<ResponseCode>,
     ) -> Result<ResponseCodes, Vec<&'static str>> {
-        let mut codes = [ResponseCode::new(); 33];
+        let mut codes = [ResponseCode::new(); Reason::ALL.len()];
         let mut missing = Vec::new();
         for (slot, reason) in codes.iter_mut().zip(Reason::ALL) {
             match code_of(reason) {
@@ -251,6 +292,17 @@ pub struct PurseBalance {
 /// All purses of an account as they stood after a decision.
 pub type Balances = SmallVec<[PurseBalance; 2]>;
 
+/// What an approval of a part comes to (rule A14, lifecycle D.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// Approved, in the currency of the transaction.
+    pub amount: Amount,
+    /// Approved, in the currency of billing, when the network converted.
+    pub billing: Option<Amount>,
+    /// What was asked.
+    pub asked: Amount,
+}
+
 /// The answer to one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -260,6 +312,8 @@ pub struct Decision {
     pub code: ResponseCode,
     /// DE 38, on approval.
     pub approval: Option<ApprovalCode>,
+    /// What was approved, where that is less than was asked.
+    pub approved: Option<Approved>,
     /// What decided, in words.
     pub evidence: Option<String>,
     /// Whether this is the stored answer of an earlier message.
@@ -283,7 +337,7 @@ pub struct Decision {
 impl Decision {
     /// Whether the answer is of the approved class.
     pub fn is_approved(&self) -> bool {
-        self.reason == Reason::Approved
+        self.reason.is_approved()
     }
 }
 

@@ -3,17 +3,20 @@
 //! A dialect fills them from one message; the engine decides on them and journals them with the
 //! decision. Nothing here can hold a card number, track, PIN block or card verification value.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::card::ExpiryMonth;
-use super::decision::ApprovalCode;
+use super::conditions::{LocalTime, PinVerdict, PointOfService};
+use super::decision::{ApprovalCode, Approved};
 use super::merchant::{AcceptorId, AcceptorName, Mcc, Origin, TerminalId};
 use super::money::Amount;
 use super::pan::CardToken;
+use super::rare_facts::{LifecycleId, RareFacts};
 
 /// Which conversation a message belongs to, repeats included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub enum Purpose {
     QuasiCash,
     /// A processing code that the dialect table does not name.
     Unnamed,
+    /// Money that somebody sends to the card: no purchase comes before it.
+    OriginalCredit,
 }
 
 /// Who started this and under which agreement.
@@ -122,7 +127,7 @@ pub struct Evidence {
     /// Which fact.
     pub fact: FactName,
     /// Which row of the dialect's table said so.
-    pub source: Arc<str>,
+    pub source: Cow<'static, str>,
 }
 
 /// Identity of a message among all that an originator sends (lifecycle D.1, D.2).
@@ -139,7 +144,7 @@ pub struct TraceKey {
 }
 
 /// The part of a message's identity that a later reversal quotes in DE 90.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     /// Acquirer (DE 32) as a number; a message without one counts under its link.
     pub originator: u64,
@@ -147,6 +152,18 @@ pub struct Trace {
     pub transmitted: u32,
     /// System trace audit number (DE 11).
     pub stan: u32,
+}
+
+/// Number of a link in the journal, from 1 in order of first use; 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LinkNumber(pub u16);
+
+impl Hash for Trace {
+    /// Two words instead of three fields: every message hashes its trace several times.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.originator);
+        state.write_u64(u64::from(self.transmitted) << 32 | u64::from(self.stan));
+    }
 }
 
 /// Who could issue this card, as far as the number tells.
@@ -213,8 +230,16 @@ pub struct Facts {
     pub device: Device,
     /// Whether the card was there.
     pub presence: Presence,
-    /// Whether a PIN block came along (its content never comes here).
-    pub pin_block_present: bool,
+    /// What is known about the PIN.
+    pub pin: PinVerdict,
+    /// Which link asked.
+    pub link: LinkNumber,
+    /// The conditions at the point of service.
+    pub point: PointOfService,
+    /// The clock at the point of service.
+    pub local: LocalTime,
+    /// What few messages state.
+    pub rare: Option<Box<RareFacts>>,
     /// Where the special facts were read.
     pub evidence: SmallVec<[Evidence; 2]>,
 }
@@ -234,11 +259,59 @@ impl Facts {
         self.billing.unwrap_or(self.amount)
     }
 
+    /// Whether this adds to an earlier authorization.
+    pub fn is_incremental(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.incremental)
+    }
+
+    /// Whether no further part of a capture follows.
+    pub fn is_last_part(&self) -> bool {
+        let part = self.rare.as_ref().and_then(|rare| rare.part);
+        part.is_some_and(|part| part.last)
+    }
+
+    /// The share of the billing amount for a part of the transaction amount, rounded down.
+    pub fn billing_share(&self, billing: Amount, part: i64) -> i64 {
+        if part >= self.amount.minor {
+            return billing.minor;
+        }
+        let share = i128::from(billing.minor)
+            .saturating_mul(i128::from(part))
+            .checked_div(i128::from(self.amount.minor));
+        share
+            .and_then(|share| i64::try_from(share).ok())
+            .unwrap_or(0)
+    }
+
+    /// What an approval of a part of the cardholder's amount comes to, rounded down.
+    pub fn approved_part(&self, minor: i64) -> Approved {
+        let scaled = |whole: i64, of: i64| {
+            let share = i128::from(whole)
+                .saturating_mul(i128::from(minor))
+                .checked_div(i128::from(of));
+            share.and_then(|share| i64::try_from(share).ok())
+        };
+        let part = match self.billing {
+            Some(billing) => scaled(self.amount.minor, billing.minor).unwrap_or(0),
+            None => minor,
+        };
+        Approved {
+            amount: Amount::new(part, self.amount.currency),
+            billing: self.billing.map(|asked| Amount::new(minor, asked.currency)),
+            asked: self.amount,
+        }
+    }
+
     /// Asks whether the card is good, spends nothing (lifecycle B.2).
     pub fn is_account_verification(&self) -> bool {
         self.kind == MessageKind::Authorization
             && self.purpose == Purpose::Purchase
             && self.amount.minor == 0
+    }
+
+    /// The network's name for the transaction, when the message states it.
+    pub fn lifecycle_id(&self) -> Option<LifecycleId> {
+        self.rare.as_ref().and_then(|rare| rare.lifecycle_id)
     }
 
     /// The dialect row that said so, if one did.

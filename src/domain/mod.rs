@@ -27,14 +27,20 @@ pub mod account;
 
 pub mod merchant;
 
+pub mod conditions;
+
+pub mod rare_facts;
+
 pub mod facts;
+
+pub mod block;
+
+pub mod pin_choice;
 
 pub mod programme;
 
 pub mod rulebook;
 
 pub mod programme_file;
-#[cfg(test)]
-mod programme_file_tests;
 
 pub mod decision;

@@ -2,10 +2,11 @@
 //!
 //! Built only by [`super::programme_file::parse`]; the shipped files are in `spec/programme/`.
 
+use std::fmt;
+
 use super::account::{Kyc, ProgrammeName, PurseIndex};
-use super::decision::Reason;
-use super::facts::{Certainty, Device, Facts, Initiation, Presence, Purpose};
-use super::merchant::{AcceptorId, HomeCountry, Mcc, TerminalId};
+use super::block::Block;
+use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
 use super::time::Calendar;
 
@@ -71,6 +72,50 @@ pub struct HoldRule {
     pub foreign_days: u16,
 }
 
+/// Cash from machines (rules A27, C4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CashRule {
+    /// The purses it may come from, first first.
+    pub purses: Vec<PurseIndex>,
+    /// The amount must be a multiple of this, minor units; 1 for any.
+    pub multiple_of: i64,
+    /// Least amount, minor units.
+    pub minimum: i64,
+    /// Who may have it; `None`: everybody.
+    pub kyc: Option<Kyc>,
+    /// Fee by currency, minor units.
+    pub fees: Vec<(Currency, i64)>,
+    /// Withdrawals of a calendar month that cost nothing.
+    pub free_per_month: u32,
+}
+
+impl CashRule {
+    /// The fee in a currency, minor units.
+    pub fn fee(&self, currency: Currency) -> i64 {
+        let row = self.fees.iter().find(|row| row.0 == currency);
+        row.map_or(0, |row| row.1)
+    }
+}
+
+/// How wrong PINs count (rule A7), and what needs a right one (rule A8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinRule {
+    /// Wrong tries that lock it.
+    pub tries_max: u8,
+    /// What is refused without one.
+    pub required: Vec<PinUse>,
+}
+
+/// What may need a PIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinUse {
+    /// Cash.
+    CashWithdrawal,
+    /// A purchase with the card's chip or stripe.
+    PhysicalPurchase,
+}
+
 /// What to do with evidence that nothing here can verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {
@@ -86,10 +131,29 @@ pub enum Unverified {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
-    /// Purchases.
+    /// Purchases of every kind.
     Purchase,
-    /// Loads.
+    /// Loads of every kind.
     Load,
+    /// Purchases without the card: electronic commerce, mail, telephone, stored credentials.
+    ECommerce,
+    /// Cash from machines.
+    CashWithdrawal,
+}
+
+impl Channel {
+    /// The channel in which this one counts as well.
+    pub fn wider(self) -> Option<Channel> {
+        match self {
+            Channel::Purchase | Channel::Load | Channel::CashWithdrawal => None,
+            Channel::ECommerce => Some(Channel::Purchase),
+        }
+    }
+
+    /// Whether what goes through the other channel counts in this one.
+    pub fn covers(self, other: Channel) -> bool {
+        self == other || other.wider() == Some(self)
+    }
 }
 
 /// The span a limit covers.
@@ -99,8 +163,27 @@ pub enum Window {
     Transaction,
     /// A calendar day of the programme.
     Day,
+    /// A calendar week of the programme, from Monday.
+    Week,
     /// A calendar month of the programme.
     Month,
+    /// The hours before the transaction, to the millisecond.
+    Rolling {
+        /// How many.
+        hours: u16,
+    },
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Window::Transaction => f.write_str("transaction"),
+            Window::Day => f.write_str("day"),
+            Window::Week => f.write_str("week"),
+            Window::Month => f.write_str("month"),
+            Window::Rolling { hours } => write!(f, "{hours} hours"),
+        }
+    }
 }
 
 /// One limit.
@@ -118,6 +201,8 @@ pub struct Limit {
     pub amount_max: Option<i64>,
     /// Greatest number of transactions.
     pub count_max: Option<u32>,
+    /// Whether it only notes what it would refuse.
+    pub shadow: bool,
 }
 
 /// The greatest balance an account may be loaded to (rule A17).
@@ -129,71 +214,8 @@ pub struct MaximumBalance {
     pub currency: Currency,
     /// Minor units.
     pub amount_max: i64,
-}
-
-/// A run of merchant category codes, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MccRange {
-    /// First.
-    pub first: Mcc,
-    /// Last.
-    pub last: Mcc,
-}
-
-/// A kind of message the programme refuses (rules A18 to A25, B2, B3): every condition that is
-/// stated must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Its name in evidence, such as `fuel`.
-    pub id: String,
-    /// The rule of the programme that it states, such as `A19`.
-    pub rule: String,
-    /// Why the message is declined.
-    pub reason: Reason,
-    /// The merchant's category is one of these.
-    pub mcc: Vec<MccRange>,
-    /// What is wanted is one of these.
-    pub purpose: Vec<Purpose>,
-    /// Who started it.
-    pub initiation: Option<Initiation>,
-    /// Whether the amount stands.
-    pub certainty: Option<Certainty>,
-    /// Kind of terminal.
-    pub device: Option<Device>,
-    /// Whether the card was there.
-    pub presence: Option<Presence>,
-    /// Whether the merchant is at home.
-    pub domestic: Option<bool>,
-}
-
-impl Block {
-    /// Whether every stated condition holds for a message.
-    pub fn matches(&self, facts: &Facts, home: HomeCountry) -> bool {
-        let in_ranges = |mcc: Mcc| {
-            self.mcc
-                .iter()
-                .any(|range| range.first <= mcc && mcc <= range.last)
-        };
-        (self.mcc.is_empty() || facts.mcc.is_some_and(in_ranges))
-            && (self.purpose.is_empty() || self.purpose.contains(&facts.purpose))
-            && self
-                .initiation
-                .is_none_or(|wanted| wanted == facts.initiation)
-            && self
-                .certainty
-                .is_none_or(|wanted| wanted == facts.certainty)
-            && self.device.is_none_or(|wanted| wanted == facts.device)
-            && self.presence.is_none_or(|wanted| wanted == facts.presence)
-            && self
-                .domestic
-                .is_none_or(|wanted| wanted == facts.origin.is_domestic(home))
-    }
-
-    /// Whether the merchant's category alone brought the message here, so that listing the
-    /// merchant as allowed lifts the block (rule A26b).
-    pub fn is_by_category(&self) -> bool {
-        !self.mcc.is_empty()
-    }
+    /// Whether it only notes what it would refuse.
+    pub shadow: bool,
 }
 
 /// Merchants and terminals named one by one (rule A26b).
@@ -236,6 +258,12 @@ pub struct Programme {
     pub hold: HoldRule,
     /// PIN blocks.
     pub pin_block: Unverified,
+    /// Whether a part is approved where the whole is not available (rule A14).
+    pub partial_approval: bool,
+    /// PINs.
+    pub pin: PinRule,
+    /// Cash; `None`: not offered.
+    pub cash: Option<CashRule>,
     /// What it refuses, first match decides within one reason.
     pub blocks: Vec<Block>,
     /// Merchants named one by one.
@@ -244,6 +272,8 @@ pub struct Programme {
     pub limits: Vec<Limit>,
     /// Greatest balances.
     pub maximum_balances: Vec<MaximumBalance>,
+    /// Whether any row only notes what it would refuse.
+    pub has_shadows: bool,
 }
 
 impl Programme {

@@ -57,6 +57,13 @@ impl BusinessDate {
             .saturating_sub(1)
     }
 
+    /// The Monday of the week of this day.
+    pub fn monday(self) -> BusinessDate {
+        // Day 0 was a Thursday.
+        let since_monday = self.0.saturating_add(3).rem_euclid(7);
+        BusinessDate(self.0.saturating_sub(since_monday))
+    }
+
     fn civil(self) -> civil::Date {
         civil::date(1970, 1, 1)
             .checked_add(jiff::Span::new().try_days(self.0).unwrap_or_default())
@@ -98,12 +105,23 @@ impl Calendar {
 
     /// The day of this calendar on which an instant falls.
     pub fn date_of(&self, at: UnixMs) -> BusinessDate {
+        let day = self.local_ms(at).div_euclid(DAY_MS);
+        BusinessDate(i32::try_from(day).unwrap_or_default())
+    }
+
+    /// The minute of this calendar's day, 0 to 1439, in which an instant falls.
+    pub fn minute_of_day(&self, at: UnixMs) -> u16 {
+        let minute = self.local_ms(at).rem_euclid(DAY_MS).div_euclid(60_000);
+        u16::try_from(minute).unwrap_or_default()
+    }
+
+    /// Milliseconds of the local clock; 0 for an instant beyond the calendar.
+    fn local_ms(&self, at: UnixMs) -> i64 {
         let Ok(instant) = Timestamp::from_millisecond(at.0) else {
-            return BusinessDate::default();
+            return 0;
         };
         let offset_ms = i64::from(self.zone.to_offset(instant).seconds()).saturating_mul(1_000);
-        let local_ms = at.0.saturating_add(offset_ms);
-        BusinessDate(i32::try_from(local_ms.div_euclid(DAY_MS)).unwrap_or_default())
+        at.0.saturating_add(offset_ms)
     }
 }
 
@@ -126,6 +144,20 @@ mod tests {
         ];
         for (instant, day) in cases {
             assert_eq!(tokyo.date_of(ms(instant)).to_string(), day, "{instant}");
+        }
+    }
+
+    #[test]
+    fn a_week_starts_on_monday() {
+        let tokyo = Calendar::in_zone("Asia/Tokyo").unwrap();
+        for (day, monday) in [
+            ("2027-03-01", "2027-03-01"),
+            ("2027-03-07", "2027-03-01"),
+            ("2027-03-08", "2027-03-08"),
+            ("1969-12-31", "1969-12-29"),
+        ] {
+            let date = tokyo.date_of(ms(&format!("{day}T03:00:00Z")));
+            assert_eq!(date.monday().to_string(), monday, "{day}");
         }
     }
 

@@ -6,16 +6,19 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{Account, AccountId, ProgrammeName, Purse, PurseIndex, Split};
-use crate::domain::card::Card;
+use crate::domain::card::{Card, CardPin};
+use crate::domain::decision::Reason;
+use crate::domain::facts::{LinkNumber, Trace};
 use crate::domain::money::Currency;
-use crate::domain::programme::Channel;
+use crate::domain::pan::CardToken;
 use crate::domain::time::UnixMs;
 
-use super::entry::{Entry, EntryId, EntryState};
+use super::entry::{EntryId, EntryState};
+use super::entry_list::EntryList;
 use super::event::{AccountOpened, Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::state::{
-    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, entry_keys,
+    AccountRecord, EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone,
     is_kept_with_entries,
 };
 use super::usage::Usage;
@@ -30,7 +33,7 @@ pub struct InvariantBroken {
     pub what: String,
 }
 
-type Fit = Result<(), String>;
+pub(super) type Fit = Result<(), String>;
 
 impl State {
     /// Applies the event of record `sequence`, which happened at `at`.
@@ -59,6 +62,12 @@ impl State {
             Event::Decided(decided) => self.apply_decided(decided),
             Event::AccountOpened(opened) => self.apply_account_opened(opened),
             Event::Housekept(housekept) => self.apply_housekept(housekept),
+            Event::PinSet(card, reference) => self.change_pin(*card, |pin| {
+                pin.reference = Some(*reference);
+                pin.wrong_tries = 0;
+            }),
+            Event::PinUnlocked(card) => self.change_pin(*card, |pin| pin.wrong_tries = 0),
+            Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
         }
         .map_err(broken)
     }
@@ -78,7 +87,7 @@ impl State {
                 reason: decided.reason,
                 code: decided.code,
                 approval: decided.approval,
-                balances: decided.balances.clone().map(Box::new),
+                told: told(decided),
                 card_id: decided.card,
                 sequence: self.sequence,
                 entry: decided
@@ -100,49 +109,7 @@ impl State {
 
     fn apply_effect(&mut self, decided: &Decided, effect: &Effect) -> Fit {
         match effect {
-            Effect::EntryOpened {
-                currency,
-                authorized,
-                held,
-                expires_at,
-                date,
-                refund_of,
-            } => {
-                let card = decided.card.ok_or("an entry without a card")?;
-                let facts = &decided.facts;
-                let account = self
-                    .card(card)
-                    .ok_or("an entry of an unknown card")?
-                    .account;
-                let entry = Entry {
-                    id: EntryId(self.sequence),
-                    account,
-                    card,
-                    opened_by: facts.kind,
-                    purpose: facts.purpose,
-                    currency: *currency,
-                    state: EntryState::Pending,
-                    authorized: *authorized,
-                    held: held.clone(),
-                    posted: Split::default(),
-                    refunded: 0,
-                    refund_of: *refund_of,
-                    counted: 0,
-                    counted_as: 0,
-                    date: *date,
-                    opened_at: self.at,
-                    expires_at: *expires_at,
-                    rested_at: UnixMs::default(),
-                    mcc: facts.mcc,
-                    trace: facts.trace,
-                    terminal: facts.terminal,
-                    acceptor: facts.acceptor,
-                    rrn: facts.rrn,
-                    approval: decided.approval.or(facts.quoted_approval),
-                };
-                self.open_entry(entry)?;
-                self.hold_in_purses(account, *currency, held)
-            }
+            Effect::EntryOpened { .. } => self.apply_entry_opened(decided, effect),
             Effect::HoldRaised { entry, split } => self.raise_hold(*entry, split),
             Effect::HoldLowered { entry, split } => self.lower_hold(*entry, split),
             Effect::Posted {
@@ -158,6 +125,18 @@ impl State {
                 currency,
                 postings,
             } => self.post(*currency, postings),
+            Effect::PinTried { wrong_tries } => {
+                let card = decided.card.ok_or("a PIN without a card")?;
+                self.change_pin(card, |pin| pin.wrong_tries = *wrong_tries)
+            }
+            Effect::FeePosted {
+                entry,
+                currency,
+                postings,
+            } => {
+                self.post(*currency, postings)?;
+                self.note_fee(*entry, postings)
+            }
             Effect::EntryMoved { entry, state } => self.move_entry(*entry, *state),
             Effect::Counted {
                 entry,
@@ -167,14 +146,15 @@ impl State {
                 minor,
                 count,
             } => {
-                let usage = Usage::new(*channel, *currency, *date);
-                self.count_usage(*entry, usage, *minor, *count)
+                let fresh = Usage::new(*channel, *currency, *date);
+                self.count_usage(*entry, fresh, *minor, *count)
             }
             Effect::TombstoneSet { trace } => {
-                let key = (decided.facts.card, *trace);
-                if self.tombstones.insert(key, self.at).is_none() {
-                    self.tombstones_by_age.push_back((self.at, key));
-                }
+                self.set_tombstone((decided.facts.card, *trace), None);
+                Ok(())
+            }
+            Effect::PartTombstoneSet { trace, remaining } => {
+                self.set_tombstone((decided.facts.card, *trace), Some(*remaining));
                 Ok(())
             }
             Effect::ExceptionRaised { kind, entry, minor } => {
@@ -195,7 +175,8 @@ impl State {
         }
     }
 
-    /// Counts an amount and a number of transactions of an entry in the window that `fresh` names.
+    /// Counts an amount and a number of transactions of an entry in the windows that `fresh` names:
+    /// those of its channel and of the wider one.
     fn count_usage(&mut self, id: EntryId, fresh: Usage, minor: i64, count: i32) -> Fit {
         let entry = self
             .entries
@@ -203,42 +184,42 @@ impl State {
             .ok_or("usage of an unknown entry")?;
         entry.counted = entry.counted.saturating_add(minor).max(0);
         entry.counted_as = entry.counted_as.saturating_add(count);
+        entry.channel = Some(fresh.channel);
         let account = entry.account;
         let record = self
             .account_mut(account)
             .ok_or("usage of an unknown account")?;
-        let same =
-            |usage: &&mut Usage| usage.channel == fresh.channel && usage.currency == fresh.currency;
-        match record.usage.iter_mut().find(same) {
-            Some(usage) => usage.count(fresh.date, minor, count),
-            None => {
-                let mut usage = fresh;
-                usage.count(fresh.date, minor, count);
-                record.usage.push(usage);
+        for channel in [Some(fresh.channel), fresh.channel.wider()]
+            .into_iter()
+            .flatten()
+        {
+            let same =
+                |usage: &&mut Usage| usage.channel == channel && usage.currency == fresh.currency;
+            match record.usage.iter_mut().find(same) {
+                Some(usage) => usage.count(fresh.date, minor, count),
+                None => {
+                    let mut usage = Usage { channel, ..fresh };
+                    usage.count(fresh.date, minor, count);
+                    record.usage.push(usage);
+                }
             }
         }
         Ok(())
     }
 
-    fn open_entry(&mut self, entry: Entry) -> Fit {
-        let id = entry.id;
-        if let Some(expires_at) = entry.expires_at {
-            let life_ms = expires_at.0.saturating_sub(entry.opened_at.0);
-            self.expiries
-                .entry(life_ms)
-                .or_default()
-                .push_back((expires_at, id));
+    /// What remains after several reversals of one original is the least that any of them left.
+    fn set_tombstone(&mut self, key: (CardToken, Trace), remaining: Option<i64>) {
+        match self.tombstones.get_mut(&key) {
+            Some(stone) => {
+                stone.remaining = stone
+                    .remaining
+                    .and_then(|before| remaining.map(|now| now.min(before)));
+            }
+            None => {
+                self.tombstones.insert(key, Tombstone { remaining });
+                self.tombstones_by_age.push_back((self.at, key));
+            }
         }
-        for key in entry_keys(&entry) {
-            self.entries_by.insert(&key, id.0);
-        }
-        let record = self
-            .account_mut(entry.account)
-            .ok_or("an entry of an unknown account")?;
-        record.entries.push(id);
-        self.entries
-            .push(entry)
-            .ok_or_else(|| "an entry is opened twice".to_owned())
     }
 
     fn raise_hold(&mut self, id: EntryId, split: &Split) -> Fit {
@@ -253,7 +234,12 @@ impl State {
         self.hold_in_purses(account, currency, split)
     }
 
-    fn hold_in_purses(&mut self, account: AccountId, currency: Currency, split: &Split) -> Fit {
+    pub(super) fn hold_in_purses(
+        &mut self,
+        account: AccountId,
+        currency: Currency,
+        split: &Split,
+    ) -> Fit {
         for (purse, minor) in &split.0 {
             let purse = self.purse_mut(account, *purse, currency)?;
             purse.held = purse
@@ -282,7 +268,7 @@ impl State {
         Ok(())
     }
 
-    fn post(&mut self, currency: Currency, postings: &[Posting]) -> Fit {
+    pub(super) fn post(&mut self, currency: Currency, postings: &[Posting]) -> Fit {
         if sum(postings) != 0 {
             return Err(format!("postings sum to {}, expected 0", sum(postings)));
         }
@@ -395,7 +381,7 @@ impl State {
             },
             cards: SmallVec::from_iter([opened.card.card]),
             usage: SmallVec::new(),
-            entries: Vec::new(),
+            entries: EntryList::default(),
         });
         for (purse, minor) in &opened.opening {
             let currency = *opened
@@ -421,6 +407,7 @@ impl State {
             masked: opened.card.masked,
             expiry: opened.card.expiry,
             status: opened.card.status,
+            pin: CardPin::default(),
         };
         if self.cards_by_token.insert(card.token, card.id).is_some() {
             return Err("a card is issued twice".to_owned());
@@ -441,6 +428,14 @@ impl State {
         u8::try_from(position).map_err(|_| "more than 256 programmes".to_owned())
     }
 
+    fn apply_link_named(&mut self, number: LinkNumber, name: &str) -> Fit {
+        if self.next_link_number() != Some(number) || self.link_number(name).is_some() {
+            return Err(format!("link number {} does not follow", number.0));
+        }
+        self.links.push(name.to_owned());
+        Ok(())
+    }
+
     fn apply_housekept(&mut self, housekept: &Housekept) -> Fit {
         for id in &housekept.expired {
             let held = self
@@ -452,10 +447,13 @@ impl State {
             self.lower_hold(*id, &held)?;
             let entry = self.entries.get(*id).ok_or("an unknown entry expires")?;
             let untouched = entry.posted.is_empty();
-            if entry.is_debit() {
-                let usage = Usage::new(Channel::Purchase, entry.currency, entry.date);
+            if let (true, Some(channel)) = (entry.is_debit(), entry.channel) {
+                let usage = Usage::new(channel, entry.currency, entry.date);
                 let minor = held.total().min(entry.counted).saturating_neg();
                 self.count_usage(*id, usage, minor, if untouched { -1 } else { 0 })?;
+            }
+            if untouched {
+                self.give_back_fee(*id)?;
             }
             let rest = if untouched {
                 EntryState::Released
@@ -509,13 +507,29 @@ impl State {
         let Some(entry) = self.entries.remove(id) else {
             return;
         };
-        for key in entry_keys(&entry) {
-            self.entries_by.remove(&key, id.0);
-        }
         if let Some(record) = self.account_mut(entry.account) {
-            record.entries.retain(|other| *other != id);
+            record.entries.remove(id);
         }
     }
+}
+
+/// What an answer tells beside its code and approval.
+fn told(decided: &Decided) -> Option<Box<Told>> {
+    let approved = |effect: &Effect| match effect {
+        Effect::EntryOpened { authorized, .. } => Some(*authorized),
+        _ => None,
+    };
+    let approved_minor = match decided.reason {
+        Reason::PartiallyApproved => decided.effects.iter().find_map(approved),
+        _ => None,
+    };
+    let balances = decided.balances.clone();
+    (balances.is_some() || approved_minor.is_some()).then(|| {
+        Box::new(Told {
+            balances,
+            approved_minor,
+        })
+    })
 }
 
 /// The entry that an effect opens, holds for or posts for.
@@ -525,16 +539,19 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         Effect::HoldRaised { entry, .. }
         | Effect::HoldLowered { entry, .. }
         | Effect::Posted { entry, .. }
+        | Effect::FeePosted { entry, .. }
         | Effect::EntryMoved { entry, .. } => Some(*entry),
         Effect::Offset { .. }
+        | Effect::PinTried { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }
+        | Effect::PartTombstoneSet { .. }
         | Effect::ExceptionRaised { .. } => None,
     }
 }
 
 /// Takes every part of `split` out of `from`, which must have it.
-fn take_exactly(from: &mut Split, split: &Split) -> Fit {
+pub(super) fn take_exactly(from: &mut Split, split: &Split) -> Fit {
     for (purse, minor) in &split.0 {
         let part = from
             .0

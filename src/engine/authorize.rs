@@ -3,7 +3,8 @@
 
 use crate::domain::account::Split;
 use crate::domain::decision::Reason;
-use crate::domain::facts::Purpose;
+use crate::domain::facts::{Certainty, Initiation, Purpose};
+use crate::domain::money::Amount;
 use crate::domain::programme::{Channel, RefundAuthorization};
 use crate::domain::time::UnixMs;
 
@@ -12,8 +13,9 @@ use super::booking::{
     entry_opened, exception, load_split, posted_credit, posted_purchase, refund_split,
 };
 use super::case::{Case, Intent, Refusal, posts_at_once};
-use super::entry::{EntryId, EntryState};
+use super::entry::{Entry, EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
+use super::fee;
 use super::funds;
 use super::ledger::LedgerAccount;
 use super::matching::{Found, Ladder, find};
@@ -22,12 +24,16 @@ use super::verdict::Verdict;
 
 /// Judges an authorization or financial request.
 pub(super) fn judge(case: &Case<'_>) -> Verdict {
-    if case.state.has_tombstone(case.facts.card, case.facts.trace) {
+    if case
+        .state
+        .tombstone(case.facts.card, case.facts.trace)
+        .is_some()
+    {
         let evidence = "its reversal came first".to_owned();
         return Verdict::refused(Refusal::because(Reason::LateOriginal, evidence));
     }
     if let Some(refusal) = rules::first_refusal(case) {
-        return Verdict::refused(refusal);
+        return approved_in_part(case, &refusal).unwrap_or_else(|| Verdict::refused(refusal));
     }
     let effects = match case.intent {
         Intent::Verify | Intent::Enquire => Some(Effects::new()),
@@ -42,24 +48,98 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     };
     Verdict {
         reason: Reason::Approved,
-        evidence: None,
+        evidence: rules::first_in_shadow(case).map(noted),
         approval: Some(approval_code(case.sequence)),
+        approved_minor: None,
         show_balances: case.intent == Intent::Enquire,
         effects,
     }
 }
 
-fn spend(case: &Case<'_>) -> Option<Effects> {
-    let split = funds::spend(
-        case.programme,
-        case.account(),
-        case.amount.currency,
-        case.amount.minor,
-    );
-    if split.total() != case.amount.minor {
+/// `shadow merchant-category: fuel (A19): mcc 5541`.
+fn noted(shadow: Refusal) -> String {
+    let evidence = shadow.evidence.unwrap_or_default();
+    format!("shadow {}: {evidence}", shadow.reason)
+}
+
+/// Approves what is available, where terminal and programme agree to that and nothing but the
+/// funds stands in the way (rule A14). Never for cash, recurring payments or deposits.
+fn approved_in_part(case: &Case<'_>, refusal: &Refusal) -> Option<Verdict> {
+    let facts = case.facts;
+    let may_be_part = refusal.reason == Reason::InsufficientFunds
+        && case.programme.partial_approval
+        && facts.point.partial_approval
+        && facts.purpose == Purpose::Purchase
+        && facts.initiation == Initiation::Cardholder
+        && facts.certainty == Certainty::Final
+        && !facts.is_incremental()
+        && facts
+            .rare
+            .as_ref()
+            .is_none_or(|rare| rare.cash_minor.is_none());
+    if !may_be_part {
         return None;
     }
+    let available = funds::available(case.spend_order(), case.account(), case.amount.currency);
+    if available <= 0 || facts.approved_part(available).amount.minor <= 0 {
+        return None;
+    }
+    let amount = Amount::new(available, case.amount.currency);
+    let effects = spend(&Case { amount, ..*case })?;
+    Some(Verdict {
+        reason: Reason::PartiallyApproved,
+        evidence: Some(format!("{available} of {} is available", case.amount.minor)),
+        approval: Some(approval_code(case.sequence)),
+        approved_minor: Some(available),
+        show_balances: false,
+        effects,
+    })
+}
+
+/// An authorization that adds to an earlier one: its hold grows. Where no earlier one is found it
+/// is a hold of its own.
+fn raised(case: &Case<'_>, split: &Split) -> Option<Effects> {
+    if !case.facts.is_incremental() || posts_at_once(case.facts.kind) {
+        return None;
+    }
+    let open = |entry: &Entry| {
+        entry.state == EntryState::Pending
+            && entry.purpose == case.facts.purpose
+            && entry.currency == case.amount.currency
+    };
+    let found = find(case.state, case.card.id, case.facts, Ladder::Strong, open);
+    let Found::One(entry, _) = found else {
+        return None;
+    };
+    Some(Effects::from_iter([
+        Effect::HoldRaised {
+            entry: entry.id,
+            split: split.clone(),
+        },
+        Effect::Counted {
+            entry: entry.id,
+            channel: entry.channel.unwrap_or(Channel::Purchase),
+            currency: entry.currency,
+            date: entry.date,
+            minor: case.amount.minor,
+            count: 0,
+        },
+    ]))
+}
+
+fn spend(case: &Case<'_>) -> Option<Effects> {
+    let fee = fee::of(case);
+    let wanted = case.amount.minor.checked_add(fee)?;
+    let currency = case.amount.currency;
+    let mut split = funds::spend(case.spend_order(), case.account(), currency, wanted);
+    if split.total() != wanted {
+        return None;
+    }
+    if let Some(effects) = raised(case, &split) {
+        return Some(effects);
+    }
     // From here it must succeed.
+    let fee = split.take_back(fee);
     let mut effects = if posts_at_once(case.facts.kind) {
         posted_purchase(case, &split)
     } else {
@@ -67,6 +147,7 @@ fn spend(case: &Case<'_>) -> Option<Effects> {
         Effects::from_iter([opened])
     };
     effects.push(counted(case, case.amount.minor));
+    effects.extend(fee::posted(case, &fee));
     Some(effects)
 }
 
@@ -193,7 +274,7 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
     if change != 0 {
         effects.push(Effect::Counted {
             entry: entry.id,
-            channel: Channel::Purchase,
+            channel: entry.channel.unwrap_or(Channel::Purchase),
             currency: entry.currency,
             date: entry.date,
             minor: change,

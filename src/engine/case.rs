@@ -1,9 +1,10 @@
 //! One message at its card, account and programme: what the rules look at.
 
-use crate::domain::account::Account;
+use crate::domain::account::{Account, PurseIndex};
+use crate::domain::block::Scene;
 use crate::domain::card::Card;
 use crate::domain::decision::Reason;
-use crate::domain::facts::{Facts, MessageKind, Purpose};
+use crate::domain::facts::{Facts, MessageKind, Presence, Purpose};
 use crate::domain::money::Amount;
 use crate::domain::programme::{Channel, Programme};
 use crate::domain::time::{BusinessDate, UnixMs};
@@ -85,9 +86,31 @@ impl Case<'_> {
         &self.record.account
     }
 
+    /// The purses that spending may use, first first (rules A11, A27).
+    pub fn spend_order(&self) -> &[PurseIndex] {
+        match &self.programme.cash {
+            Some(cash) if self.facts.purpose == Purpose::CashWithdrawal => &cash.purses,
+            Some(_) | None => &self.programme.spend_order,
+        }
+    }
+
+    /// The message where and when it happens.
+    pub fn scene(&self) -> Scene<'_> {
+        Scene {
+            facts: self.facts,
+            home: self.programme.home,
+            calendar: &self.programme.calendar,
+            at: self.at,
+        }
+    }
+
     /// Which limits count this.
     pub fn channel(&self) -> Option<Channel> {
         match self.intent {
+            Intent::Spend if self.facts.purpose == Purpose::CashWithdrawal => {
+                Some(Channel::CashWithdrawal)
+            }
+            Intent::Spend if self.facts.presence == Presence::Absent => Some(Channel::ECommerce),
             Intent::Spend => Some(Channel::Purchase),
             Intent::Load => Some(Channel::Load),
             Intent::Verify | Intent::Enquire | Intent::Refund => None,
@@ -99,7 +122,7 @@ impl Case<'_> {
 pub fn intent_of(facts: &Facts) -> Intent {
     match facts.purpose {
         Purpose::BalanceEnquiry => Intent::Enquire,
-        Purpose::Refund => Intent::Refund,
+        Purpose::Refund | Purpose::OriginalCredit => Intent::Refund,
         Purpose::Load => Intent::Load,
         Purpose::Purchase if facts.is_account_verification() => Intent::Verify,
         Purpose::Purchase

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName};
-use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
+use crate::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
 use crate::domain::decision::Decision;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, LinkNumber};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
 
@@ -29,6 +29,12 @@ pub enum Body {
     Message(Arc<Facts>),
     /// Open an account with its cards and opening balances.
     OpenAccount(Box<OpenAccount>),
+    /// Give a link its number in the journal.
+    NameLink(String),
+    /// Set what tells a card's right PIN from a wrong one.
+    SetPin(CardId, PinReference),
+    /// Forget a card's wrong PINs.
+    UnlockPin(CardId),
     /// Release holds whose time is over, forget what nobody will ask for any more.
     Housekeep(Housekeep),
 }
@@ -88,6 +94,10 @@ pub enum Answer {
     Decided(Box<Decision>),
     /// To the opening of an account.
     Opened(Opened),
+    /// To the naming of a link: its number, now or earlier; none when there are too many links.
+    LinkNamed(Option<LinkNumber>),
+    /// To the setting or unlocking of a PIN: whether there is such a card.
+    PinChanged(bool),
     /// To housekeeping: whether more is due at once.
     Housekept {
         /// Holds released by this command.

@@ -3,6 +3,7 @@
 
 use crate::domain::account::Split;
 use crate::domain::facts::MessageKind;
+use crate::domain::programme::Channel;
 
 use super::booking::{exception, load_split, offset, posted_credit, posted_purchase, refund_split};
 use super::case::{Case, Intent, Refusal};
@@ -62,6 +63,9 @@ fn capture_entry(case: &Case<'_>, entry: &Entry) -> Effects {
             split: from_hold.clone(),
         });
     }
+    if case.facts.is_last_part() && !left.is_empty() {
+        effects.extend(let_go(entry, std::mem::take(&mut left)));
+    }
     let mut paid = from_hold;
     for (purse, minor) in extra.0 {
         paid.add(purse, minor);
@@ -80,6 +84,25 @@ fn capture_entry(case: &Case<'_>, entry: &Entry) -> Effects {
     };
     effects.extend(late.map(|kind| exception(kind, Some(entry.id), case.amount.minor)));
     effects
+}
+
+/// After the last part of a capture nothing is held any more; what was not needed does not count.
+fn let_go(entry: &Entry, rest: Split) -> [Effect; 2] {
+    let unneeded = rest.total().min(entry.counted);
+    [
+        Effect::HoldLowered {
+            entry: entry.id,
+            split: rest,
+        },
+        Effect::Counted {
+            entry: entry.id,
+            channel: entry.channel.unwrap_or(Channel::Purchase),
+            currency: entry.currency,
+            date: entry.date,
+            minor: unneeded.saturating_neg(),
+            count: 0,
+        },
+    ]
 }
 
 fn posted(case: &Case<'_>, entry: EntryId, split: &Split) -> Effect {

@@ -6,6 +6,7 @@ use crate::domain::account::ProgrammeName;
 use crate::domain::card::Card;
 use crate::domain::decision::{Balances, Decision, Reason, ResponseCode};
 use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose};
+use crate::domain::money::Amount;
 use crate::domain::rulebook::Rulebook;
 
 use super::authorize;
@@ -15,8 +16,10 @@ use super::complete;
 use super::entry::Entry;
 use super::event::{Decided, Effect, Effects, Event, ExceptionKind};
 use super::housekeep;
+use super::link;
 use super::matching::{Found, Ladder, find};
 use super::open;
+use super::pin;
 use super::reverse;
 use super::state::{State, StoredAnswer};
 use super::verdict::Verdict;
@@ -26,6 +29,9 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
     match &command.body {
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::SetPin(card, reference) => pin::set(state, *card, *reference),
+        Body::UnlockPin(card) => pin::unlock(state, *card),
+        Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
 }
@@ -36,9 +42,14 @@ fn decide_message(
     command: &Command,
     facts: &Arc<Facts>,
 ) -> Outcome {
+    let matter = Matter {
+        command,
+        facts,
+        card: state.card_by_token(&facts.card),
+    };
     if let Some(stored) = state.answer(&facts.key()) {
         return if stored.is_for(facts) {
-            repeat(state, stored)
+            repeat(state, stored, facts)
         } else {
             let refusal = Refusal::because(
                 Reason::DuplicateContent,
@@ -47,17 +58,11 @@ fn decide_message(
                     stored.sequence
                 ),
             );
-            conclude(
-                rulebook,
-                state,
-                command,
-                facts,
-                Keep::Unstored,
-                Verdict::refused(refusal),
-            )
+            let verdict = Verdict::refused(refusal);
+            conclude(rulebook, state, matter, Keep::Unstored, verdict)
         };
     }
-    let verdict = match case_of(rulebook, state, command, facts) {
+    let verdict = match case_of(rulebook, state, matter) {
         Ok(case) => judge(&case),
         Err(refusal) => unknown_card(facts, refusal),
     };
@@ -66,13 +71,44 @@ fn decide_message(
         Reason::SystemFault => Keep::Unstored,
         _ => Keep::Stored,
     };
-    conclude(rulebook, state, command, facts, keep, verdict)
+    conclude(rulebook, state, matter, keep, verdict)
 }
 
 fn judge(case: &Case<'_>) -> Verdict {
-    let is_undone = case.state.has_tombstone(case.facts.card, case.facts.trace);
+    let tombstone = case.state.tombstone(case.facts.card, case.facts.trace);
+    let is_advice = matches!(
+        case.facts.kind,
+        MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice
+    );
+    if let (true, Some(remaining)) = (is_advice, tombstone.and_then(|stone| stone.remaining)) {
+        return judge_rest(case, remaining);
+    }
+    judge_by_kind(case, tombstone.is_some())
+}
+
+/// An advice of which a part was undone before it came: only the rest happened.
+fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
+    let rest = match case.facts.billing {
+        Some(billing) => case.facts.billing_share(billing, remaining),
+        None => case.amount.minor.min(remaining),
+    };
+    let amount = Amount::new(rest, case.amount.currency);
+    let verdict = judge_by_kind(&Case { amount, ..*case }, false);
+    let evidence = format!("all but {rest} was reversed first");
+    match &verdict.evidence {
+        Some(seen) => {
+            let both = format!("{evidence}; {seen}");
+            verdict.seeing(both)
+        }
+        None => verdict.seeing(evidence),
+    }
+}
+
+fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
     match case.facts.kind {
-        MessageKind::Authorization | MessageKind::Financial => authorize::judge(case),
+        MessageKind::Authorization | MessageKind::Financial => {
+            pin::counted(case, authorize::judge(case))
+        }
         // It cannot be refused, and its reversal was acknowledged already: the two are even.
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {
             Verdict::accepted(Effects::new()).seeing("its reversal came first".to_owned())
@@ -83,21 +119,31 @@ fn judge(case: &Case<'_>) -> Verdict {
     }
 }
 
+/// A message with the card it names, looked up once.
+#[derive(Clone, Copy)]
+struct Matter<'a> {
+    command: &'a Command,
+    facts: &'a Arc<Facts>,
+    card: Option<&'a Card>,
+}
+
 /// The message at its card, account and programme; or why there is none.
 fn case_of<'a>(
     rulebook: &'a Rulebook,
     state: &'a State,
-    command: &Command,
-    facts: &'a Facts,
+    matter: Matter<'a>,
 ) -> Result<Case<'a>, Refusal> {
+    let Matter {
+        command,
+        facts,
+        card,
+    } = matter;
     match facts.route {
         IssuerRoute::Unknown => return Err(Refusal::plain(Reason::UnknownIssuer)),
         IssuerRoute::Malformed => return Err(Refusal::plain(Reason::InvalidCard)),
         IssuerRoute::Ours => {}
     }
-    let card = state
-        .card_by_token(&facts.card)
-        .ok_or(Refusal::plain(Reason::InvalidCard))?;
+    let card = card.ok_or(Refusal::plain(Reason::InvalidCard))?;
     let record = state
         .account(card.account)
         .ok_or(Refusal::plain(Reason::SystemFault))?;
@@ -161,12 +207,15 @@ enum Keep {
 fn conclude(
     rulebook: &Rulebook,
     state: &State,
-    command: &Command,
-    facts: &Arc<Facts>,
+    matter: Matter<'_>,
     keep: Keep,
     verdict: Verdict,
 ) -> Outcome {
-    let card = state.card_by_token(&facts.card);
+    let Matter {
+        command,
+        facts,
+        card,
+    } = matter;
     let code = code_of(rulebook, facts, verdict.reason);
     let balances = match card {
         Some(card) if verdict.show_balances => Some(state.balances(card.account)),
@@ -180,6 +229,9 @@ fn conclude(
         reason: verdict.reason,
         code,
         approval: verdict.approval,
+        approved: verdict
+            .approved_minor
+            .map(|minor| facts.approved_part(minor)),
         evidence: verdict.evidence.clone(),
         repeated: false,
         show_balances: verdict.show_balances,
@@ -209,17 +261,21 @@ fn conclude(
 }
 
 /// The stored answer again; nothing changes, nothing is journalled.
-fn repeat(state: &State, stored: &StoredAnswer) -> Outcome {
+fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
     let card = stored.card_id.and_then(|id| state.card(id));
+    let told = stored.told.as_deref();
+    let balances = told.and_then(|told| told.balances.as_ref());
+    let approved_minor = told.and_then(|told| told.approved_minor);
     let decision = Decision {
         reason: stored.reason,
         code: stored.code,
         approval: stored.approval,
+        approved: approved_minor.map(|minor| facts.approved_part(minor)),
         evidence: Some(format!("answer of record {}", stored.sequence)),
         repeated: true,
-        show_balances: stored.balances.is_some(),
-        balances: match (&stored.balances, card) {
-            (Some(balances), _) => Balances::clone(balances),
+        show_balances: balances.is_some(),
+        balances: match (balances, card) {
+            (Some(balances), _) => balances.clone(),
             (None, Some(card)) => state.balances(card.account),
             (None, None) => Balances::default(),
         },

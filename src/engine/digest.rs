@@ -58,7 +58,7 @@ impl State {
             hasher: blake3::Hasher::new(),
             buffer: Vec::new(),
         };
-        hash.value(&(self.sequence, self.at, &self.programmes));
+        hash.value(&(self.sequence, self.at, &self.programmes, &self.links));
         self.accounts.iter().for_each(|record| hash.value(record));
         self.cards.iter().for_each(|card| hash.value(card));
         for id in self.entries_in_order() {
@@ -69,7 +69,9 @@ impl State {
         for row in self.answers.rows().chain(self.advice_answers.rows()) {
             hash.value(&(row.at, row.key, &row.answer));
         }
-        hash.value(&self.tombstones_by_age);
+        for (at, key) in self.tombstones_by_age.iter() {
+            hash.value(&(at, key, self.tombstones.get(key)));
+        }
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
         hash.value(&(&self.exceptions, self.exceptions_total));
         Digest(*hash.hasher.finalize().as_bytes())
@@ -134,7 +136,7 @@ impl State {
         let mut ids: Vec<EntryId> = self
             .accounts
             .iter()
-            .flat_map(|record| record.entries.iter().copied())
+            .flat_map(|record| record.entries.iter())
             .collect();
         ids.sort_unstable();
         ids

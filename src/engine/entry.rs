@@ -15,6 +15,8 @@ use crate::domain::decision::ApprovalCode;
 use crate::domain::facts::{MessageKind, Purpose, Trace};
 use crate::domain::merchant::{AcceptorId, Mcc, TerminalId};
 use crate::domain::money::Currency;
+use crate::domain::programme::Channel;
+use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::{BusinessDate, UnixMs};
 
 /// Number of an entry: the sequence of the record that opened it.
@@ -66,6 +68,10 @@ pub struct Entry {
     pub counted: i64,
     /// Transactions it still counts as in those limits: one, or none once given back.
     pub counted_as: i32,
+    /// In which limits it counts; `None` where it never counted.
+    pub channel: Option<Channel>,
+    /// What was taken as its fee and not given back.
+    pub fee: Option<Box<Split>>,
     /// The day it counts on.
     pub date: BusinessDate,
     /// When it was opened.
@@ -86,6 +92,8 @@ pub struct Entry {
     pub rrn: ArrayString<12>,
     /// Approval code.
     pub approval: Option<ApprovalCode>,
+    /// The network's name for the transaction.
+    pub lifecycle: Option<Box<LifecycleId>>,
 }
 
 impl Entry {
@@ -103,5 +111,8 @@ impl Entry {
 
 /// Whether entries of this purpose take money from the cardholder.
 pub fn is_debit(purpose: Purpose) -> bool {
-    !matches!(purpose, Purpose::Refund | Purpose::Load)
+    !matches!(
+        purpose,
+        Purpose::Refund | Purpose::Load | Purpose::OriginalCredit
+    )
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, PurseIndex, Split};
-use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
+use crate::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
 use crate::domain::decision::{ApprovalCode, Balances, Reason, ResponseCode};
-use crate::domain::facts::{Facts, Trace};
+use crate::domain::facts::{Facts, LinkNumber, Trace};
 use crate::domain::money::Currency;
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::programme::Channel;
@@ -29,6 +29,12 @@ pub enum Event {
     AccountOpened(Box<AccountOpened>),
     /// Time passed.
     Housekept(Box<Housekept>),
+    /// A link was seen for the first time and has its number from here on.
+    LinkNamed(LinkNumber, String),
+    /// A card's PIN was set; wrong tries are forgotten.
+    PinSet(CardId, PinReference),
+    /// A card's wrong PINs are forgotten.
+    PinUnlocked(CardId),
 }
 
 /// A decision with the facts it was taken on.
@@ -144,6 +150,27 @@ pub enum Effect {
         entry: Option<EntryId>,
         /// The amount in question, minor units.
         minor: i64,
+    },
+    /// A reversal of a part came first; the rest of its original may still be posted.
+    PartTombstoneSet {
+        /// Trace of the original.
+        trace: Trace,
+        /// What shall remain, minor units of the transaction.
+        remaining: i64,
+    },
+    /// A PIN came along that was right after wrong ones, or wrong.
+    PinTried {
+        /// Wrong tries since the last right one.
+        wrong_tries: u8,
+    },
+    /// A fee was taken or given back; the postings sum to zero.
+    FeePosted {
+        /// Which entry.
+        entry: EntryId,
+        /// Currency of all postings.
+        currency: Currency,
+        /// The double entry.
+        postings: SmallVec<[Posting; 3]>,
     },
 }
 

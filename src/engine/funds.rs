@@ -1,12 +1,12 @@
-//! Which purse pays: splits over the purses of one account (rules A11, A13, A14, A34).
+//! Which purse pays: splits over the purses of one account (rules A11, A13, A14, A27, A34).
 
 use crate::domain::account::{Account, PurseIndex, Split};
 use crate::domain::money::Currency;
 use crate::domain::programme::Programme;
 
 /// What a purchase in this currency could spend, minor units; open holds are not in it.
-pub(super) fn available(programme: &Programme, account: &Account, currency: Currency) -> i64 {
-    purses(programme, account, currency)
+pub(super) fn available(order: &[PurseIndex], account: &Account, currency: Currency) -> i64 {
+    purses(order, account, currency)
         .fold(0_i64, |sum, (_, available)| sum.saturating_add(available))
 }
 
@@ -14,14 +14,14 @@ pub(super) fn available(programme: &Programme, account: &Account, currency: Curr
 ///
 /// The part that no purse has is missing from the split.
 pub(super) fn spend(
-    programme: &Programme,
+    order: &[PurseIndex],
     account: &Account,
     currency: Currency,
     minor: i64,
 ) -> Split {
     let mut wanted = minor;
     let mut split = Split::default();
-    for (index, available) in purses(programme, account, currency) {
+    for (index, available) in purses(order, account, currency) {
         let part = available.min(wanted).max(0);
         split.add(index, part);
         wanted = wanted.saturating_sub(part);
@@ -37,8 +37,9 @@ pub(super) fn spend_regardless(
     currency: Currency,
     minor: i64,
 ) -> Option<Split> {
-    let (last, _) = purses(programme, account, currency).last()?;
-    let mut split = spend(programme, account, currency, minor);
+    let order = &programme.spend_order;
+    let (last, _) = purses(order, account, currency).last()?;
+    let mut split = spend(order, account, currency, minor);
     split.add(last, minor.saturating_sub(split.total()));
     Some(split)
 }
@@ -58,11 +59,11 @@ pub(super) fn give_back(purse: PurseIndex, refill: Option<(PurseIndex, i64)>, mi
 
 /// Purses of a currency in the order of spending, with what each has available.
 fn purses<'a>(
-    programme: &'a Programme,
+    order: &'a [PurseIndex],
     account: &'a Account,
     currency: Currency,
 ) -> impl Iterator<Item = (PurseIndex, i64)> + 'a {
-    programme.spend_order.iter().filter_map(move |index| {
+    order.iter().filter_map(move |index| {
         let purse = account.purses.get(index.position())?;
         (purse.currency == currency).then(|| (*index, purse.available()))
     })

@@ -19,6 +19,8 @@ pub enum LedgerAccount {
     LoadFunds(u8),
     /// What opening balances were issued against.
     Issuance(u8),
+    /// What a programme earned in fees.
+    Fees(u8),
 }
 
 /// One side of a movement: minor units, above zero in, below zero out.

@@ -9,6 +9,8 @@ use super::state::{MatchKey, State};
 /// Which rung of the ladder matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rung {
+    /// The network's name for the transaction.
+    Lifecycle,
     /// The trace in DE 90.
     Original,
     /// The message's own trace.
@@ -25,6 +27,7 @@ impl Rung {
     /// For evidence.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Rung::Lifecycle => "lifecycle id",
             Rung::Original => "original data elements",
             Rung::Trace => "trace",
             Rung::Reference => "retrieval reference and terminal",
@@ -55,7 +58,11 @@ pub(super) fn find<'a>(
     wanted: impl Fn(&Entry) -> bool,
 ) -> Found<'a> {
     let reference = MatchKey::Reference(card, facts.rrn, facts.terminal);
+    let lifecycle = facts
+        .lifecycle_id()
+        .map(|id| (MatchKey::Lifecycle(card, id), Rung::Lifecycle));
     let keyed = [
+        lifecycle,
         facts
             .original
             .map(|trace| (MatchKey::Trace(card, trace), Rung::Original)),
@@ -117,7 +124,7 @@ fn weak<'a>(
             && wanted(entry)
     };
     // Two open holds alike: nobody can tell which, so none is taken.
-    let entries = record.entries.iter().filter_map(|id| state.entry(*id));
+    let entries = record.entries.iter().filter_map(|id| state.entry(id));
     match unique(entries, open_here) {
         Found::One(entry, _) => Found::One(entry, Rung::Amount),
         Found::Several | Found::Nothing => Found::Nothing,

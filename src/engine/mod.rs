@@ -25,6 +25,8 @@ pub mod event;
 
 pub mod record;
 
+mod record_v1;
+
 pub mod entry;
 
 pub mod usage;
@@ -33,9 +35,16 @@ pub mod ledger;
 
 pub mod state;
 
+mod queue;
 mod tables;
 
+mod entry_list;
+
 pub mod apply;
+
+mod apply_entry;
+
+mod apply_fee;
 
 pub mod decide;
 
@@ -56,6 +65,12 @@ mod complete;
 mod reverse;
 
 mod open;
+
+mod link;
+
+mod pin;
+
+mod fee;
 
 mod housekeep;
 

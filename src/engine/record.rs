@@ -1,14 +1,18 @@
 //! Byte form of a journal record: version, time, event.
 //!
-//! `version u8` (1) · postcard of `(at: i64 zigzag varint, Event)`. A reader refuses versions it
-//! does not know. Old bytes are kept in `fixtures/journal/` and must decode for ever.
+//! `version u8` (2) · postcard of `(at: i64 zigzag varint, Event)`. A reader refuses versions it
+//! does not know. Old bytes are kept in `fixtures/journal/` and must decode for ever; version 1 is
+//! read by [`super::record_v1`].
+
+use serde::de::DeserializeOwned;
 
 use crate::domain::time::UnixMs;
 
 use super::event::Event;
+use super::record_v1::EventV1;
 
 /// The version written by this program.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Record bytes that are not a record.
 #[derive(Debug, thiserror::Error)]
@@ -55,14 +59,17 @@ pub fn encode(at: UnixMs, event: &Event, out: &mut Vec<u8>) -> Result<(), postca
 /// [`RecordError`] names what is wrong, never content.
 pub fn decode(bytes: &[u8]) -> Result<(UnixMs, Event), RecordError> {
     let (version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
-    if *version != VERSION {
-        return Err(RecordError::Version { got: *version });
+    match *version {
+        1 => whole::<EventV1>(body, bytes.len()).map(|(at, event)| (at, event.into())),
+        VERSION => whole(body, bytes.len()),
+        got => Err(RecordError::Version { got }),
     }
-    let (value, rest) =
-        postcard::take_from_bytes(body).map_err(|cause| RecordError::Malformed {
-            length: bytes.len(),
-            cause,
-        })?;
+}
+
+/// Reads a value that takes up the whole body of a record.
+fn whole<T: DeserializeOwned>(body: &[u8], length: usize) -> Result<(UnixMs, T), RecordError> {
+    let (value, rest) = postcard::take_from_bytes(body)
+        .map_err(|cause| RecordError::Malformed { length, cause })?;
     if rest.is_empty() {
         Ok(value)
     } else {

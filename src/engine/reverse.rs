@@ -1,14 +1,13 @@
 //! 0400 and 0420: undo, in full or in part, before or after capture, or before the original came
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
-use crate::domain::decision::Reason;
 use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
-use crate::domain::programme::Channel;
 
 use super::booking::exception;
 use super::case::Case;
 use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
+use super::fee;
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
 use super::state::{MatchKey, State, StoredAnswer};
@@ -45,7 +44,7 @@ fn undo_answered(case: &Case<'_>) -> Option<Verdict> {
         return None;
     }
     let answer = answer_of_original(case.state, case.facts, original)?;
-    if answer.reason != Reason::Approved {
+    if !answer.reason.is_approved() {
         let verdict = Verdict::accepted(Effects::new());
         return Some(verdict.seeing("its original booked nothing".to_owned()));
     }
@@ -63,11 +62,34 @@ fn unmatched(case: &Case<'_>) -> Verdict {
     if answer_of_original(case.state, case.facts, original).is_some() {
         return Verdict::accepted(Effects::new()).seeing("its original booked nothing".to_owned());
     }
-    Verdict::accepted(Effects::from_iter([
-        Effect::TombstoneSet { trace: original },
-        exception(ExceptionKind::UnmatchedReversal, None, case.amount.minor),
-    ]))
-    .seeing("no original; it will be declined when it comes".to_owned())
+    let asked = case.facts.amount.minor;
+    let (tombstone, kind, seen) = match case.facts.replacement_minor.unwrap_or(0) {
+        remaining if remaining > asked => (
+            None,
+            ExceptionKind::ReplacementAboveOriginal,
+            "no original, and more would remain than was asked",
+        ),
+        // Nothing of it is undone.
+        remaining if remaining == asked && asked > 0 => {
+            (None, ExceptionKind::UnmatchedReversal, "no original")
+        }
+        remaining if remaining > 0 => (
+            Some(Effect::PartTombstoneSet {
+                trace: original,
+                remaining,
+            }),
+            ExceptionKind::UnmatchedReversal,
+            "no original; only the rest of it will be posted when it comes",
+        ),
+        _ => (
+            Some(Effect::TombstoneSet { trace: original }),
+            ExceptionKind::UnmatchedReversal,
+            "no original; it will be declined when it comes",
+        ),
+    };
+    let mut effects: Effects = tombstone.into_iter().collect();
+    effects.push(exception(kind, None, case.amount.minor));
+    Verdict::accepted(effects).seeing(seen.to_owned())
 }
 
 fn original_trace(case: &Case<'_>) -> Trace {
@@ -87,6 +109,9 @@ fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
     let undone = wanted.min(outstanding);
     let mut effects = release_and_return(case, entry, undone);
     effects.extend(given_back(entry, undone, undone == outstanding));
+    if undone == outstanding {
+        effects.extend(fee::given_back(case, entry));
+    }
     if undone == outstanding {
         effects.push(Effect::EntryMoved {
             entry: entry.id,
@@ -179,7 +204,7 @@ fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
         let account = case.account().id;
         let postings = match entry.purpose {
             Purpose::Load => debit_purses(account, &returned, LedgerAccount::LoadFunds(programme)),
-            Purpose::Refund => {
+            Purpose::Refund | Purpose::OriginalCredit => {
                 debit_purses(account, &returned, LedgerAccount::Settlement(programme))
             }
             Purpose::Purchase
@@ -202,15 +227,7 @@ fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
 
 /// Usage goes back to the window it was counted in (rule A16).
 fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
-    let channel = match entry.purpose {
-        Purpose::Load => Channel::Load,
-        Purpose::Refund | Purpose::BalanceEnquiry => return None,
-        Purpose::Purchase
-        | Purpose::CashWithdrawal
-        | Purpose::AccountFunding
-        | Purpose::QuasiCash
-        | Purpose::Unnamed => Channel::Purchase,
-    };
+    let channel = entry.channel?;
     let minor = undone.min(entry.counted);
     if minor == 0 && !in_full {
         return None;

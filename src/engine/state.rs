@@ -14,24 +14,27 @@ use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
-use crate::domain::facts::{Facts, MessageKind, Purpose, Trace, TraceKey};
+use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
 use crate::domain::programme::Channel;
+use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};
+use super::entry_list::EntryList;
 use super::event::ExceptionKind;
 use super::ledger::Ledger;
-use super::tables::{AnswerTable, EntryTable, HashIndex};
+use super::queue::Queue;
+use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
 
 /// Exceptions kept in memory for people to read; older ones stay in the journal.
 pub const EXCEPTIONS_MAX: usize = 10_000;
 
 /// An account with what the engine keeps beside its purses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize)]
 pub struct AccountRecord {
     /// The account.
     pub account: Account,
@@ -40,7 +43,7 @@ pub struct AccountRecord {
     /// Usage of limits.
     pub usage: SmallVec<[Usage; 1]>,
     /// Entries that are not forgotten, oldest first.
-    pub entries: Vec<EntryId>,
+    pub entries: EntryList,
 }
 
 /// The stored answer to a message (lifecycle D.2).
@@ -60,14 +63,30 @@ pub struct StoredAnswer {
     pub code: ResponseCode,
     /// DE 38.
     pub approval: Option<ApprovalCode>,
-    /// Balances, where the answer showed them.
-    pub balances: Option<Box<Balances>>,
+    /// What few answers tell.
+    pub told: Option<Box<Told>>,
     /// The card, when it is one of ours.
     pub card_id: Option<CardId>,
     /// Record of the decision.
     pub sequence: u64,
     /// The entry that the message opened or moved.
     pub entry: Option<EntryId>,
+}
+
+/// What few answers tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Balances, where the answer showed them.
+    pub balances: Option<Balances>,
+    /// What was approved in the cardholder's currency, where that is less than was asked.
+    pub approved_minor: Option<i64>,
+}
+
+/// A reversal that came before its original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// What shall remain of the original, minor units of the transaction; `None`: nothing.
+    pub remaining: Option<i64>,
 }
 
 impl StoredAnswer {
@@ -89,6 +108,20 @@ pub enum MatchKey {
     Reference(CardId, ArrayString<12>, TerminalId),
     /// Card, approval code and card acceptor.
     Approval(CardId, ApprovalCode, AcceptorId),
+    /// Card and the network's name for the transaction.
+    Lifecycle(CardId, LifecycleId),
+}
+
+impl MatchKey {
+    /// The card that every key begins with.
+    fn card(&self) -> CardId {
+        match self {
+            MatchKey::Trace(card, _)
+            | MatchKey::Reference(card, _, _)
+            | MatchKey::Approval(card, _, _)
+            | MatchKey::Lifecycle(card, _) => *card,
+        }
+    }
 }
 
 /// Something a person must look at.
@@ -114,23 +147,25 @@ pub struct State {
     pub(super) sequence: u64,
     pub(super) at: UnixMs,
     pub(super) programmes: Vec<ProgrammeName>,
+    /// Names of the links in the order of their numbers, the first of which is 1.
+    pub(super) links: Vec<String>,
     pub(super) accounts: Vec<AccountRecord>,
     pub(super) cards: Vec<Card>,
     pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
     pub(super) entries: EntryTable,
-    /// Numbers of entries by every [`MatchKey`] they have.
-    pub(super) entries_by: HashIndex,
+    /// Tags the [`MatchKey`]s of entries.
+    pub(super) match_hasher: RandomState,
     /// Holds by the length of their life in days; within one, times only grow.
-    pub(super) expiries: BTreeMap<i64, VecDeque<(UnixMs, EntryId)>>,
+    pub(super) expiries: BTreeMap<i64, Queue<(UnixMs, EntryId)>>,
     /// Entries at rest, by when they came to rest.
-    pub(super) resting: VecDeque<(UnixMs, EntryId)>,
+    pub(super) resting: Queue<(UnixMs, EntryId)>,
     /// Answers to requests, whose originators repeat within minutes.
     pub(super) answers: AnswerTable,
     /// Answers to advices and reversals, kept as long as the entries they moved: a late repeat
     /// must not post again.
     pub(super) advice_answers: AnswerTable,
-    pub(super) tombstones: HashMap<(CardToken, Trace), UnixMs, RandomState>,
-    pub(super) tombstones_by_age: VecDeque<(UnixMs, (CardToken, Trace))>,
+    pub(super) tombstones: HashMap<(CardToken, Trace), Tombstone, RandomState>,
+    pub(super) tombstones_by_age: Queue<(UnixMs, (CardToken, Trace))>,
     pub(super) ledger: Ledger,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
@@ -165,6 +200,22 @@ impl State {
     /// The name of an account's programme.
     pub fn programme_name(&self, index: u8) -> Option<&ProgrammeName> {
         self.programmes.get(usize::from(index))
+    }
+
+    /// The number of the link with this name.
+    pub fn link_number(&self, name: &str) -> Option<LinkNumber> {
+        let position = self.links.iter().position(|link| link == name)?;
+        number_of_link(position)
+    }
+
+    /// Names of the links in the order of their numbers, the first of which is 1.
+    pub fn links(&self) -> &[String] {
+        &self.links
+    }
+
+    /// The number that the next new link gets; `None` when there are too many.
+    pub(super) fn next_link_number(&self) -> Option<LinkNumber> {
+        number_of_link(self.links.len())
     }
 
     /// The account with this number.
@@ -209,16 +260,19 @@ impl State {
         self.answers_to(key.kind).get(key)
     }
 
-    /// Whether a reversal of this message came first.
-    pub fn has_tombstone(&self, card: CardToken, trace: Trace) -> bool {
-        self.tombstones.contains_key(&(card, trace))
+    /// The reversal of this message that came first, if one did.
+    pub fn tombstone(&self, card: CardToken, trace: Trace) -> Option<Tombstone> {
+        self.tombstones.get(&(card, trace)).copied()
     }
 
     /// Entries that a key finds, in no order.
     pub fn entries_by(&self, key: MatchKey) -> impl Iterator<Item = &Entry> {
-        self.entries_by
-            .candidates(&key)
-            .filter_map(|number| self.entry(EntryId(number)))
+        let record = self.card(key.card()).map(|card| card.account);
+        let entries = record.and_then(|id| self.account(id));
+        entries
+            .into_iter()
+            .flat_map(move |record| record.entries.candidates(&key, &self.match_hasher))
+            .filter_map(|id| self.entry(id))
             .filter(move |entry| entry_keys(entry).any(|own| own == key))
     }
 
@@ -278,6 +332,11 @@ impl State {
     }
 }
 
+fn number_of_link(position: usize) -> Option<LinkNumber> {
+    let number = u16::try_from(position).ok()?.checked_add(1)?;
+    Some(LinkNumber(number))
+}
+
 /// The keys under which later messages find an entry.
 pub(super) fn entry_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<> {
     let card: CardId = entry.card;
@@ -290,6 +349,10 @@ pub(super) fn entry_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<
         Some(MatchKey::Trace(card, entry.trace)),
         reference,
         approval,
+        entry
+            .lifecycle
+            .as_deref()
+            .map(|id| MatchKey::Lifecycle(card, *id)),
     ]
     .into_iter()
     .flatten()

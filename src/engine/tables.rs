@@ -3,7 +3,6 @@
 //!
 //! No table is ever iterated in hash order.
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
@@ -13,6 +12,7 @@ use crate::domain::facts::TraceKey;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};
+use super::queue::Queue;
 use super::state::StoredAnswer;
 
 /// Finds numbers by the hash of a key. Two keys may share a hash, so what is found is a candidate
@@ -28,6 +28,22 @@ impl HashIndex {
     pub(super) fn insert(&mut self, key: &impl Hash, number: u64) {
         let hash = self.hasher.hash_one(key);
         self.rows.insert_unique(hash, (hash, number), |row| row.0);
+    }
+
+    /// Adds a number under a key; `None` when one of the candidates there is taken for it already.
+    pub(super) fn insert_unless(
+        &mut self,
+        key: &impl Hash,
+        number: u64,
+        is_taken: impl Fn(u64) -> bool,
+    ) -> Option<()> {
+        let hash = self.hasher.hash_one(key);
+        let same = self.rows.iter_hash(hash).filter(|row| row.0 == hash);
+        if same.map(|row| row.1).any(is_taken) {
+            return None;
+        }
+        self.rows.insert_unique(hash, (hash, number), |row| row.0);
+        Some(())
     }
 
     /// The numbers that may stand under a key.
@@ -54,7 +70,7 @@ impl HashIndex {
 #[derive(Default)]
 pub(super) struct EntryTable {
     first: u64,
-    slots: VecDeque<Option<Box<Entry>>>,
+    slots: Queue<Option<Box<Entry>>>,
     count: usize,
 }
 
@@ -85,7 +101,9 @@ impl EntryTable {
             return None;
         }
         // Records between that opened no entry.
-        self.slots.resize_with(position, || None);
+        while self.slots.len() < position {
+            self.slots.push_back(None);
+        }
         self.slots.push_back(Some(Box::new(entry)));
         self.count = self.count.saturating_add(1);
         Some(())
@@ -112,7 +130,7 @@ impl EntryTable {
 #[derive(Default)]
 pub(super) struct AnswerTable {
     forgotten: u64,
-    rows: VecDeque<AnswerRow>,
+    rows: Queue<AnswerRow>,
     index: HashIndex,
 }
 
@@ -138,13 +156,12 @@ impl AnswerTable {
 
     /// Stores an answer; `None` when the message has one already.
     pub(super) fn push(&mut self, at: UnixMs, key: TraceKey, answer: StoredAnswer) -> Option<()> {
-        if self.get(&key).is_some() {
-            return None;
-        }
         let number = self
             .forgotten
             .checked_add(u64::try_from(self.rows.len()).ok()?)?;
-        self.index.insert(&key, number);
+        let (forgotten, rows) = (self.forgotten, &self.rows);
+        let is_taken = |number| row_of(forgotten, rows, number).is_some_and(|row| row.key == key);
+        self.index.insert_unless(&key, number, is_taken)?;
         self.rows.push_back(AnswerRow { at, key, answer });
         Some(())
     }
@@ -171,7 +188,10 @@ impl AnswerTable {
     }
 
     fn row(&self, number: u64) -> Option<&AnswerRow> {
-        let position = usize::try_from(number.checked_sub(self.forgotten)?).ok()?;
-        self.rows.get(position)
+        row_of(self.forgotten, &self.rows, number)
     }
+}
+
+fn row_of(forgotten: u64, rows: &Queue<AnswerRow>, number: u64) -> Option<&AnswerRow> {
+    rows.get(usize::try_from(number.checked_sub(forgotten)?).ok()?)
 }

@@ -10,6 +10,8 @@ pub(super) struct Verdict {
     pub(super) reason: Reason,
     pub(super) evidence: Option<String>,
     pub(super) approval: Option<ApprovalCode>,
+    /// Approved, in the cardholder's currency, where that is less than was asked.
+    pub(super) approved_minor: Option<i64>,
     pub(super) show_balances: bool,
     pub(super) effects: Effects,
 }
@@ -21,6 +23,7 @@ impl Verdict {
             reason: Reason::Approved,
             evidence: None,
             approval: None,
+            approved_minor: None,
             show_balances: false,
             effects,
         }
@@ -32,6 +35,7 @@ impl Verdict {
             reason: refusal.reason,
             evidence: refusal.evidence,
             approval: None,
+            approved_minor: None,
             show_balances: false,
             effects: Effects::new(),
         }

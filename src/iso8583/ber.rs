@@ -5,6 +5,10 @@
 
 use std::fmt;
 
+use bytes::{BufMut, BytesMut};
+
+use super::length::{Counts, Prefix, PrefixCode};
+
 /// The items of a BER-TLV value in order. After an error there are no more.
 #[derive(Clone)]
 pub struct Tlvs<'a> {
@@ -51,6 +55,11 @@ impl<'a> Tlvs<'a> {
     #[must_use]
     pub const fn new(value: &'a [u8]) -> Self {
         Self { value, rest: value }
+    }
+
+    /// What has not been read yet.
+    pub(super) const fn left(&self) -> &'a [u8] {
+        self.rest
     }
 
     fn item(&mut self) -> Result<Tlv<'a>, TlvError> {
@@ -130,6 +139,24 @@ impl fmt::Debug for Tlvs<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Tlvs({} bytes left)", self.rest.len())
     }
+}
+
+/// Writes an item, its length in as few bytes as will do.
+pub(super) fn put_item(tag: &[u8], value: &[u8], out: &mut BytesMut) {
+    let length = Prefix {
+        code: PrefixCode::Ber,
+        width: 1,
+        counts: Counts::Value,
+        inclusive: false,
+    };
+    out.put_slice(tag);
+    length.write(u64::try_from(value.len()).unwrap_or(u64::MAX), out);
+    out.put_slice(value);
+}
+
+/// Whether the bytes are exactly one tag.
+pub(super) fn is_tag(bytes: &[u8]) -> bool {
+    tag_size(bytes) == Some(bytes.len())
 }
 
 /// Bytes of the tag in front; a first byte that ends in five ones is continued.

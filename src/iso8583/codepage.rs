@@ -21,6 +21,17 @@ pub(super) enum CodePage {
 }
 
 impl CodePage {
+    /// As specification files name it, behind `ebcdic-`.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            CodePage::Ibm1047 => "1047",
+            CodePage::Ibm037 => "037",
+            CodePage::Ibm500 => "500",
+            CodePage::Ibm1148 => "1148",
+            CodePage::Posix => "posix",
+        }
+    }
+
     /// The character of ISO 8859-1; the euro sign of 1148 stands as the currency sign.
     #[inline]
     pub(super) fn latin_of(self, byte: u8) -> u8 {

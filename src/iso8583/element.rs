@@ -126,8 +126,18 @@ pub(super) struct Rare {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Tag {
     pub(super) marker: Marker,
-    /// Whether it stands behind the length, which then counts it.
-    pub(super) after_length: bool,
+    pub(super) place: TagPlace,
+}
+
+/// Where a tag stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum TagPlace {
+    /// Before the length.
+    Before,
+    /// Behind the length, which counts it.
+    Counted,
+    /// Behind the length, which counts only the value.
+    Behind,
 }
 
 /// How a value stands on the wire. What a length counts is said with each.
@@ -349,9 +359,9 @@ impl Coding {
         })
     }
 
-    /// Whether the bytes on the wire are the value, so that parts can be read out of them.
-    pub(super) const fn is_as_is(self) -> bool {
-        matches!(self, Coding::Raw | Coding::Text(_))
+    /// Whether a value is bytes or free text, so that it may be divided into parts.
+    pub(super) const fn is_divisible(self) -> bool {
+        self.is_binary() || matches!(self, Coding::Text(_) | Coding::Ebcdic(..))
     }
 
     /// Whether a value is bytes rather than characters.

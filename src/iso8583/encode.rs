@@ -5,6 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::bitmap::Bitmap;
 use super::class::{PackedClass, TextClass};
 use super::codepage::CodePage;
+use super::decode::bitmap_words;
 use super::element::{Coding, ElementProgram, PadSide, SignClass};
 use super::encoding;
 use super::error::{EncodeError, EncodeRefusal, Place};
@@ -56,6 +57,26 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             previous: 1,
             finished: false,
         }
+    }
+
+    /// Starts a message like another one: of its type, and with as many bitmaps even when the last
+    /// of them announce nothing.
+    #[must_use]
+    pub fn begin_like(spec: &'s MessageSpec, message: &Message, out: &'b mut BytesMut) -> Self {
+        let mut writer = Self::begin(spec, message.mti(), out);
+        let header = spec.layout().header;
+        let mti_size = writer.bitmap_start.saturating_sub(writer.start);
+        let behind_mti = message.bytes().get(mti_size..).unwrap_or_default();
+        if let Ok((rest, _)) = bitmap_words(header.bitmap, header.bitmaps, behind_mti) {
+            let size = behind_mti.len().saturating_sub(rest.len());
+            let count = size.checked_div(header.bitmap.size()).unwrap_or(1);
+            if let Some(missing) = count.checked_sub(writer.bitmap_count) {
+                let room = header.bitmap.size().saturating_mul(missing);
+                writer.out.put_bytes(0, room);
+                writer.bitmap_count = count;
+            }
+        }
+        writer
     }
 
     /// Echoes an element of another message byte for byte; writes nothing when it has none.
@@ -191,26 +212,7 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         self.open(element)?;
         program.put_head(bytes.len(), self.out);
         let value_start = self.out.len();
-        match program.coding {
-            Coding::Hex => {
-                for byte in bytes {
-                    self.out.put_slice(&encoding::hex_pair(*byte));
-                }
-            }
-            Coding::HexEbcdic => {
-                for byte in bytes {
-                    let pair = encoding::hex_pair(*byte);
-                    self.out
-                        .put_slice(&pair.map(|character| CodePage::Ibm1047.byte_of(character)));
-                }
-            }
-            Coding::Converted(page) => {
-                for byte in bytes {
-                    self.out.put_u8(page.byte_of(*byte));
-                }
-            }
-            _ => self.out.put_slice(bytes),
-        }
+        put_bytes(program.coding, bytes, self.out);
         self.end(program, element, value_start, bytes.len())
     }
 
@@ -258,7 +260,7 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         self.spec.layout()
     }
 
-    fn program(&self, element: u8) -> Result<&'s ElementProgram, EncodeError> {
+    pub(super) fn program(&self, element: u8) -> Result<&'s ElementProgram, EncodeError> {
         let program = self.layout().program(element);
         program.ok_or_else(|| refuse(element, EncodeRefusal::Undefined))
     }
@@ -330,8 +332,31 @@ impl Drop for MessageWriter<'_, '_> {
     }
 }
 
+/// Writes the bytes of a binary value.
+pub(super) fn put_bytes(coding: Coding, bytes: &[u8], out: &mut BytesMut) {
+    match coding {
+        Coding::Hex => {
+            for byte in bytes {
+                out.put_slice(&encoding::hex_pair(*byte));
+            }
+        }
+        Coding::HexEbcdic => {
+            for byte in bytes {
+                let pair = encoding::hex_pair(*byte);
+                out.put_slice(&pair.map(|character| CodePage::Ibm1047.byte_of(character)));
+            }
+        }
+        Coding::Converted(page) => {
+            for byte in bytes {
+                out.put_u8(page.byte_of(*byte));
+            }
+        }
+        _ => out.put_slice(bytes),
+    }
+}
+
 /// Writes characters that have been checked, with the fill that they need.
-fn put_text(program: &ElementProgram, text: &[u8], fill: usize, out: &mut BytesMut) {
+pub(super) fn put_text(program: &ElementProgram, text: &[u8], fill: usize, out: &mut BytesMut) {
     let negative = text.starts_with(b"-");
     let text = match (program.coding, text) {
         (Coding::Text(_), _) if fill == 0 => return out.put_slice(text),
@@ -383,7 +408,7 @@ fn put_characters(coding: Coding, text: &[u8], out: &mut BytesMut) {
 }
 
 /// Text that is not ASCII as bytes of ISO 8859-1.
-fn latin_text(coding: Coding, text: &str) -> Result<Vec<u8>, EncodeRefusal> {
+pub(super) fn latin_text(coding: Coding, text: &str) -> Result<Vec<u8>, EncodeRefusal> {
     let characters = text.chars().map(|character| match coding {
         Coding::Ebcdic(page, _) => page.latin(character),
         _ => u8::try_from(character).ok(),
@@ -395,7 +420,10 @@ fn latin_text(coding: Coding, text: &str) -> Result<Vec<u8>, EncodeRefusal> {
 }
 
 /// Checks class and length; answers the length with its fill, and the fill.
-fn check_text(program: &ElementProgram, text: &[u8]) -> Result<(usize, usize), EncodeRefusal> {
+pub(super) fn check_text(
+    program: &ElementProgram,
+    text: &[u8],
+) -> Result<(usize, usize), EncodeRefusal> {
     let expected = program.coding.class();
     let mut got = text.len();
     let good = match program.coding {
@@ -441,7 +469,7 @@ fn check_text(program: &ElementProgram, text: &[u8]) -> Result<(usize, usize), E
     }
 }
 
-fn check_binary(program: &ElementProgram, got: usize) -> Result<(), EncodeRefusal> {
+pub(super) fn check_binary(program: &ElementProgram, got: usize) -> Result<(), EncodeRefusal> {
     let max = usize::from(program.length_max);
     match program.length {
         _ if !program.coding.is_binary() => Err(EncodeRefusal::Kind {

@@ -103,6 +103,12 @@ pub enum Refusal {
     /// The bytes before or after the length are not the tag of the element.
     #[error("expected the tag of the element")]
     Tag,
+    /// The bytes in front are the tag of no part, and nothing says how to pass one over.
+    #[error("expected the tag of a part")]
+    TagUnknown,
+    /// The bytes in front are no tag of BER.
+    #[error("expected a tag of at most four bytes")]
+    TagBer,
     /// The bytes that end the value are not in the frame.
     #[error("expected the bytes that end the value")]
     Unended,
@@ -231,6 +237,18 @@ pub enum EncodeRefusal {
         /// The content class of the element.
         expected: ContentClass,
     },
+    /// Text for bytes that is not hexadecimal.
+    #[error("expected pairs of hexadecimal digits")]
+    Hex,
+    /// A part is left out though a later one is there, and it has no empty form.
+    #[error("expected this part too, before a later one")]
+    Missing,
+    /// A part that stands only once is given twice.
+    #[error("expected this part once")]
+    Repeated,
+    /// The key of a part is none that its element could have.
+    #[error("expected the key of a part of the specification")]
+    Key,
     /// The element to copy comes from a message of another specification.
     #[error("expected a message of the same specification")]
     Foreign,

@@ -2,7 +2,7 @@
 
 use super::class::{PackedClass, TextClass};
 use super::codepage::CodePage;
-use super::element::{Coding, ElementProgram, Pad, PadSide, Rare, SignClass};
+use super::element::{Coding, ElementProgram, Pad, PadSide, Rare, SignClass, TagPlace};
 use super::encoding::Fill;
 use super::length::{Counts, LengthForm, Marker, Prefix, PrefixCode, PrefixDigits};
 
@@ -82,6 +82,11 @@ pub(super) enum LengthCode {
     Rest,
 }
 
+impl LengthCode {
+    /// A number in bytes, the highest first.
+    pub(super) const BINARY: Self = Self::Prefix(PrefixCode::Binary);
+}
+
 /// How bytes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BinaryForm {
@@ -130,9 +135,9 @@ pub(super) enum FormatMistake {
     /// A filled element that says no length.
     #[error("filled needs a length prefix, and for text a pad")]
     Filled,
-    /// A tag that a length counts, and no length.
-    #[error("a counted tag needs a length prefix")]
-    TagCounted,
+    /// A tag behind a length, and no length.
+    #[error("a tag behind the length needs a length prefix")]
+    TagBehind,
     /// Padding of packed digits that is no zero on the left.
     #[error("packed digits and amounts are padded with zeros, digits on the left")]
     PadPacked,
@@ -194,9 +199,9 @@ impl Format {
                 return Err(FormatMistake::StripPacked);
             }
         }
-        let counted_tag = rare.tag.is_some_and(|tag| tag.after_length);
-        if counted_tag && !matches!(length, LengthForm::Prefix(_)) {
-            return Err(FormatMistake::TagCounted);
+        let tag_behind = rare.tag.is_some_and(|tag| tag.place != TagPlace::Before);
+        if tag_behind && !matches!(length, LengthForm::Prefix(_)) {
+            return Err(FormatMistake::TagBehind);
         }
         if matches!(
             coding,
@@ -255,7 +260,7 @@ impl Format {
         };
         let own = prefix.inclusive
             || prefix.counts != Counts::Value
-            || extras.rare.tag.is_some_and(|tag| tag.after_length);
+            || (extras.rare.tag).is_some_and(|tag| tag.place != TagPlace::Before);
         let form = match (code, digits) {
             (PrefixCode::Ascii, Some(digits)) if !own => LengthForm::Ascii(digits),
             (PrefixCode::Bcd, Some(digits)) if !own => LengthForm::Bcd(digits),

@@ -59,7 +59,7 @@ pub(super) enum Counts {
     Value,
     /// Bytes on the wire.
     Bytes,
-    /// Half bytes on the wire.
+    /// Half bytes of the value: the characters where it is written in hexadecimal.
     Nibbles,
     /// Digits, rounded up to whole bytes.
     Even,

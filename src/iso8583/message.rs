@@ -7,14 +7,13 @@ use std::ops::{Deref, Range};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::Mti;
 use super::ber::Tlvs;
 use super::bitmap::Bitmap;
 use super::class::{PackedClass, TextClass};
 use super::codepage::CodePage;
 use super::element::Coding;
 use super::encoding;
-use super::parts::{Part, PartError};
-use super::{MessageSpec, Mti};
 
 /// A message whose elements all keep their specification. It borrows nothing and copies nothing:
 /// a clone shares the frame.
@@ -300,20 +299,6 @@ impl Message {
             Coding::Raw => self.value(place, coding).map(Tlvs::new),
             _ => None,
         }
-    }
-
-    /// The parts of an element that the specification divides, read when they are asked for.
-    ///
-    /// # Errors
-    ///
-    /// As [`Parts::read`](super::Parts::read).
-    pub fn parts<'a>(
-        &'a self,
-        spec: &'a MessageSpec,
-        element: u8,
-    ) -> Option<Result<Vec<Part<'a>>, PartError>> {
-        let parts = spec.element(element)?.parts()?;
-        self.raw(element).map(|value| parts.read(value))
     }
 
     /// Length of the value in characters, digits or bytes.

@@ -38,13 +38,23 @@ mod step;
 
 mod parts;
 
+mod parts_read;
+
 mod ber;
+
+mod compose;
 
 mod spec;
 
 mod spec_file;
 
 mod spec_parts;
+
+mod spec_base;
+
+mod rules;
+
+mod spec_rules;
 
 mod message;
 
@@ -54,15 +64,25 @@ mod encode;
 
 mod describe;
 
+mod page;
+
 mod rebuild;
 
 mod error;
 
+mod wire_words;
+
+mod difference;
+
 pub mod import;
 
+pub mod export;
+
 pub use ber::{Tlv, TlvError, Tlvs};
+pub use compose::{PartRefusal, PartValue};
 pub use decode::decode;
 pub use describe::describe;
+pub use difference::differences;
 pub use element::{ElementSpec, Mask};
 pub use encode::MessageWriter;
 pub use error::{
@@ -70,8 +90,10 @@ pub use error::{
 };
 pub use message::{Digits, Message};
 pub use mti::{InvalidMti, Mti};
-pub use parts::{Part, PartError, Parts};
+pub use page::page;
+pub use parts::{Part, PartError, PartSpec, Parts};
 pub use rebuild::rebuild;
+pub use rules::{MessageRule, RuleBreach};
 pub use spec::{MessageSpec, SpecError, SpecErrors};
 
 /// Bytes in the largest frame that is decoded or written: what a two-byte length header can say.

@@ -4,16 +4,19 @@ use bytes::BytesMut;
 
 use super::{EncodeError, Message, MessageSpec, MessageWriter};
 
-/// Writes every element of the message from its value, not from its bytes.
+/// Writes every element of the message from its value, not from its bytes, and an element that
+/// the specification divides from its parts.
 ///
 /// # Errors
 ///
 /// When a value does not fit the specification, which a decoded message of it never does.
 pub fn rebuild(spec: &MessageSpec, message: &Message) -> Result<BytesMut, EncodeError> {
     let mut out = BytesMut::with_capacity(message.bytes().len());
-    let mut writer = MessageWriter::begin(spec, message.mti(), &mut out);
+    let mut writer = MessageWriter::begin_like(spec, message, &mut out);
     for element in message.elements() {
-        if let Some(text) = message.text(element) {
+        if let Some(value) = divided(spec, message, element) {
+            writer.divided(element, &value)?;
+        } else if let Some(text) = message.text(element) {
             writer.text(element, &text)?;
         } else if let Some(bytes) = message.binary(element) {
             writer.binary(element, &bytes)?;
@@ -21,4 +24,13 @@ pub fn rebuild(spec: &MessageSpec, message: &Message) -> Result<BytesMut, Encode
     }
     writer.finish()?;
     Ok(out)
+}
+
+/// The value of an element made of its parts, when they can be read.
+fn divided(spec: &MessageSpec, message: &Message, element: u8) -> Option<Vec<u8>> {
+    let parts = message.parts(spec, element)?.ok()?;
+    let items: Vec<_> = (parts.iter())
+        .map(|part| (part.key().to_owned(), part.rewritten()))
+        .collect();
+    spec.element(element)?.parts()?.write(&items).ok()
 }

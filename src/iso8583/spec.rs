@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use super::bitmap::{BitmapForm, Bitmaps};
 use super::element::{ElementProgram, ElementSpec};
+use super::rules::MessageRule;
 use super::spec_file;
 use super::step::Step;
 
@@ -18,6 +19,7 @@ pub struct MessageSpec {
     name: String,
     layout: Layout,
     elements: Vec<ElementSpec>,
+    rules: Vec<MessageRule>,
     fingerprint: u64,
 }
 
@@ -76,7 +78,7 @@ impl MessageSpec {
         spec_file::read(text).map_err(SpecErrors)
     }
 
-    /// A specification that comes with the program: `iso87-ascii` or `iso87-binary`.
+    /// A specification that comes with the program, such as `iso87-ascii`.
     #[must_use]
     pub fn builtin(name: &str) -> Option<&'static Self> {
         BUILTIN.iter().find(|spec| spec.name == name)
@@ -109,8 +111,19 @@ impl MessageSpec {
         &self.elements
     }
 
+    /// What is said of message types, ascending.
+    #[must_use]
+    pub fn rules(&self) -> &[MessageRule] {
+        &self.rules
+    }
+
     /// A specification of these elements, which the caller has checked, ascending.
-    pub(super) fn compile(name: String, header: Header, elements: Vec<ElementSpec>) -> Self {
+    pub(super) fn compile(
+        name: String,
+        header: Header,
+        elements: Vec<ElementSpec>,
+        rules: Vec<MessageRule>,
+    ) -> Self {
         let mut programs = [None; 193];
         for element in &elements {
             if let Some(place) = programs.get_mut(usize::from(element.number)) {
@@ -136,6 +149,7 @@ impl MessageSpec {
             name,
             layout,
             elements,
+            rules,
             fingerprint: hasher.finish(),
         }
     }
@@ -183,13 +197,55 @@ impl fmt::Display for SpecErrors {
     }
 }
 
-/// A test proves that both files have no mistake, so that none is missing here.
+/// The text of a specification that comes with the program.
+pub(super) fn builtin_text(name: &str) -> Option<&'static str> {
+    let found = BUILTIN_TEXTS.iter().find(|(own, _)| *own == name);
+    found.map(|(_, text)| *text)
+}
+
+/// A test proves that no file has a mistake, so that none is missing here.
 static BUILTIN: LazyLock<Vec<MessageSpec>> = LazyLock::new(|| {
-    [
-        include_str!("../../spec/iso8583/iso87-ascii.toml"),
-        include_str!("../../spec/iso8583/iso87-binary.toml"),
-    ]
-    .into_iter()
-    .filter_map(|text| MessageSpec::parse(text).ok())
-    .collect()
+    let texts = BUILTIN_TEXTS.iter();
+    texts
+        .filter_map(|(_, text)| MessageSpec::parse(text).ok())
+        .collect()
 });
+
+const BUILTIN_TEXTS: [(&str, &str); 9] = [
+    (
+        "iso87-ascii",
+        include_str!("../../spec/iso8583/iso87-ascii.toml"),
+    ),
+    (
+        "iso87-binary",
+        include_str!("../../spec/iso8583/iso87-binary.toml"),
+    ),
+    (
+        "iso87-ebcdic",
+        include_str!("../../spec/iso8583/iso87-ebcdic.toml"),
+    ),
+    (
+        "iso93-ascii",
+        include_str!("../../spec/iso8583/iso93-ascii.toml"),
+    ),
+    (
+        "iso93-binary",
+        include_str!("../../spec/iso8583/iso93-binary.toml"),
+    ),
+    (
+        "iso93-ebcdic",
+        include_str!("../../spec/iso8583/iso93-ebcdic.toml"),
+    ),
+    (
+        "iso03-ascii",
+        include_str!("../../spec/iso8583/iso03-ascii.toml"),
+    ),
+    (
+        "iso03-binary",
+        include_str!("../../spec/iso8583/iso03-binary.toml"),
+    ),
+    (
+        "iso03-ebcdic",
+        include_str!("../../spec/iso8583/iso03-ebcdic.toml"),
+    ),
+];

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::bitmap::{BitmapForm, Bitmaps};
 use super::codepage::CodePage;
-use super::element::{ElementSpec, Mask, Pad, PadSide, Rare, Tag};
+use super::element::{ElementSpec, Mask, Pad, PadSide, Rare, Tag, TagPlace};
 use super::encoding::{self, Fill};
 use super::format::{
     BinaryForm, DigitForm, Encodings, Extras, Format, LengthCode, PadForm, TextForm,
@@ -25,12 +25,8 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
     for error in syntax {
         reader.mistake(error.span().unwrap_or_default(), error.message().to_owned());
     }
-    let table = document.get_ref();
-    reader.only_keys(
-        table,
-        "the file",
-        &["name", "defaults", "elements", "parts"],
-    );
+    let table = &reader.with_base(document.get_ref());
+    reader.only_keys(table, "the file", &FILE_KEYS);
     let name = reader.string(table, 0..0, "name");
     let defaults = match reader.table(table, "defaults") {
         Some((span, table)) => reader.defaults(table, span),
@@ -51,11 +47,19 @@ pub(super) fn read(text: &str) -> Result<MessageSpec, Vec<SpecError>> {
     {
         reader.parts(divided, defaults.encodings.as_ref(), &mut elements);
     }
+    let rules = match table.contains_key("messages") {
+        true => reader.table(table, "messages"),
+        false => None,
+    };
+    let rules = rules.map_or(Vec::new(), |(_, rules)| reader.rules(rules, &elements));
     reader.errors.sort_by_key(|error| error.line);
     match (name, defaults.header) {
-        (Some(name), Some(header)) if reader.errors.is_empty() => {
-            Ok(MessageSpec::compile(name.to_owned(), header, elements))
-        }
+        (Some(name), Some(header)) if reader.errors.is_empty() => Ok(MessageSpec::compile(
+            name.to_owned(),
+            header,
+            elements,
+            rules,
+        )),
         _ => Err(reader.errors),
     }
 }
@@ -172,23 +176,23 @@ impl Reader<'_> {
                 self.mistake(value.span(), format!("element {number}: expected a table"));
                 continue;
             };
-            let before = self.errors.len();
-            let element = self.row(number, row, value.span(), defaults);
-            for error in self.errors.iter_mut().skip(before) {
-                error.mistake = format!("element {number}: {}", error.mistake);
-            }
+            let before = self.mistakes();
+            let element = self.row(number, row, value.span(), defaults, None);
+            self.prefix_mistakes(before, &format!("element {number}"));
             elements.extend(element);
         }
         elements.sort_by_key(ElementSpec::number);
         elements
     }
 
+    /// Reads one row; the tag holds when the row says none itself.
     pub(super) fn row(
         &mut self,
         number: u8,
         row: &DeTable<'_>,
         span: Range<usize>,
         defaults: Option<&Encodings>,
+        tag: Option<Tag>,
     ) -> Option<ElementSpec> {
         self.only_keys(row, "a row", &ROW_KEYS);
         let name = self.string(row, span.clone(), "name").map(str::to_owned);
@@ -201,7 +205,7 @@ impl Reader<'_> {
         let own_fill = self.choice(row, "odd_fill", &FILLS);
         let own_length = self.length_code(row);
         let own_binary = self.choice(row, "binary", &BINARY_FORMS);
-        let extras = self.extras(row);
+        let extras = self.extras(row, tag);
         let text = self.string(row, span.clone(), "format")?.to_owned();
         let format = match Format::parse(&text) {
             Ok(format) => format,
@@ -256,7 +260,7 @@ impl Reader<'_> {
         })
     }
 
-    fn extras(&mut self, row: &DeTable<'_>) -> Extras {
+    fn extras(&mut self, row: &DeTable<'_>, usual_tag: Option<Tag>) -> Extras {
         let pad = match row.get("pad") {
             None => PadForm::Usual,
             Some(value) => {
@@ -270,12 +274,13 @@ impl Reader<'_> {
             }
         };
         let tag = match row.get("tag") {
-            None => None,
+            None => usual_tag,
+            Some(value) if value.get_ref().as_str() == Some("none") => None,
             Some(value) => {
                 let tag = value.get_ref().as_str().and_then(tag_named);
                 if tag.is_none() {
-                    let expected = "tag: expected one to four bytes in hexadecimal, and counted \
-                                    when they stand behind the length";
+                    let expected = "tag: expected none, or one to four bytes in hexadecimal, and \
+                                    counted or behind when they stand behind the length";
                     self.mistake(value.span(), expected.to_owned());
                 }
                 tag
@@ -368,6 +373,18 @@ impl Reader<'_> {
         chosen.map(|(_, choice)| *choice)
     }
 
+    /// How many mistakes there are so far.
+    pub(super) const fn mistakes(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Says of every mistake from this one on where it lies.
+    pub(super) fn prefix_mistakes(&mut self, first: usize, place: &str) {
+        for error in self.errors.iter_mut().skip(first) {
+            error.mistake = format!("{place}: {}", error.mistake);
+        }
+    }
+
     pub(super) fn mistake(&mut self, span: Range<usize>, mistake: String) {
         let before = self.text.get(..span.start).unwrap_or_default();
         let line = before.matches('\n').count().saturating_add(1);
@@ -397,23 +414,23 @@ fn pad_named(word: &str) -> Option<PadForm> {
     Some(PadForm::Own(Pad { side, character }))
 }
 
-/// Bytes in hexadecimal, before the length or, with the word `counted`, behind it.
+/// Bytes in hexadecimal, before the length or, with the words `counted` and `behind`, behind it.
 fn tag_named(word: &str) -> Option<Tag> {
-    let (hex, after_length) = match word.strip_suffix(" counted") {
-        Some(hex) => (hex, true),
-        None => (word, false),
+    let (hex, place) = match word.split_once(' ') {
+        None => (word, TagPlace::Before),
+        Some((hex, "counted")) => (hex, TagPlace::Counted),
+        Some((hex, "behind")) => (hex, TagPlace::Behind),
+        Some(_) => return None,
     };
     let marker = marker(hex)?;
-    Some(Tag {
-        marker,
-        after_length,
-    })
+    Some(Tag { marker, place })
 }
 
 fn marker(hex: &str) -> Option<Marker> {
     Marker::new(&encoding::hex_bytes(hex.as_bytes())?)
 }
 
+const FILE_KEYS: [&str; 6] = ["name", "base", "defaults", "elements", "parts", "messages"];
 const ROW_KEYS: [&str; 14] = [
     "format",
     "name",
@@ -490,4 +507,8 @@ const BINARY_FORMS: [(&str, BinaryForm); 8] = [
     ("ebcdic-1148", BinaryForm::Converted(CodePage::Ibm1148)),
     ("ebcdic-posix", BinaryForm::Converted(CodePage::Posix)),
 ];
-const MASKS: [(&str, Mask); 2] = [("pan", Mask::Pan), ("wipe", Mask::Wipe)];
+const MASKS: [(&str, Mask); 3] = [
+    ("shown", Mask::Shown),
+    ("pan", Mask::Pan),
+    ("wipe", Mask::Wipe),
+];

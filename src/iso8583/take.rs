@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use nom::IResult;
 
 use super::decode::{Stop, piece};
-use super::element::{Coding, ElementProgram, Pad, PadSide};
+use super::element::{Coding, ElementProgram, Pad, PadSide, TagPlace};
 use super::encoding::Fill;
 use super::error::Refusal;
 use super::length::{Counts, LengthForm, Marker, Prefix, stop};
@@ -46,14 +46,14 @@ impl ElementProgram {
     #[inline(never)]
     fn take_rare<'a>(&self, input: &'a [u8]) -> IResult<&'a [u8], Taken<'a>, Stop> {
         let rest = match self.rare.tag {
-            Some(tag) if !tag.after_length => expect(&tag.marker, input)?,
+            Some(tag) if tag.place == TagPlace::Before => expect(&tag.marker, input)?,
             _ => input,
         };
         let (mut rest, (value, length)) = match self.length {
             LengthForm::Prefix(prefix) => self.take_counted(prefix, rest)?,
             LengthForm::Until(end) => self.take_until(&end, rest)?,
             LengthForm::Rest => {
-                let length = self.checked(u64::try_from(rest.len()).unwrap_or(u64::MAX), rest)?;
+                let length = self.checked(self.units_of(rest)?, rest)?;
                 (rest.get(rest.len()..).unwrap_or_default(), (rest, length))
             }
             LengthForm::Fixed | LengthForm::Ascii(_) | LengthForm::Bcd(_) => {
@@ -96,8 +96,8 @@ impl ElementProgram {
         if prefix.inclusive {
             besides = input.len().saturating_sub(rest.len());
         }
-        let behind = self.rare.tag.filter(|tag| tag.after_length);
-        if let Some(tag) = behind {
+        let behind = self.rare.tag.filter(|tag| tag.place != TagPlace::Before);
+        if let Some(tag) = behind.filter(|tag| tag.place == TagPlace::Counted) {
             besides = besides.saturating_add(tag.marker.bytes().len());
         }
         let besides = u64::try_from(besides).unwrap_or(u64::MAX);
@@ -149,6 +149,40 @@ impl ElementProgram {
         Ok((rest, (value, length)))
     }
 
+    /// Characters, digits or bytes of a value that is all of the input.
+    fn units_of(&self, input: &[u8]) -> Result<u64, nom::Err<Stop>> {
+        let size = u64::try_from(input.len()).unwrap_or(u64::MAX);
+        Ok(match self.coding {
+            Coding::Packed(_, Fill::RightF)
+                if input.last().is_some_and(|byte| byte & 0x0f == 0x0f) =>
+            {
+                size.saturating_mul(2).saturating_sub(1)
+            }
+            Coding::Packed(..) => size.saturating_mul(2),
+            Coding::Hex | Coding::HexEbcdic if !size.is_multiple_of(2) => {
+                let got = shortened(size);
+                return Err(stop(input, Refusal::LengthOdd { got }));
+            }
+            Coding::Hex | Coding::HexEbcdic => size >> 1,
+            _ => size,
+        })
+    }
+
+    /// Whether the tag of the element stands at the front of the input.
+    pub(super) fn stands_at(&self, input: &[u8]) -> bool {
+        match (self.rare.tag, self.length) {
+            (None, _) => false,
+            (Some(tag), _) if tag.place == TagPlace::Before => {
+                input.starts_with(tag.marker.bytes())
+            }
+            (Some(tag), LengthForm::Prefix(prefix)) => {
+                let behind = prefix.read(input);
+                behind.is_ok_and(|(rest, _)| rest.starts_with(tag.marker.bytes()))
+            }
+            (Some(_), _) => false,
+        }
+    }
+
     /// A length that the specification allows.
     fn checked(&self, length: u64, input: &[u8]) -> Result<u16, nom::Err<Stop>> {
         // A number that counts whole bytes may be one above an odd count of digits.
@@ -156,6 +190,7 @@ impl ElementProgram {
             (LengthForm::Prefix(prefix), Coding::Packed(..)) => {
                 matches!(prefix.counts, Counts::Bytes | Counts::Even)
             }
+            (LengthForm::Rest, Coding::Packed(..)) => true,
             _ => false,
         };
         let max = match round {
@@ -233,19 +268,20 @@ impl ElementProgram {
             return self.length.write(length, out);
         }
         let tag = self.rare.tag;
-        if let Some(tag) = tag.filter(|tag| !tag.after_length) {
+        if let Some(tag) = tag.filter(|tag| tag.place == TagPlace::Before) {
             out.put_slice(tag.marker.bytes());
         }
-        let behind = tag.filter(|tag| tag.after_length);
+        let behind = tag.filter(|tag| tag.place != TagPlace::Before);
         match self.length {
             LengthForm::Prefix(prefix) => {
                 let counted = match prefix.counts {
                     Counts::Value => length,
                     Counts::Bytes => self.coding.wire_size(length),
-                    Counts::Nibbles => self.coding.wire_size(length).saturating_mul(2),
+                    Counts::Nibbles => length.saturating_mul(2),
                     Counts::Even => length.next_multiple_of(2),
                 };
-                let tag_size = behind.map_or(0, |tag| tag.marker.bytes().len());
+                let counted_tag = behind.filter(|tag| tag.place == TagPlace::Counted);
+                let tag_size = counted_tag.map_or(0, |tag| tag.marker.bytes().len());
                 let mut number = u64::try_from(counted.saturating_add(tag_size)).unwrap_or(0);
                 if prefix.inclusive {
                     let own = u64::try_from(prefix.size(number)).unwrap_or(0);

@@ -18,12 +18,13 @@ use crate::domain::account::AccountId;
 use crate::domain::decision::PurseBalance;
 use crate::domain::pan::Pan;
 use crate::domain::programme::Programme;
-use crate::engine::command::Opened;
+use crate::engine::command::{Body, Opened};
 use crate::engine::entry::{Entry, EntryState};
 use crate::engine::state::State;
 use crate::switch::card_file;
+use crate::switch::jobs::{Jobs, Stopping};
+use crate::switch::pin::PinDesk;
 use crate::switch::rulebook::LoadedRules;
-use crate::switch::sequencer::{Jobs, Stopping};
 use crate::switch::telemetry::Telemetry;
 use crate::switch::token::TokenKey;
 
@@ -49,6 +50,8 @@ pub struct AdminContext {
     pub rules: LoadedRules,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
     /// Counters of the log.
     pub log: LogCounters,
 }
@@ -259,7 +262,7 @@ fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<Acc
             })
             .collect(),
         entries: entries
-            .filter_map(|id| state.entry(*id))
+            .filter_map(|id| state.entry(id))
             .map(entry_view)
             .collect(),
     })
@@ -367,6 +370,10 @@ async fn import(
         let accounts = chunk.iter().map(|row| row.account.clone()).collect();
         let outcomes = context.jobs.open(accounts).await?;
         for (row, outcome) in chunk.iter().zip(outcomes) {
+            if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+                context.jobs.command(Body::SetPin(*card, pin)).await?;
+                context.pins.learn(row.account.card.token, pin);
+            }
             match outcome {
                 Opened::Created(..) => created += 1,
                 Opened::Existing(..) => existing += 1,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::domain::account::{Kyc, ProgrammeName};
-use crate::domain::card::{CardStatus, ExpiryMonth};
+use crate::domain::card::{CardStatus, ExpiryMonth, PinReference};
 use crate::domain::pan::Pan;
 use crate::domain::rulebook::Rulebook;
 use crate::engine::command::{NewCard, OpenAccount};
@@ -19,6 +19,8 @@ pub struct CardRow {
     pub account: OpenAccount,
     /// Its number; printed only where the file itself is public, as the demo cards are.
     pub pan: Pan,
+    /// What tells its right PIN from a wrong one, where the file says.
+    pub pin: Option<PinReference>,
     /// What it is for, in the file's words.
     pub note: String,
 }
@@ -45,8 +47,33 @@ struct Row {
     status: Option<CardStatus>,
     #[serde(default)]
     purses: BTreeMap<String, i64>,
+    pin: Option<PinRow>,
     #[serde(default)]
     note: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinRow {
+    key_index: u8,
+    verification_value: String,
+}
+
+/// A verification value under the index of its key; the error never shows it.
+fn pin_reference(row: &PinRow) -> Result<PinReference, &'static str> {
+    let digits = row.verification_value.as_bytes();
+    let is_value = digits.len() == 4 && digits.iter().all(u8::is_ascii_digit);
+    if row.key_index > 9 || !is_value {
+        return Err("pin: expected key_index 0 to 9 and a verification_value of four digits");
+    }
+    let mut value = [0; 4];
+    for (slot, digit) in value.iter_mut().zip(digits) {
+        *slot = digit - b'0';
+    }
+    Ok(PinReference {
+        key_index: row.key_index,
+        value,
+    })
 }
 
 /// Reads a card file.
@@ -130,7 +157,9 @@ fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardR
             ));
         }
     }
+    let pin = row.pin.as_ref().map(pin_reference).transpose();
     Ok(CardRow {
+        pin: pin.map_err(|wrong| format!("{masked}: {wrong}"))?,
         account: OpenAccount {
             programme: programme.name,
             kyc: row.kyc,

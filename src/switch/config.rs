@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::config_file;
+use super::{config_file, spec_source};
 use crate::journal::{SledOptions, WatermarkPolicy};
-use crate::transport::{Framing, PRESETS};
+use crate::transport::{Framing, FramingError, PRESETS};
 
 /// The whole configuration, read once at start and never changed while the switch runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Config {
     /// Folder of dialect tables beside the ones built into the binary; a file there replaces the
     /// built-in table of the same name.
     pub dialects_dir: Option<PathBuf>,
+    /// File of the keys that PIN blocks are judged with; `None`: no block can be judged.
+    pub pin_keys: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
     /// Address of the operators' API: loopback only, because it has no authentication yet.
@@ -48,9 +50,12 @@ pub struct Listener {
     pub name: String,
     /// Address and port to listen on; port 0 lets the system choose.
     pub address: SocketAddr,
-    /// Framing preset, such as `be2` or `nac+tpdu`.
+    /// Framing preset, such as `be2` or `nac+tpdu`, or the name of the file's own framing.
     pub framing: String,
-    /// Message specification: `iso87-ascii` or `iso87-binary`.
+    /// A framing that the file describes by its parts, in place of a preset.
+    pub framing_own: Option<Framing>,
+    /// Message specification: a built-in one such as `iso87-ascii`, or a file of ours, of jPOS
+    /// (`.xml`) or of moov (`.json`, `.yaml`).
     pub spec: String,
     /// Translation between message and business: `iso87`, or a table of `dialects_dir`.
     pub dialect: String,
@@ -220,8 +225,6 @@ pub mod knob {
 /// Folder of the logs inside the data directory.
 pub const LOG_DIRECTORY: &str = "log";
 
-/// Message specifications a listener may name.
-pub(crate) const SPECS: [&str; 2] = ["iso87-ascii", "iso87-binary"];
 /// The dialect of a listener that names none.
 pub(crate) const DIALECT_STANDARD: &str = "iso87";
 
@@ -243,6 +246,7 @@ impl Config {
             data_dir: PathBuf::from("./cardswitch-data"),
             programmes_dir: None,
             dialects_dir: None,
+            pin_keys: None,
             io_threads: knob::IO_THREADS.standard,
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
             listeners: vec![
@@ -350,6 +354,7 @@ impl Listener {
             name: format!("{spec}-{}", address.port()),
             address,
             framing: framing.to_string(),
+            framing_own: None,
             spec: spec.to_string(),
             dialect: DIALECT_STANDARD.to_string(),
             sign_on_required: false,
@@ -359,6 +364,17 @@ impl Listener {
             read_timeout_ms: knob::READ_TIMEOUT_MS.standard,
             idle_timeout_ms: knob::IDLE_TIMEOUT_MS.standard,
             write_timeout_ms: knob::WRITE_TIMEOUT_MS.standard,
+        }
+    }
+
+    /// How its frames are cut.
+    ///
+    /// # Errors
+    /// No preset has the name of the framing.
+    pub fn cut(&self) -> Result<Framing, FramingError> {
+        match &self.framing_own {
+            Some(framing) => Ok(framing.clone()),
+            None => Framing::preset(&self.framing),
         }
     }
 
@@ -384,8 +400,8 @@ impl FromStr for Listener {
         if !framing_exists(framing) {
             return Err(mistake(framings_expected(), framing));
         }
-        if !SPECS.contains(&spec) {
-            return Err(mistake(format!("one of {}", SPECS.join(", ")), spec));
+        if !spec_source::may_exist(spec) {
+            return Err(mistake(spec_source::expected(), spec));
         }
         Ok(Listener::standard(address, framing, spec))
     }

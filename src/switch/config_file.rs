@@ -11,10 +11,12 @@ use toml::{Table, Value};
 
 use super::config::{
     Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig, LogFile,
-    LogLevel, LogStdout, Overrides, RetentionConfig, SPECS, SequencerConfig, framing_exists,
+    LogLevel, LogStdout, Overrides, RetentionConfig, SequencerConfig, framing_exists,
     framings_expected, knob,
 };
+use super::spec_source;
 use crate::journal::WatermarkPolicy;
+use crate::transport::Framing;
 
 /// Longest piece of a wrong value that an error repeats, characters.
 const GOT_CHARACTERS_MAX: usize = 60;
@@ -55,6 +57,7 @@ pub(super) fn parse(
         data_dir: top.path("data_dir", standard.data_dir, &mut notes),
         programmes_dir: top.path_optional("programmes_dir", &mut notes),
         dialects_dir: top.path_optional("dialects_dir", &mut notes),
+        pin_keys: top.path_optional("pin_keys", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
         listeners: listeners(&mut top, standard.listeners, &mut notes),
@@ -147,22 +150,30 @@ fn listeners(top: &mut Section, standard: Vec<Listener>, notes: &mut Notes) -> V
 
 fn listener(mut section: Section, notes: &mut Notes) -> Listener {
     let address = section.address("address", None, notes);
-    let framing = section.text("framing", notes);
-    if framing.as_deref().is_some_and(|name| !framing_exists(name)) {
-        notes.mistakes.push(ConfigMistake::new(
-            &section.key_of("framing"),
-            framings_expected(),
-            framing.as_deref().unwrap_or_default(),
-        ));
+    let framing_own = section.framing_table(notes);
+    let framing = match &framing_own {
+        Some(framing) => Some(framing.name().to_owned()),
+        None => section.text("framing", notes),
+    };
+    let is_preset = |name: &str| framing_own.is_some() || framing_exists(name);
+    if let Some(name) = framing.as_deref().filter(|name| !is_preset(name)) {
+        let key = section.key_of("framing");
+        let mistake = ConfigMistake::new(&key, framings_expected(), name);
+        notes.mistakes.push(mistake);
     }
-    let specs = SPECS.map(|name| (name, name));
-    let spec = section.word("spec", None, &specs, notes);
+    let spec = section.text("spec", notes);
+    if let Some(name) = spec.as_deref().filter(|name| !spec_source::may_exist(name)) {
+        let key = section.key_of("spec");
+        let mistake = ConfigMistake::new(&key, spec_source::expected(), name);
+        notes.mistakes.push(mistake);
+    }
     let standard = Listener::standard(
         address,
         framing.as_deref().unwrap_or_default(),
-        spec.unwrap_or_default(),
+        spec.as_deref().unwrap_or_default(),
     );
     let listener = Listener {
+        framing_own,
         name: section.text("name", notes).unwrap_or(standard.name),
         dialect: section
             .text_optional("dialect", notes)
@@ -322,6 +333,25 @@ impl Section {
                 standard
             }
         }
+    }
+
+    /// A framing that is described by its parts; `None` when the key holds something else.
+    fn framing_table(&mut self, notes: &mut Notes) -> Option<Framing> {
+        if !self.table.get("framing")?.is_table() {
+            return None;
+        }
+        let value = self.take("framing", notes)?;
+        let read = value.clone().try_into::<Framing>();
+        if let Err(error) = &read {
+            let why = error.message();
+            notes.mistake(
+                &self.key_of("framing"),
+                format!("a framing ({why})"),
+                &value,
+            );
+        }
+        // What is wrong with it has been said: the words for presets need not be.
+        read.ok().or_else(|| Framing::preset("be2").ok())
     }
 
     fn text(&mut self, key: &str, notes: &mut Notes) -> Option<String> {

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::config::{Config, ConfigError, Listener, Overrides, SPECS, knob};
+use super::config::{Config, ConfigError, Listener, Overrides, knob};
 use super::config_file::parse;
-use crate::iso8583::MessageSpec;
 use crate::journal::SledOptions;
+use crate::transport::Framing;
 
 const SAMPLE: &str = include_str!("../../spec/config.toml");
 
@@ -58,7 +58,9 @@ fn every_mistake_is_reported_at_once_with_key_expectation_and_value() {
         "listener[0].framing: expected one of be2, be4, ascii4, bcd2, le2, nac, post, fsd, amex, \
          nac-inclusive, be4-inclusive, bcd, ncc, ascii, hex, raw, cmf, cs, vap, gicc, rbp, \
          base24tcp, base24, with +tpdu behind it if wanted, got be3",
-        "listener[0].spec: expected one of iso87-ascii, iso87-binary, got \"iso87\"",
+        "listener[0].spec: expected one of iso87-ascii, iso87-binary, iso87-ebcdic, iso93-ascii, \
+         iso93-binary, iso93-ebcdic, iso03-ascii, iso03-binary, iso03-ebcdic, or a file (toml, \
+         xml, json, yaml, yml), got iso87",
         "listener[0].idle_timeout_ms: expected a whole number from 0 to 86400000, got -1",
         "journal.watermark: expected one of lazy, before-reply, got \"never\"",
         "log.file: expected true, false or a directory, got 3",
@@ -170,7 +172,9 @@ fn listen_flag_says_what_it_expected() {
         ),
         (
             "127.0.0.1:1,be2,iso93",
-            "--listen: expected one of iso87-ascii, iso87-binary, got iso93",
+            "--listen: expected one of iso87-ascii, iso87-binary, iso87-ebcdic, iso93-ascii, \
+             iso93-binary, iso93-ebcdic, iso03-ascii, iso03-binary, iso03-ebcdic, or a file \
+             (toml, xml, json, yaml, yml), got iso93",
         ),
     ] {
         assert_eq!(text.parse::<Listener>().unwrap_err().to_string(), complaint);
@@ -178,10 +182,25 @@ fn listen_flag_says_what_it_expected() {
 }
 
 #[test]
-fn every_specification_offered_to_a_listener_exists() {
-    for name in SPECS {
-        assert!(MessageSpec::builtin(name).is_some(), "{name}");
-    }
+fn a_framing_may_be_a_table_and_a_specification_a_file() {
+    let door = "[[listener]]\nname='a'\naddress='127.0.0.1:1'\nspec='peers/theirs.xml'\nframing=";
+    let text = format!("{door}{{ name = 'ours', length = {{ size = 3, encoding = 'be' }} }}");
+    let config = Config::parse(&text, &Overrides::none()).unwrap();
+    let listener = &config.listeners[0];
+    assert_eq!(
+        (&*listener.framing, &*listener.spec),
+        ("ours", "peers/theirs.xml")
+    );
+    assert!(
+        listener
+            .cut()
+            .unwrap()
+            .has_wire_of(&Framing::preset("cmf").unwrap())
+    );
+    let text = format!("{door}{{ name = 'ours' }}");
+    let expected = "listener[0].framing: expected a framing (expected either length or end), got \
+                    { name = \"ours\" }";
+    assert_eq!(mistakes(&text), [expected]);
 }
 
 #[test]

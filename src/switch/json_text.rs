@@ -41,6 +41,13 @@ pub fn open_time(line: &mut Vec<u8>, UnixMs(at_ms): UnixMs) {
 
 /// Appends `value` as a JSON string.
 pub fn escape(line: &mut Vec<u8>, value: &str) {
+    let is_plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+    if value.as_bytes().iter().all(is_plain) {
+        line.push(b'"');
+        line.extend_from_slice(value.as_bytes());
+        line.push(b'"');
+        return;
+    }
     // Writing to a vector cannot fail, and every `str` is a JSON string.
     let _infallible = serde_json::to_writer(line, value);
 }

@@ -1,16 +1,20 @@
 //! L3: the shell that joins sockets, engine and journal.
 //!
-//! Reading order follows a message: server, session, dialect, token, sequencer; what they share
-//! stands around them.
+//! Reading order follows a message: server, session, dialect, token, jobs, sequencer, commit;
+//! what they share stands around them.
 
 pub mod config;
 mod config_file;
 #[cfg(test)]
 mod config_tests;
 
+pub mod spec_source;
+
 pub mod clock;
 
 pub mod telemetry;
+
+pub mod pin;
 
 pub mod token;
 
@@ -21,6 +25,10 @@ pub mod dialect;
 pub mod doctor;
 
 pub mod card_file;
+
+pub mod jobs;
+
+pub mod commit;
 
 pub mod sequencer;
 

@@ -1,88 +1,35 @@
 //! The single writer: stamp, decide, apply, append, release. Synchronous; its own thread.
 //!
 //! Invariants: one writer for the state and the journal; whatever arrived while the last batch was
-//! made durable is the next batch (group commit, no timer); no answer of a batch leaves before the
-//! whole batch is durable; after a failed append or a broken invariant nothing is answered and the
-//! process stops.
+//! made durable is the next batch (group commit, no timer), decided meanwhile; no answer of a batch
+//! leaves before that batch and all before it are durable (`commit.rs`); after a failed append or a
+//! broken invariant nothing is answered and the process stops.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::decision::Decision;
-use crate::domain::facts::Facts;
 use crate::domain::rulebook::Rulebook;
+use crate::domain::time::UnixMs;
 use crate::engine::apply::InvariantBroken;
 use crate::engine::command::{Answer, Body, Command, Housekeep, OpenAccount, Opened, Outcome};
 use crate::engine::decide::decide;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{Batch, Journal, JournalError};
+use crate::journal::Journal;
 
 use super::clock;
+use super::commit::{CommitFault, Committer, Waiting, Work};
 use super::config::SequencerConfig;
+use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::telemetry::Telemetry;
-
-/// Work for the single writer.
-pub enum Job {
-    /// Requests of one connection, as many as one read brought.
-    Requests {
-        /// In order of arrival.
-        requests: Vec<SequencerRequest>,
-        /// Where the answers go. It has room for every request in flight, so it is never full.
-        replies: mpsc::Sender<Vec<SequencerReply>>,
-    },
-    /// Accounts to open.
-    Open {
-        /// In order.
-        accounts: Vec<OpenAccount>,
-        /// Where the outcomes go, once durable.
-        opened: oneshot::Sender<Vec<Opened>>,
-    },
-    /// Something to read from a durable state. It holds up decisions while it runs.
-    Query(Box<dyn FnOnce(&State) + Send>),
-    /// The passing of time.
-    Housekeep(Housekeep),
-    /// The end: what was handed over before is done, nothing after.
-    Stop,
-}
-
-/// One request about a card.
-pub struct SequencerRequest {
-    /// The connection's own number for it.
-    pub slot: usize,
-    /// What it says.
-    pub facts: Arc<Facts>,
-    /// When it was handed over.
-    pub submitted: Instant,
-}
-
-/// The answer to one request.
-pub struct SequencerReply {
-    /// The connection's own number for the request.
-    pub slot: usize,
-    /// What the request said.
-    pub facts: Arc<Facts>,
-    /// What was decided; durable.
-    pub decision: Box<Decision>,
-    /// When it was handed over.
-    pub submitted: Instant,
-    /// When it was taken up.
-    pub sequenced: Instant,
-    /// When it was decided and applied.
-    pub decided: Instant,
-    /// When its batch was durable.
-    pub durable: Instant,
-}
 
 /// Why the writer stopped; nothing of its last batch was answered.
 #[derive(Debug, thiserror::Error)]
 pub enum SequencerFault {
-    /// The journal failed.
+    /// A batch cannot be made durable.
     #[error("journal: {0}")]
-    Journal(#[from] JournalError),
+    Commit(#[from] CommitFault),
     /// An event did not fit the state.
     #[error("engine: {0}")]
     Invariant(#[from] InvariantBroken),
@@ -95,53 +42,49 @@ impl SequencerFault {
     /// Exit code of a process that stops for this (sysexits).
     pub fn exit_code(&self) -> u8 {
         match self {
-            SequencerFault::Journal(error) => error.exit_code(),
+            SequencerFault::Commit(fault) => fault.exit_code(),
             SequencerFault::Invariant(_) | SequencerFault::Record(_) => 70,
         }
     }
 }
 
+/// Batches of at least this many records are made durable by the journal thread while the next one
+/// is decided; below, waking another thread costs more than it saves.
+const OVERLAP_RECORDS_MIN: usize = 64;
+
 /// The single writer of one partition.
 pub struct Sequencer<J> {
     state: State,
-    journal: J,
+    committer: Committer<J>,
     rulebook: Arc<Rulebook>,
     limits: SequencerConfig,
-    telemetry: Arc<Telemetry>,
-    batch: Batch,
-    waiting: Vec<Waiting>,
+    work: Work,
     stopping: bool,
 }
 
-/// What is released when the batch is durable.
-enum Waiting {
-    Replies(mpsc::Sender<Vec<SequencerReply>>, Vec<SequencerReply>),
-    Opened(oneshot::Sender<Vec<Opened>>, Vec<Opened>),
-    Query(Box<dyn FnOnce(&State) + Send>),
-}
-
-impl<J: Journal> Sequencer<J> {
-    /// A writer for a state and the journal that made it.
+impl<J: Journal + 'static> Sequencer<J> {
+    /// A writer for a state and the journal that made it; `jobs` is where its work comes from.
     pub fn new(
         state: State,
         journal: J,
         rulebook: Arc<Rulebook>,
         limits: SequencerConfig,
         telemetry: Arc<Telemetry>,
+        jobs: &Jobs,
     ) -> Sequencer<J> {
         assert_eq!(
             state.sequence(),
             journal.last_sequence(),
             "state and journal are one"
         );
+        let mut work = Work::new();
+        work.batch.clear(state.sequence() + 1);
         Sequencer {
             state,
-            journal,
+            committer: Committer::new(journal, jobs.downgrade(), telemetry),
             rulebook,
             limits,
-            telemetry,
-            batch: Batch::new(),
-            waiting: Vec::new(),
+            work,
             stopping: false,
         }
     }
@@ -154,7 +97,6 @@ impl<J: Journal> Sequencer<J> {
         while !self.stopping
             && let Some(first) = jobs.blocking_recv()
         {
-            self.batch.clear(self.state.sequence() + 1);
             self.take(first)?;
             while self.has_room()
                 && !self.stopping
@@ -164,23 +106,30 @@ impl<J: Journal> Sequencer<J> {
             }
             self.commit()?;
         }
-        Ok(self.journal)
+        self.committer.commit(&mut self.work, &self.state)?;
+        Ok(self.committer.finish()?)
     }
 
     fn has_room(&self) -> bool {
-        self.batch.len() < self.limits.batch_records_max
-            && self.batch.byte_len() < self.limits.batch_bytes_max
+        self.work.batch.len() < self.limits.batch_records_max
+            && self.work.batch.byte_len() < self.limits.batch_bytes_max
     }
 
     fn take(&mut self, job: Job) -> Result<(), SequencerFault> {
         match job {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
             Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
+            Job::Command { body, answered } => {
+                let (answer, _) = self.execute(clock::now(), body)?;
+                self.work.waiting.push(Waiting::Answered(answered, answer));
+                Ok(())
+            }
             Job::Query(query) => {
-                self.waiting.push(Waiting::Query(query));
+                self.work.waiting.push(Waiting::Query(query));
                 Ok(())
             }
             Job::Housekeep(terms) => self.housekeep(terms),
+            Job::Committed => Ok(()),
             Job::Stop => {
                 self.stopping = true;
                 Ok(())
@@ -194,10 +143,11 @@ impl<J: Journal> Sequencer<J> {
         replies: mpsc::Sender<Vec<SequencerReply>>,
     ) -> Result<(), SequencerFault> {
         let mut answered = Vec::with_capacity(requests.len());
+        let at = clock::now();
         let mut sequenced = clock::instant();
         for request in requests {
             let body = Body::Message(request.facts);
-            let (answer, body) = self.execute(body)?;
+            let (answer, body) = self.execute(at, body)?;
             let decided = clock::instant();
             if let (Answer::Decided(mut decision), Body::Message(facts)) = (answer, body) {
                 if let (false, Some(account)) = (decision.show_balances, decision.account) {
@@ -215,7 +165,7 @@ impl<J: Journal> Sequencer<J> {
             }
             sequenced = decided;
         }
-        self.waiting.push(Waiting::Replies(replies, answered));
+        self.work.waiting.push(Waiting::Replies(replies, answered));
         Ok(())
     }
 
@@ -226,35 +176,40 @@ impl<J: Journal> Sequencer<J> {
     ) -> Result<(), SequencerFault> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for account in accounts {
-            let (answer, _) = self.execute(Body::OpenAccount(Box::new(account)))?;
+            let (answer, _) = self.execute(clock::now(), Body::OpenAccount(Box::new(account)))?;
             if let Answer::Opened(outcome) = answer {
                 outcomes.push(outcome);
             }
         }
-        self.waiting.push(Waiting::Opened(opened, outcomes));
+        self.work.waiting.push(Waiting::Opened(opened, outcomes));
         Ok(())
     }
 
     fn housekeep(&mut self, terms: Housekeep) -> Result<(), SequencerFault> {
         while self.has_room() {
-            let (answer, _) = self.execute(Body::Housekeep(terms))?;
+            let (answer, _) = self.execute(clock::now(), Body::Housekeep(terms))?;
             match answer {
                 Answer::Housekept { more: true, .. } => {}
-                Answer::Housekept { .. } | Answer::Decided(_) | Answer::Opened(_) => break,
+                Answer::Housekept { .. }
+                | Answer::Decided(_)
+                | Answer::Opened(_)
+                | Answer::LinkNamed(_)
+                | Answer::PinChanged(_) => break,
             }
         }
         Ok(())
     }
 
     /// Stamps, decides and applies one command and adds its record to the batch.
-    fn execute(&mut self, body: Body) -> Result<(Answer, Body), SequencerFault> {
+    fn execute(&mut self, now: UnixMs, body: Body) -> Result<(Answer, Body), SequencerFault> {
         let sequence = self.state.sequence() + 1;
-        let at = clock::now().max(self.state.at());
+        let at = now.max(self.state.at());
         let command = Command { sequence, at, body };
         let Outcome { answer, event } = decide(&self.rulebook, &self.state, &command);
         if let Some(event) = event {
             let mut written = Ok(());
             let stamped = self
+                .work
                 .batch
                 .push(|buffer| written = record::encode(at, &event, buffer));
             written.map_err(|error| SequencerFault::Record(error.to_string()))?;
@@ -264,84 +219,19 @@ impl<J: Journal> Sequencer<J> {
         Ok((answer, command.body))
     }
 
-    /// Makes the batch durable, then lets go of everything that waited for it.
+    /// Makes the batch durable, or gathers on while the batch before is not durable yet.
     fn commit(&mut self) -> Result<(), SequencerFault> {
-        if !self.batch.is_empty() {
-            self.journal.append(&self.batch)?;
-            assert_eq!(
-                self.journal.last_sequence(),
-                self.state.sequence(),
-                "all is durable"
-            );
-            self.telemetry.commits.fetch_add(1, Relaxed);
-            let records = u64::try_from(self.batch.len()).unwrap_or(u64::MAX);
-            self.telemetry.records.fetch_add(records, Relaxed);
+        if !self.committer.is_here()? && self.has_room() && !self.stopping {
+            // Its return wakes us like any other job.
+            return Ok(());
         }
-        let durable = clock::instant();
-        for waiting in self.waiting.drain(..) {
-            match waiting {
-                Waiting::Replies(sender, mut replies) => {
-                    replies.iter_mut().for_each(|reply| reply.durable = durable);
-                    // A connection that is gone misses its answers; a repeat gets them.
-                    let _ = sender.try_send(replies);
-                }
-                // Who asked may have gone; what was opened stays open.
-                Waiting::Opened(sender, outcomes) => drop(sender.send(outcomes)),
-                Waiting::Query(query) => query(&self.state),
-            }
+        if self.work.batch.len() < OVERLAP_RECORDS_MIN || self.work.has_query() {
+            self.committer.commit(&mut self.work, &self.state)?;
+        } else {
+            let work = std::mem::replace(&mut self.work, Work::new());
+            self.work = self.committer.hand_over(work)?;
         }
+        self.work.batch.clear(self.state.sequence() + 1);
         Ok(())
-    }
-}
-
-/// A handle for handing work to the single writer.
-#[derive(Clone)]
-pub struct Jobs(mpsc::Sender<Job>);
-
-/// The single writer is gone; the process is stopping.
-#[derive(Debug, thiserror::Error)]
-#[error("the switch is stopping")]
-pub struct Stopping;
-
-impl Jobs {
-    /// A bounded queue of jobs.
-    pub fn channel(queue_max: usize) -> (Jobs, mpsc::Receiver<Job>) {
-        let (sender, receiver) = mpsc::channel(queue_max);
-        (Jobs(sender), receiver)
-    }
-
-    /// Hands a job over; waits while the queue is full.
-    ///
-    /// # Errors
-    /// [`Stopping`] when nobody will do it.
-    pub async fn submit(&self, job: Job) -> Result<(), Stopping> {
-        self.0.send(job).await.map_err(|_| Stopping)
-    }
-
-    /// Opens accounts and waits until that is durable.
-    ///
-    /// # Errors
-    /// [`Stopping`].
-    pub async fn open(&self, accounts: Vec<OpenAccount>) -> Result<Vec<Opened>, Stopping> {
-        let (opened, outcomes) = oneshot::channel();
-        self.submit(Job::Open { accounts, opened }).await?;
-        outcomes.await.map_err(|_| Stopping)
-    }
-
-    /// Reads something from a durable state.
-    ///
-    /// # Errors
-    /// [`Stopping`].
-    pub async fn query<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&State) -> T + Send + 'static,
-    ) -> Result<T, Stopping> {
-        let (sender, answer) = oneshot::channel();
-        let query = Box::new(move |state: &State| {
-            // Who asked may have gone.
-            let _ = sender.send(read(state));
-        });
-        self.submit(Job::Query(query)).await?;
-        answer.await.map_err(|_| Stopping)
     }
 }

@@ -8,16 +8,21 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::engine::command::Housekeep;
+use crate::domain::facts::LinkNumber;
+use crate::engine::command::{Answer, Body, Housekeep};
 use crate::iso8583::MessageSpec;
 use crate::journal::SledJournal;
-use crate::transport::{FrameCodec, Framing};
+use crate::transport::FrameCodec;
 
+use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
+use super::jobs::{Job, Jobs};
+use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
-use super::sequencer::{Job, Jobs, Sequencer, SequencerFault};
+use super::sequencer::{Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
+use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -56,6 +61,12 @@ pub enum ServerError {
     /// The thread of the single writer cannot be started.
     #[error("start the sequencer thread: {0}")]
     Thread(std::io::Error),
+    /// The journal has no number for one more link.
+    #[error("listener {listener}: the journal cannot number it")]
+    Unnumbered {
+        /// Which one.
+        listener: String,
+    },
 }
 
 /// A running switch.
@@ -68,6 +79,8 @@ pub struct Server {
     pub rules: LoadedRules,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
@@ -87,6 +100,7 @@ impl Server {
     ) -> Result<Server, ServerError> {
         let telemetry = Arc::new(Telemetry::default());
         let token_key = Arc::new(store.token_key);
+        let pins = Arc::new(store.pins);
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
             store.state,
@@ -94,14 +108,15 @@ impl Server {
             Arc::clone(&rules.rulebook),
             config.sequencer.clone(),
             Arc::clone(&telemetry),
+            &jobs,
         );
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
 
         let mut links = Vec::new();
         for listener in &config.listeners {
-            let link = link(listener, &rules, &token_key, &jobs, &telemetry)?;
-            links.push((bind(listener.address)?, Arc::new(link)));
+            let link = link(listener, &rules, (&token_key, &pins), &jobs, &telemetry)?;
+            links.push((bind(listener.address)?, link));
         }
         let addresses = links
             .iter()
@@ -110,11 +125,6 @@ impl Server {
                 (link.listener.name.clone(), address)
             })
             .collect();
-        for (socket, link) in links {
-            tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
-        }
-        tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
-
         let (done, writer) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("sequencer".to_owned())
@@ -126,11 +136,18 @@ impl Server {
                 let _ = done.send(result);
             })
             .map_err(ServerError::Thread)?;
+        for (socket, mut link) in links {
+            link.number = number_of(&jobs, &link.listener.name).await?;
+            let link = Arc::new(link);
+            tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
+        }
+        tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
         Ok(Server {
             jobs,
             telemetry,
             rules,
             token_key,
+            pins,
             addresses,
             stop,
             tasks,
@@ -169,7 +186,7 @@ type Ended = Result<Result<SledJournal, SequencerFault>, tokio::sync::oneshot::e
 fn finished(ended: Ended) -> Result<(), SequencerFault> {
     // The sender is only dropped unsent by a panic, and that aborts the process.
     let Ok(result) = ended else { return Ok(()) };
-    result?.close()?;
+    result?.close().map_err(CommitFault::Journal)?;
     Ok(())
 }
 
@@ -182,10 +199,21 @@ impl Drop for AbortOnPanic {
     }
 }
 
+/// The number of a link in the journal; a new link gets one.
+async fn number_of(jobs: &Jobs, name: &str) -> Result<LinkNumber, ServerError> {
+    match jobs.command(Body::NameLink(name.to_owned())).await {
+        Ok(Answer::LinkNamed(Some(number))) => Ok(number),
+        // No number is left, or the single writer stopped at once and says why itself.
+        Ok(_) | Err(_) => Err(ServerError::Unnumbered {
+            listener: name.to_owned(),
+        }),
+    }
+}
+
 fn link(
     listener: &Listener,
     rules: &LoadedRules,
-    token_key: &Arc<TokenKey>,
+    (token_key, pins): (&Arc<TokenKey>, &Arc<PinDesk>),
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Link, ServerError> {
@@ -193,28 +221,45 @@ fn link(
         listener: listener.name.clone(),
         what,
     };
-    let framing = Framing::preset(&listener.framing).map_err(|error| wrong(error.to_string()))?;
-    let spec = MessageSpec::builtin(&listener.spec).ok_or_else(|| {
-        wrong(format!(
-            "no message specification is named {:?}",
-            listener.spec
-        ))
-    })?;
+    let framing = listener.cut().map_err(|error| wrong(error.to_string()))?;
+    let spec = specification(listener).map_err(wrong)?;
     let (dialect_number, dialect) = rules
         .dialect(&listener.dialect)
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
     Ok(Link {
         listener: listener.clone(),
+        number: LinkNumber::default(),
         codec: FrameCodec::new(&framing, listener.frame_bytes_max),
         spec,
         dialect,
         dialect_number,
         rules: rules.clone(),
         token_key: Arc::clone(token_key),
+        pins: Arc::clone(pins),
         jobs: jobs.clone(),
         telemetry: Arc::clone(telemetry),
         desk: Desk::default(),
     })
+}
+
+/// The specification of a listener; one in a file lives as long as the process, as listeners do.
+fn specification(listener: &Listener) -> Result<&'static MessageSpec, String> {
+    if let Some(spec) = MessageSpec::builtin(&listener.spec) {
+        return Ok(spec);
+    }
+    let Loaded { spec, report } = spec_source::load(&listener.spec)?;
+    if let Some(report) = report {
+        let [taken, approximated, not_expressible] = report.counts();
+        tracing::info!(
+            link = listener.name,
+            spec = listener.spec,
+            taken,
+            approximated,
+            not_expressible,
+            "imported a specification"
+        );
+    }
+    Ok(Box::leak(Box::new(spec)))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {

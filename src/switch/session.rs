@@ -17,18 +17,20 @@ use tokio::time::sleep_until;
 use tokio_util::codec::Decoder;
 
 use crate::domain::decision::Reason;
+use crate::domain::facts::LinkNumber;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
-use crate::transport::{Frame, FrameCodec, Framing};
+use crate::transport::{Frame, FrameCodec};
 
 use super::clock;
-use super::config::{Listener, SPECS};
+use super::config::Listener;
 use super::dialect::request::{Reject, Request, RequestParser};
 use super::dialect::response::{Reply, render};
 use super::dialect::table::{Dialect, Management};
 use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
+use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
+use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
-use super::sequencer::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::session_log::{self, Steps};
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -44,6 +46,8 @@ const READ_BUFFER_BYTES: usize = 4_096;
 pub(super) struct Link {
     /// The listener's configuration.
     pub listener: Listener,
+    /// Its number in the journal.
+    pub number: LinkNumber,
     /// Cuts its frames.
     pub codec: FrameCodec,
     /// Reads its messages.
@@ -56,6 +60,8 @@ pub(super) struct Link {
     pub rules: LoadedRules,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
+    /// Judges PIN blocks.
+    pub pins: Arc<PinDesk>,
     /// The single writer.
     pub jobs: Jobs,
     /// Counters.
@@ -251,13 +257,13 @@ impl<'a> Session<'a> {
             return;
         };
         let listener = &self.link.listener;
-        let Ok(framing) = Framing::preset(&listener.framing) else {
+        let Ok(framing) = listener.cut() else {
             return;
         };
-        let specs: Vec<&MessageSpec> = SPECS
-            .iter()
-            .filter_map(|name| MessageSpec::builtin(name))
-            .collect();
+        let own = self.link.spec;
+        let others = MessageSpec::builtins().iter();
+        let others = others.filter(|spec| spec.name() != own.name());
+        let specs: Vec<&MessageSpec> = std::iter::once(own).chain(others).collect();
         let diagnosis = examine(&unread, &specs).for_listener(&framing, self.link.spec.name());
         let peer = self.stream.peer_addr().map(|peer| peer.to_string());
         tracing::warn!(
@@ -381,10 +387,9 @@ impl<'a> Session<'a> {
                     received,
                     decoded,
                 });
-                let facts = Arc::new(request.facts);
                 requests.push(SequencerRequest {
                     slot,
-                    facts,
+                    facts: request.facts,
                     submitted: clock::instant(),
                 });
             }
@@ -408,8 +413,10 @@ impl<'a> Session<'a> {
             dialect: &self.link.dialect,
             dialect_number: self.link.dialect_number,
             token_key: &self.link.token_key,
+            pins: &self.link.pins,
             rulebook: &self.link.rules.rulebook,
             link: &self.link.listener.name,
+            link_number: self.link.number,
         }
     }
 
@@ -432,6 +439,7 @@ impl<'a> Session<'a> {
             code: approved,
             approval: None,
             balances: None,
+            approved: None,
         };
         self.render_reply(&frame.header, message, &reply);
         tracing::info!(link = self.link.listener.name, management = ?what, "network management");
@@ -444,6 +452,7 @@ impl<'a> Session<'a> {
             code,
             approval: None,
             balances: None,
+            approved: None,
         };
         self.render_reply(&frame.header, message, &reply);
         self.lines

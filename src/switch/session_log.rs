@@ -1,9 +1,7 @@
 //! Turns answered requests into lines of the decision log, after their answers are on the wire.
 
-use std::fmt::Write;
 use std::time::Instant;
 
-use arrayvec::ArrayString;
 use smallvec::SmallVec;
 
 use crate::domain::account::Purse;
@@ -17,7 +15,7 @@ use super::clock;
 use super::decision_line::{CorridorLatency, DecisionLine, DecisionLines, DecisionWord, PurseLine};
 use super::dialect::request::Reject;
 use super::in_flight::InFlight;
-use super::sequencer::SequencerReply;
+use super::jobs::SequencerReply;
 use super::telemetry::Telemetry;
 
 /// Instants at the borders of a message's steps before the single writer.
@@ -143,9 +141,9 @@ fn log_decision(
     rendered: Instant,
 ) {
     let (facts, decision) = (&*reply.facts, &*reply.decision);
-    let stan = digits(facts.trace.stan, 6);
-    let mti = digits(u32::from(facts.mti), 4);
-    let mcc = facts.mcc.map(|mcc| digits(u32::from(mcc.0), 4));
+    let stan = digits::<6>(facts.trace.stan);
+    let mti = digits::<4>(u32::from(facts.mti));
+    let mcc = facts.mcc.map(|mcc| digits::<4>(u32::from(mcc.0)));
     let programme = decision
         .programme
         .and_then(|name| rulebook.programme(&name));
@@ -166,14 +164,14 @@ fn log_decision(
     lines.push(&DecisionLine {
         at: written.before(request.received),
         link,
-        mti: &mti,
-        stan: Some(&stan),
+        mti: mti.as_str(),
+        stan: Some(stan.as_str()),
         rrn: named(&facts.rrn),
         card: Some(request.masked),
         card_token: Some(facts.card),
         account: decision.account,
         amount: Some(facts.amount),
-        mcc: mcc.as_deref(),
+        mcc: mcc.as_ref().map(Digits::as_str),
         merchant: named(&facts.acceptor_name).or(named(&facts.acceptor)),
         terminal: named(&facts.terminal),
         purpose: purpose_word(facts),
@@ -234,12 +232,24 @@ fn log_reject(lines: &mut DecisionLines, link: &str, written: Moment, line: &Rej
     });
 }
 
-/// A number as text of at least `width` digits, without an allocation.
-fn digits(number: u32, width: usize) -> ArrayString<10> {
-    let mut text = ArrayString::new();
-    // Ten characters hold every u32, and no width here is larger.
-    let _ = write!(text, "{number:0width$}");
-    text
+/// A number as text of `WIDTH` digits with leading zeros; what does not fit is cut on the left.
+fn digits<const WIDTH: usize>(number: u32) -> Digits<WIDTH> {
+    let mut text = [b'0'; WIDTH];
+    let mut rest = number;
+    for place in text.iter_mut().rev() {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    Digits(text)
+}
+
+/// Digits as text, without an allocation.
+struct Digits<const WIDTH: usize>([u8; WIDTH]);
+
+impl<const WIDTH: usize> Digits<WIDTH> {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 /// When a run of answers was written, by both clocks.
@@ -267,9 +277,10 @@ fn named(text: &str) -> Option<&str> {
 
 fn decision_word(facts: &Facts, reason: Reason) -> DecisionWord {
     match (reason, facts.kind) {
-        (Reason::Approved, MessageKind::Authorization | MessageKind::Financial) => {
-            DecisionWord::Approved
-        }
+        (
+            Reason::Approved | Reason::PartiallyApproved,
+            MessageKind::Authorization | MessageKind::Financial,
+        ) => DecisionWord::Approved,
         (
             Reason::Approved,
             MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice | MessageKind::Reversal,
@@ -291,5 +302,6 @@ fn purpose_word(facts: &Facts) -> &'static str {
         (_, Purpose::AccountFunding) => "account-funding",
         (_, Purpose::QuasiCash) => "quasi-cash",
         (_, Purpose::Unnamed) => "unnamed",
+        (_, Purpose::OriginalCredit) => "original-credit",
     }
 }

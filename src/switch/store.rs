@@ -8,6 +8,7 @@ use crate::engine::state::State;
 use crate::journal::{JournalError, SledJournal};
 
 use super::config::JournalConfig;
+use super::pin::PinDesk;
 use super::token::{TokenKey, TokenKeyError};
 
 /// A store, open and replayed.
@@ -18,6 +19,8 @@ pub struct OpenStore {
     pub state: State,
     /// Names cards.
     pub token_key: TokenKey,
+    /// Judges PIN blocks; without keys until it is given some.
+    pub pins: PinDesk,
 }
 
 /// The store cannot be opened.
@@ -72,6 +75,7 @@ pub fn open(
     }
     let token_key = TokenKey::open(data_dir, state.sequence() == 0)?;
     Ok(OpenStore {
+        pins: PinDesk::of(&state),
         journal,
         state,
         token_key,

@@ -2,22 +2,120 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use cardswitch::iso8583::{
-    DecodeFailure, ElementSpec, Message, MessageSpec, MessageWriter, Mti, decode, describe,
+    DecodeFailure, ElementSpec, Message, MessageSpec, MessageWriter, Mti, RuleBreach, decode,
+    describe, page,
 };
 use proptest::prelude::*;
 
 #[test]
-fn both_builtin_specifications_are_without_mistake() {
-    for text in [
-        include_str!("../../spec/iso8583/iso87-ascii.toml"),
-        include_str!("../../spec/iso8583/iso87-binary.toml"),
+fn every_builtin_specification_is_without_mistake() {
+    for name in BUILTIN {
+        let path = format!("{}/spec/iso8583/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let spec = MessageSpec::parse(&text).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        assert_eq!(spec.elements().len(), 127, "{name}");
+        assert_eq!(spec.name(), name);
+        assert!(!spec.rules().is_empty(), "{name}");
+    }
+    let names: Vec<&str> = MessageSpec::builtins()
+        .iter()
+        .map(MessageSpec::name)
+        .collect();
+    assert_eq!(names, BUILTIN);
+}
+
+/// Every edition in every form.
+const BUILTIN: [&str; 9] = [
+    "iso87-ascii",
+    "iso87-binary",
+    "iso87-ebcdic",
+    "iso93-ascii",
+    "iso93-binary",
+    "iso93-ebcdic",
+    "iso03-ascii",
+    "iso03-binary",
+    "iso03-ebcdic",
+];
+
+#[test]
+fn a_message_that_is_not_as_its_type_should_be_says_in_what() {
+    let toml = r#"
+name = "ruled"
+base = "iso87-ascii"
+[defaults]
+mti = "ascii"
+bitmap = "hex"
+digits = "ascii"
+length = "ascii"
+binary = "hex"
+[elements]
+3 = { mask = "wipe" }
+[messages.0800]
+name = "echo"
+mandatory = [11, 70]
+optional = [7]
+masked = [7]
+[messages.0810]
+name = "echoed"
+echoed = [11, 70]
+"#;
+    let spec = MessageSpec::parse(toml).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(
+        spec.element(3).unwrap().format(),
+        "n6",
+        "the base says the rest of the row"
+    );
+    assert!(
+        spec.rule(Mti::new(100)).is_some(),
+        "rules of the base hold too"
+    );
+    for (mti, values, breaches) in [
+        (800, &[7, 11, 70][..], &[][..]),
+        (801, &[11, 70], &[]),
+        (
+            800,
+            &[3, 7],
+            &[
+                RuleBreach::Missing(11),
+                RuleBreach::Missing(70),
+                RuleBreach::Unexpected(3),
+            ],
+        ),
+        (810, &[3], &[]),
+        (500, &[3], &[]),
     ] {
-        let spec = MessageSpec::parse(text).unwrap_or_else(|errors| panic!("{errors}"));
-        assert_eq!(spec.elements().len(), 127);
-        assert_eq!(
-            MessageSpec::builtin(spec.name()).unwrap().name(),
-            spec.name()
-        );
+        let mut out = BytesMut::new();
+        let mut writer = MessageWriter::begin(&spec, Mti::new(mti), &mut out);
+        for element in values {
+            writer.number(*element, 1).unwrap();
+        }
+        writer.finish().unwrap();
+        let message = decode(&spec, out.freeze()).unwrap();
+        assert_eq!(spec.breaches(&message), breaches, "{mti} {values:?}");
+        let text = describe(&spec, &message);
+        let hides = text.contains("Transmission date and time             withheld");
+        assert_eq!(hides, mti / 10 == 80 && values.contains(&7), "{text}");
+    }
+    let text = page(&spec);
+    assert!(
+        text.contains("| 3 | `n6` | wipe | Processing code |"),
+        "{text}"
+    );
+    assert!(
+        text.contains("| 0800 | echo | 11 70 | 7 |  | 7 |"),
+        "{text}"
+    );
+    let wrong = toml
+        .replace("echoed = [11, 70]", "echoed = [39, 129]")
+        .replace("0800", "800");
+    let wrong = wrong.replace("iso87-ascii", "iso93-binary");
+    let errors = MessageSpec::parse(&wrong).unwrap_err().to_string();
+    for mistake in [
+        "base: expected a built-in specification that has no base itself",
+        "message 0810: echoed: expected an element of the specification",
+        "message 800: expected a message type of four digits and a table",
+    ] {
+        assert!(errors.contains(mistake), "{errors}");
     }
 }
 

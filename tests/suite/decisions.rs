@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use cardswitch::domain::account::{AccountId, ProgrammeName};
 use cardswitch::domain::decision::{ApprovalCode, Balances, Decision, Reason};
-use cardswitch::domain::facts::{Facts, TraceKey};
+use cardswitch::domain::facts::{Facts, MessageKind, Purpose, TraceKey};
 use cardswitch::domain::pan::{MaskedPan, Pan};
 use cardswitch::domain::programme_file;
 use cardswitch::domain::rulebook::Rulebook;
@@ -20,6 +20,7 @@ use cardswitch::engine::command::{
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
+use cardswitch::switch::dialect::code_list::REFUND_REASONS;
 use cardswitch::switch::rulebook::LoadedRules;
 
 use crate::decisions_notation::{
@@ -47,16 +48,21 @@ decided_as_written! {
     advices_are_recorded_not_judged: "advices.txt",
     captures_always_post: "captures.txt",
     cards_that_may_not_pay: "cards.txt",
+    cash_from_machines_and_its_fee: "cash.txt",
+    blocks_by_place_and_time: "conditions.txt",
     holds_end_with_time: "holds.txt",
     limits_count_in_calendar_windows: "limits.txt",
     loads_reach_their_purse: "loads.txt",
     merchants_where_the_card_does_not_work: "merchants.txt",
+    parts_of_a_transaction: "parts.txt",
+    pins_that_are_needed_wrong_and_locked: "pins.txt",
     one_precedence_decides: "precedence.txt",
     other_programmes_have_their_own_rules: "programmes.txt",
     purchases_take_purses_in_order: "purchases.txt",
     refunds_reach_their_purse: "refunds.txt",
     repeats_get_the_stored_answer: "repeats.txt",
     reversals_restore_what_was_taken: "reversals.txt",
+    rows_in_shadow_note_and_do_not_refuse: "shadow.txt",
 }
 
 #[test]
@@ -120,6 +126,7 @@ fn wrong_steps(file: &str, case: &CaseText) -> Vec<String> {
                 desk.unload(programme);
                 Ok(())
             }
+            Line::UnlockPin(card) => desk.unlock_pin(card),
             Line::Card(card) => desk.open(card),
             Line::At(at) => desk.set_clock(*at),
             Line::Housekeep(terms, expected) => desk.housekeep(terms, expected),
@@ -136,6 +143,20 @@ fn wrong_steps(file: &str, case: &CaseText) -> Vec<String> {
 }
 
 type Step = Result<(), String>;
+
+/// The check of response codes knows what a refund can be declined for; here it is made sure.
+fn check_refusal_of_refund(kind: MessageKind, purpose: Purpose, reason: Reason) -> Step {
+    let asked = matches!(kind, MessageKind::Authorization | MessageKind::Financial);
+    // No decline of the refund: the message is not the one it says, or we failed.
+    let is_other = matches!(
+        reason,
+        Reason::Approved | Reason::DuplicateContent | Reason::LateOriginal | Reason::SystemFault
+    );
+    if asked && purpose == Purpose::Refund && !is_other && !REFUND_REASONS.contains(&reason) {
+        return Err(format!("{reason} is not one of REFUND_REASONS"));
+    }
+    Ok(())
+}
 
 /// The engine with what a case needs around it.
 struct Desk {
@@ -232,6 +253,15 @@ impl Desk {
         self.check_balances(&before, expected)
     }
 
+    fn unlock_pin(&mut self, name: &str) -> Step {
+        let card = self.state.card_by_token(&token(name));
+        let id = card.ok_or("no such card")?.id;
+        match self.execute(Body::UnlockPin(id))?.answer {
+            Answer::PinChanged(true) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
     fn send_all(&mut self, line: &MessageLine) -> Step {
         for category in &line.categories {
             let mut facts = line.facts.clone();
@@ -252,6 +282,7 @@ impl Desk {
 
     fn send(&mut self, facts: Facts, expected: &Expected) -> Step {
         let (key, before) = (facts.key(), self.balances());
+        let purpose = facts.purpose;
         let (_, raised_before) = self.state.exceptions();
         let outcome = self.execute(Body::Message(std::sync::Arc::new(facts)))?;
         let Answer::Decided(decision) = outcome.answer else {
@@ -262,6 +293,7 @@ impl Desk {
             let evidence = decision.evidence.as_deref().unwrap_or("nothing");
             format!("{wrong}, because {evidence}")
         })?;
+        check_refusal_of_refund(key.kind, purpose, decision.reason)?;
         self.check_balances(&before, expected)?;
         same(
             "exceptions",

@@ -6,11 +6,14 @@
 //! card  K PROGRAMME KYC purse=minor … [expiry=YYMM] [status=…]
 //! at    2027-03-01 12:00                             the clock, in Tokyo; starts as written here
 //! without PROGRAMME                                  the programme is not loaded any more
+//! unlock K                                           the issuer unlocks the PIN of a card
 //! housekeep [releases=n] [answers=h] [entries=h] [tombstones=h] | n released [more] | balances
 //!   MTI #stan CARD PURPOSE amount word …             | code reason | balances | remarks
 //! ```
 //!
 //! A message without `#stan` gets one of its own; `mcc=5541,5542` sends one message for each.
+//! `takes-part` says that the terminal takes an approval of a part, `part=2!` that this is the
+//! second part of a capture and the last, `id=…` what the network calls the transaction.
 //! Cards that nobody opened: `stranger` (no programme has the BIN), `nobody` (no such card) and
 //! `garbled` (the check digit is wrong). Balances read `K 500(30) 20`: every purse in the order of
 //! the programme, held amounts in brackets; `=` says that nothing has changed. Remarks:
@@ -19,13 +22,15 @@
 use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
 use cardswitch::domain::facts::{
-    Certainty, Device, Evidence, FactName, Facts, Initiation, IssuerRoute, MessageKind, Presence,
-    Purpose, Trace,
+    Certainty, Device, Evidence, FactName, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind,
+    Presence, Purpose, Trace,
 };
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
+use cardswitch::domain::rare_facts::{CapturePart, RareFacts};
 use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::command::Housekeep;
 use serde::de::DeserializeOwned;
@@ -44,6 +49,8 @@ pub(crate) enum Line {
         new: String,
     },
     Without(String),
+    /// The issuer unlocks the PIN of a card.
+    UnlockPin(String),
     Card(Box<CardLine>),
     At(UnixMs),
     Housekeep(Housekeep, Expected),
@@ -117,6 +124,7 @@ fn line_of(line: &str) -> Result<Line, String> {
                 new: new.replace("\\n", "\n"),
             }
         }
+        "unlock" => Line::UnlockPin(rest.to_owned()),
         "without" => Line::Without(rest.to_owned()),
         "card" => Line::Card(Box::new(card(rest)?)),
         "at" => Line::At(instant(rest)?),
@@ -274,7 +282,11 @@ pub(crate) fn plain_facts(mti: u16) -> Result<Facts, String> {
         certainty: Certainty::Final,
         device: Device::Ordinary,
         presence: Presence::Unsaid,
-        pin_block_present: false,
+        pin: PinVerdict::Absent,
+        link: LinkNumber::default(),
+        point: PointOfService::default(),
+        local: LocalTime::UNSAID,
+        rare: None,
         evidence: Default::default(),
     })
 }
@@ -291,10 +303,21 @@ fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, Str
         "remain" => facts.replacement_minor = Some(number(value)?),
         "of" => facts.original = Some(trace(number(value.trim_start_matches('#'))?)),
         "quotes" => message.quotes = Some(number(value.trim_start_matches('#'))?),
+        "id" => rare(facts).lifecycle_id = Some(short(value)),
+        "part" => {
+            rare(facts).part = Some(CapturePart {
+                number: number(value.trim_end_matches('!'))?,
+                last: value.ends_with('!'),
+            });
+        }
+        "cash" => rare(facts).cash_minor = Some(number(value)?),
         "rrn" => facts.rrn = short(value),
         "terminal" => facts.terminal = short(value),
         "acceptor" => facts.acceptor = short(value),
         "expiry" => facts.expiry = ExpiryMonth::from_yymm(number(value)?),
+        "pin" => facts.pin = named(value)?,
+        "entry" => facts.point.entry = named(value)?,
+        "attendance" => facts.point.attendance = named(value)?,
         "acquirer" => facts.origin.acquirer_country = Some(number(value)?),
         "country" => {
             let letters = value.as_bytes().try_into();
@@ -308,6 +331,8 @@ fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, Str
 fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
     let facts = &mut message.facts;
     match word {
+        "takes-part" => facts.point.partial_approval = true,
+        "incremental" => rare(facts).incremental = true,
         "declined" => facts.stand_in_approved = false,
         "recurring" | "instalment" => {
             facts.initiation = named(word)?;
@@ -325,7 +350,7 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
             facts.presence = named(word)?;
             note(facts, FactName::Presence);
         }
-        "pin" => facts.pin_block_present = true,
+        "pin" => facts.pin = PinVerdict::Unverified,
         "stranger" | "nobody" | "garbled" => {
             facts.card = token(word);
             facts.route = match word {
@@ -351,6 +376,10 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
         },
     }
     Ok(true)
+}
+
+fn rare(facts: &mut Facts) -> &mut RareFacts {
+    facts.rare.get_or_insert_default()
 }
 
 /// Says where a fact was read, as a dialect does.

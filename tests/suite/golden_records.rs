@@ -1,22 +1,27 @@
-//! Journal records as this and every later program must read them: `fixtures/journal/record-v1`.
+//! Journal records as this and every later program must read them: `fixtures/journal/record-v1`
+//! and `record-v2`.
 //!
-//! One record for each variant of event and effect. `UPDATE_FIXTURES=1` adds records that are not
-//! kept yet; it never touches the bytes of one that is.
+//! One record for each variant of event and effect. `UPDATE_FIXTURES=1` adds records of the version
+//! in force that are not kept yet; it never touches the bytes of one that is.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cardswitch::domain::account::{AccountId, Kyc, PurseIndex, Split};
-use cardswitch::domain::card::{CardId, CardStatus, ExpiryMonth};
+use cardswitch::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
+use cardswitch::domain::conditions::{
+    Attendance, EntryMode, LocalTime, PinVerdict, PointOfService, StoredCredential,
+};
 use cardswitch::domain::decision::{PurseBalance, Reason};
 use cardswitch::domain::facts::{
-    Certainty, Device, Evidence, FactName, Facts, Initiation, Presence, Purpose,
+    Certainty, Device, Evidence, FactName, Facts, Initiation, LinkNumber, Presence, Purpose,
 };
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
 use cardswitch::domain::programme::Channel;
+use cardswitch::domain::rare_facts::{AdviceReason, CapturePart, LoadChannel, MonthDay, RareFacts};
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::entry::{EntryId, EntryState};
 use cardswitch::engine::event::{
@@ -33,10 +38,55 @@ const CURRENCY: Currency = Currency::JPY;
 const DATE: BusinessDate = BusinessDate(20_878);
 
 #[test]
+fn records_of_version_1_decode_to_the_same_meaning() {
+    let folder = version("record-v1");
+    let mut samples: Vec<(String, Event)> = samples(every_fact_of_version_1());
+    samples.retain(|(name, _)| folder.join(format!("{name}.hex")).exists());
+    assert_eq!(
+        names_in(&folder),
+        samples.iter().map(|row| row.0.clone()).collect()
+    );
+    for (name, event) in samples {
+        let bytes = read(&fs::read_to_string(folder.join(format!("{name}.hex"))).unwrap());
+        let decoded = record::decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(decoded, (AT, event), "{name}");
+        assert!(
+            record::decode(&[&bytes[..], &[0]].concat()).is_err(),
+            "{name}: one byte more"
+        );
+    }
+}
+
+#[test]
+fn a_purchase_costs_few_bytes_more_than_in_version_1() {
+    let purchase = Facts {
+        local: LocalTime::ahead_by(9 * 3_600),
+        point: PointOfService {
+            entry: EntryMode::Chip,
+            attendance: Attendance::Attended,
+            ..PointOfService::default()
+        },
+        link: LinkNumber(1),
+        ..plain_facts(100).unwrap()
+    };
+    let mut bytes = Vec::new();
+    record::encode(AT, &decided(purchase, Effects::new()), &mut bytes).unwrap();
+    let opened =
+        fs::read_to_string(version("record-v1").join("decided-tombstone-set.hex")).unwrap();
+    let trace = postcard::to_allocvec(&Effect::TombstoneSet { trace: trace(123) }).unwrap();
+    let before = read(&opened).len() - trace.len();
+    assert!(
+        bytes.len() <= before + 6,
+        "{} bytes, {before} before",
+        bytes.len()
+    );
+}
+
+#[test]
 fn kept_records_decode_for_ever() {
     let update = std::env::var_os("UPDATE_FIXTURES").is_some();
     fs::create_dir_all(folder()).unwrap();
-    for (name, event) in samples() {
+    for (name, event) in samples(every_fact()) {
         let path = folder().join(format!("{name}.hex"));
         if update && !path.exists() {
             let mut bytes = Vec::new();
@@ -54,18 +104,21 @@ fn kept_records_decode_for_ever() {
 
 #[test]
 fn a_record_is_kept_for_every_variant() {
-    let kept: BTreeSet<String> = fs::read_dir(folder())
+    let sampled: BTreeSet<String> = samples(every_fact()).into_iter().map(|row| row.0).collect();
+    assert_eq!(names_in(&folder()), sampled);
+}
+
+fn names_in(folder: &Path) -> BTreeSet<String> {
+    fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
-        .collect();
-    let sampled: BTreeSet<String> = samples().into_iter().map(|row| row.0).collect();
-    assert_eq!(kept, sampled);
+        .collect()
 }
 
 #[test]
 fn a_damaged_or_newer_record_is_refused_without_a_panic() {
-    for (name, event) in samples() {
+    for (name, event) in samples(every_fact()) {
         let mut bytes = Vec::new();
         record::encode(AT, &event, &mut bytes).unwrap();
         for length in 0..bytes.len() {
@@ -83,7 +136,13 @@ fn a_damaged_or_newer_record_is_refused_without_a_panic() {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/journal/record-v1")
+    version("record-v2")
+}
+
+fn version(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/journal")
+        .join(name)
 }
 
 fn name_of(effect: &Effect) -> &'static str {
@@ -95,13 +154,16 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::Offset { .. } => "offset",
         Effect::EntryMoved { .. } => "entry-moved",
         Effect::Counted { .. } => "counted",
+        Effect::PinTried { .. } => "pin-tried",
+        Effect::FeePosted { .. } => "fee-posted",
         Effect::TombstoneSet { .. } => "tombstone-set",
         Effect::ExceptionRaised { .. } => "exception-raised",
+        Effect::PartTombstoneSet { .. } => "part-tombstone-set",
     }
 }
 
 /// One record for each event and each effect, every optional part both there and missing somewhere.
-fn samples() -> Vec<(String, Event)> {
+fn samples(every_fact: Event) -> Vec<(String, Event)> {
     let plain = plain_facts(100).unwrap();
     let mut samples: Vec<(String, Event)> = effects()
         .into_iter()
@@ -120,7 +182,7 @@ fn samples() -> Vec<(String, Event)> {
             (name, decided(plain.clone(), effects))
         })
         .collect();
-    samples.push(("decided-every-fact".to_owned(), every_fact()));
+    samples.push(("decided-every-fact".to_owned(), every_fact));
     samples.push(("account-opened".to_owned(), account_opened()));
     let housekept = Housekept {
         expired: vec![ENTRY, EntryId(1)],
@@ -131,6 +193,16 @@ fn samples() -> Vec<(String, Event)> {
     samples.push((
         "housekept".to_owned(),
         Event::Housekept(Box::new(housekept)),
+    ));
+    let reference = PinReference {
+        key_index: 1,
+        value: [8, 5, 2, 3],
+    };
+    samples.push(("pin-set".to_owned(), Event::PinSet(CardId(8), reference)));
+    samples.push(("pin-unlocked".to_owned(), Event::PinUnlocked(CardId(8))));
+    samples.push((
+        "link-named".to_owned(),
+        Event::LinkNamed(LinkNumber(300), "visa-style".to_owned()),
     ));
     samples
 }
@@ -203,7 +275,26 @@ fn effects() -> Vec<Effect> {
             minor: -1_000,
             count: -1,
         },
+        Effect::PinTried { wrong_tries: 2 },
+        Effect::FeePosted {
+            entry: ENTRY,
+            currency: CURRENCY,
+            postings: Postings::from_iter([
+                Posting {
+                    account: LedgerAccount::Purse(AccountId(7), PurseIndex(0)),
+                    minor: -110,
+                },
+                Posting {
+                    account: LedgerAccount::Fees(3),
+                    minor: 110,
+                },
+            ]),
+        },
         Effect::TombstoneSet { trace: trace(123) },
+        Effect::PartTombstoneSet {
+            trace: trace(123),
+            remaining: 400,
+        },
         Effect::ExceptionRaised {
             kind: ExceptionKind::OverReversal,
             entry: Some(ENTRY),
@@ -229,7 +320,45 @@ fn decided(facts: Facts, effects: Effects) -> Event {
 
 /// Every optional fact is there, and none has its default.
 fn every_fact() -> Event {
+    let rare = RareFacts {
+        lifecycle_id: Some("123456789012345".parse().unwrap()),
+        incremental: true,
+        part: Some(CapturePart {
+            number: 2,
+            last: true,
+        }),
+        cash_minor: Some(5_000),
+        acquirer_fee_minor: Some(-110),
+        settlement: Some(MonthDay(229)),
+        authenticated: true,
+        load_channel: Some(LoadChannel::CreditCard),
+        load_partner: Some("00000012345".parse().unwrap()),
+        funding_bin: Some("45678901".parse().unwrap()),
+        advice_reason: Some(AdviceReason::PartialDispense),
+    };
     let facts = Facts {
+        pin: PinVerdict::Wrong,
+        link: LinkNumber(300),
+        point: PointOfService {
+            entry: EntryMode::ECommerce,
+            attendance: Attendance::CashMachine,
+            partial_approval: true,
+            stored_credential: StoredCredential::MerchantUse,
+        },
+        local: LocalTime::ahead_by(-43_200),
+        rare: Some(Box::new(rare)),
+        ..facts_of_version_1()
+    };
+    declined(facts)
+}
+
+/// Every fact that version 1 knew.
+fn every_fact_of_version_1() -> Event {
+    declined(facts_of_version_1())
+}
+
+fn facts_of_version_1() -> Facts {
+    Facts {
         repeat: true,
         mti: 421,
         purpose: Purpose::QuasiCash,
@@ -253,13 +382,16 @@ fn every_fact() -> Event {
         certainty: Certainty::Estimated,
         device: Device::InFlight,
         presence: Presence::Absent,
-        pin_block_present: true,
+        pin: PinVerdict::Unverified,
         evidence: smallvec::smallvec![Evidence {
             fact: FactName::Initiation,
             source: "DE67 = 02 or more".into(),
         }],
         ..plain_facts(420).unwrap()
-    };
+    }
+}
+
+fn declined(facts: Facts) -> Event {
     let balance = PurseBalance {
         purse: PurseIndex(1),
         currency: CURRENCY,

@@ -6,6 +6,7 @@
 )]
 
 mod acquirer;
+mod backtest;
 mod codec_properties;
 mod corridor;
 mod decision_log;
@@ -17,20 +18,26 @@ mod element_parts;
 mod encode_refusals;
 mod golden_messages;
 mod golden_records;
+mod imported_parts;
 mod imported_specs;
 mod journal_contract;
 mod journal_recovery;
 mod keep_alives;
 mod last_answers;
+mod listener_specs;
 mod message_tools;
 mod model;
 mod model_books;
 mod model_oracle;
 mod model_refusals;
 mod peers;
+mod pins;
+mod programme_check;
 mod scenarios;
 mod secrets;
 mod spec_pages;
+mod spec_round_trips;
+mod spec_tools;
 mod support;
 mod tidy;
 mod tidy_planted;

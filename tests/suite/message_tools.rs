@@ -379,3 +379,78 @@ fn a_live_listener_says_what_a_stranger_speaks() {
         assert_eq!(line["diagnosis"], expected);
     }
 }
+
+#[test]
+fn chip_data_is_json_inside_json_both_ways() {
+    let describe = [
+        "message",
+        "describe",
+        "--spec",
+        "iso87-binary",
+        "--input",
+        "hex",
+        "--json",
+    ];
+    let build = ["message", "build", "--spec", "iso87-binary"];
+    // A nested item, a repeated one, an unknown one, and one that does not fit its row.
+    let json = "{\"mti\":\"0100\",\"fields\":{\"3\":\"000000\",\
+                \"55\":{\"9F26\":\"0102030405060708\",\
+                \"70\":{\"5A\":\"4761739001010119\"},\"9A\":\"261121\",\"DF0A\":\"77\",\
+                \"9A#2\":\"261122\",\"9A#3\":\"AA\"}}}\n";
+    let (_, error, code) = run(&build, json.as_bytes());
+    assert_eq!(code, 65, "{error}");
+    assert!(
+        error.contains("part 9A: expected content class n"),
+        "{error}"
+    );
+    let json = json.replace(",\"9A#3\":\"AA\"", "");
+    let (wire, error, code) = run(&build, json.as_bytes());
+    assert_eq!((error.as_str(), code), ("", 0));
+    let chip = "9F260801020304050607087".to_owned()
+        + "00A5A0847617390010101199A03261121DF0A01779A03261122";
+    assert!(wire.trim_end().ends_with(&chip), "{wire}");
+    let mut revealed = describe.to_vec();
+    revealed.push("--reveal");
+    assert_eq!(run_with(&revealed, wire.as_bytes(), "yes").0, json);
+
+    let (masked, _, _) = run(&describe, wire.as_bytes());
+    assert!(masked.contains("\"5A\":\"476173******0119\""), "{masked}");
+    assert!(
+        masked.contains("\"DF0A\":\"(withheld, length 2)\""),
+        "{masked}"
+    );
+    let (_, error, code) = run(&build, masked.as_bytes());
+    assert_eq!(code, 65);
+    assert!(
+        error.contains("DE 55: 70: part 5A: the value is masked"),
+        "{error}"
+    );
+
+    let validate = [
+        "message",
+        "validate",
+        "--spec",
+        "iso87-binary",
+        "--input",
+        "hex",
+    ];
+    let misfit = wire.replace("9A03261122", "9A0326112F");
+    let (verdict, _, code) = run(&validate, misfit.as_bytes());
+    assert_eq!(code, 1);
+    let why = "wrong: DE 55: part 9A at byte 36 of the element: expected content class n";
+    assert!(verdict.contains(why), "{verdict}");
+    let redact = [
+        "message",
+        "redact",
+        "--spec",
+        "iso87-binary",
+        "--input",
+        "hex",
+    ];
+    let (redacted, _, _) = run(&redact, wire.as_bytes());
+    assert!(
+        redacted.contains("5A0847617300000001199A03261121DF0A0100"),
+        "{redacted}"
+    );
+    assert_eq!(redacted.len(), wire.len());
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use cardswitch::domain::account::{AccountId, Kyc, ProgrammeName};
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::decision::{ApprovalCode, Reason};
 use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, IssuerRoute, Presence, Purpose, Trace,
@@ -16,6 +17,7 @@ use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
 use cardswitch::domain::programme::Programme;
 use cardswitch::domain::programme_file;
+use cardswitch::domain::rare_facts::CapturePart;
 use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::approval::approval_code;
@@ -36,8 +38,8 @@ const ANSWERS_HOURS: u32 = 48;
 const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no holder here can
-/// meet: the statuses between lost and closed, and listed merchants.
-const NOT_ON_THE_TABLE: [Reason; 7] = [
+/// meet: the statuses between lost and closed, listed merchants, blocks by place and time.
+const NOT_ON_THE_TABLE: [Reason; 14] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::Overload,
@@ -45,6 +47,13 @@ const NOT_ON_THE_TABLE: [Reason; 7] = [
     Reason::CardStolen,
     Reason::CardFrozen,
     Reason::MerchantDenied,
+    Reason::CountryNotAllowed,
+    Reason::TimeNotAllowed,
+    Reason::CashNotAllowed,
+    Reason::PinLocked,
+    Reason::PinMalformed,
+    Reason::PinWrong,
+    Reason::HolderNotVerified,
 ];
 
 #[test]
@@ -54,7 +63,9 @@ fn engine_and_oracle_agree_on_random_commands() {
     let prepaid = include_str!("../../spec/programme/prepaid-jp.toml");
     // A lower count, so that it is reached; and the other published way of refunding.
     let counted = prepaid.replace("count_max = 200\n", "count_max = 3\n");
+    // Approvals of a part as well.
     let refilling = counted
+        .replace("[home]", "partial_approval = true\n[home]")
         .replace("authorization = \"pending\"", "authorization = \"credit\"")
         .replace(
             "needs_original = false",
@@ -203,6 +214,11 @@ impl Table<'_> {
         let expected = self.oracle.answer(self.now, &facts, Some(code));
         let told = |what: String| format!("{what}\nafter {facts:#?}\n{decision:#?}");
         same("reason", &expected.reason, &decision.reason).map_err(told)?;
+        let part = decision.approved.map(|approved| {
+            let billed = approved.billing.unwrap_or(approved.amount);
+            billed.minor
+        });
+        same("approved part", &expected.part, &part).map_err(told)?;
         same("repeated", &expected.again, &decision.repeated).map_err(told)?;
         let shown = decision.show_balances.then(|| {
             let purses = decision.balances.iter();
@@ -275,6 +291,7 @@ impl Table<'_> {
             Purpose::Purchase,
             Purpose::Refund,
             Purpose::Load,
+            Purpose::OriginalCredit,
             Purpose::BalanceEnquiry,
             Purpose::AccountFunding,
             Purpose::CashWithdrawal,
@@ -299,6 +316,7 @@ impl Table<'_> {
         let categories: Vec<u16> = usual.chain(special).collect();
         facts.mcc = Some(Mcc(dice.pick(&categories)));
         special_facts(dice, &mut facts);
+        rare_facts(dice, &mut facts);
         facts
     }
 
@@ -336,10 +354,32 @@ impl Table<'_> {
             facts.quoted_approval = Some(dice.pick(&self.approvals[recent..]));
         }
         facts.stand_in_approved = !dice.chance(10);
+        rare_facts(dice, &mut facts);
+        let earlier_id = earlier.rare.as_ref().and_then(|rare| rare.lifecycle_id);
+        if let (true, Some(id)) = (dice.chance(70), earlier_id) {
+            facts.rare.get_or_insert_default().lifecycle_id = Some(id);
+        }
         if dice.chance(10) {
             facts.origin.acquirer_country = Some(840);
         }
         facts
+    }
+}
+
+fn rare_facts(dice: &mut Dice, facts: &mut Facts) {
+    facts.point.partial_approval = dice.chance(30);
+    if dice.chance(25) {
+        let id = dice.pick(&["L1", "L2", "L3", "L4", "L5", "L6"]);
+        facts.rare.get_or_insert_default().lifecycle_id = Some(id.parse().unwrap());
+    }
+    if dice.chance(10) {
+        facts.rare.get_or_insert_default().incremental = true;
+    }
+    if dice.chance(15) {
+        facts.rare.get_or_insert_default().part = Some(CapturePart {
+            number: 2,
+            last: dice.chance(50),
+        });
     }
 }
 
@@ -354,7 +394,9 @@ fn special_facts(dice: &mut Dice, facts: &mut Facts) {
         facts.device = Device::InFlight;
     }
     facts.presence = dice.pick(&[Presence::Unsaid, Presence::Absent, Presence::Present]);
-    facts.pin_block_present = dice.chance(3);
+    if dice.chance(3) {
+        facts.pin = PinVerdict::Unverified;
+    }
     if dice.chance(3) {
         facts.expiry = ExpiryMonth::from_yymm(2807);
     }

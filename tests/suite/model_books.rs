@@ -5,10 +5,11 @@ use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::decision::{ApprovalCode, Reason};
-use cardswitch::domain::facts::{Facts, MessageKind, Purpose, Trace};
+use cardswitch::domain::facts::{Facts, MessageKind, Presence, Purpose, Trace};
 use cardswitch::domain::merchant::{AcceptorId, TerminalId};
-use cardswitch::domain::money::Currency;
+use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
+use cardswitch::domain::rare_facts::LifecycleId;
 use cardswitch::domain::time::{BusinessDate, Calendar, UnixMs};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(crate) struct Deal {
     pub(crate) refund_of: Option<usize>,
     /// What it counts in limits: amount, and whether as a transaction.
     pub(crate) counted: i64,
+    /// Whether it is a purchase without the card.
+    pub(crate) online: bool,
     pub(crate) counts_as_one: bool,
     pub(crate) date: BusinessDate,
     pub(crate) life_days: i64,
@@ -64,6 +67,7 @@ pub(crate) struct Deal {
     pub(crate) acceptor: AcceptorId,
     pub(crate) rrn: ArrayString<12>,
     pub(crate) approval: Option<ApprovalCode>,
+    pub(crate) lifecycle: Option<LifecycleId>,
 }
 
 /// A message with the answer it got.
@@ -73,6 +77,8 @@ pub(crate) struct Answered {
     pub(crate) reason: Reason,
     pub(crate) shown: Option<Vec<(i64, i64)>>,
     pub(crate) deal: Option<usize>,
+    /// What was approved where that is less than was asked.
+    pub(crate) part: Option<i64>,
 }
 
 pub(crate) enum Match {
@@ -89,12 +95,23 @@ pub(crate) struct Oracle {
     pub(crate) at: i64,
     pub(crate) deals: Vec<Deal>,
     pub(crate) answers: Vec<Answered>,
-    pub(crate) reversed_before: Vec<(i64, CardToken, Trace)>,
+    /// Reversals that came first, and what shall remain of their originals.
+    pub(crate) reversed_before: Vec<(i64, CardToken, Trace, i64)>,
+    /// Of the message in hand: all that happened of it, where a part was reversed before it came.
+    pub(crate) rest: Option<i64>,
+    /// Of the message in hand: what was approved, where that is less than was asked.
+    pub(crate) part: Option<i64>,
     /// The deal that the message in hand opened or moved.
     pub(crate) touched: Option<usize>,
 }
 
 impl Oracle {
+    /// The cardholder's amount of a message, less what was reversed before it came.
+    pub(crate) fn amount_of(&self, facts: &Facts) -> Amount {
+        let whole = facts.cardholder_amount();
+        Amount::new(self.rest.unwrap_or(whole.minor), whole.currency)
+    }
+
     pub(crate) fn today(&self) -> BusinessDate {
         self.calendar.date_of(UnixMs(self.at))
     }
@@ -186,7 +203,7 @@ impl Oracle {
         facts: &Facts,
         approval: Option<ApprovalCode>,
     ) -> usize {
-        let amount = facts.cardholder_amount();
+        let amount = self.amount_of(facts);
         let refund_of = match facts.purpose {
             Purpose::Refund => self.refunded_purchase(holder, facts),
             _ => None,
@@ -202,6 +219,7 @@ impl Oracle {
             posted: Vec::new(),
             refund_of,
             counted: 0,
+            online: facts.presence == Presence::Absent,
             counts_as_one: false,
             date: self.today(),
             life_days: 0,
@@ -213,6 +231,7 @@ impl Oracle {
             acceptor: facts.acceptor,
             rrn: facts.rrn,
             approval,
+            lifecycle: facts.lifecycle_id(),
         });
         self.touched = Some(self.deals.len() - 1);
         self.deals.len() - 1
@@ -297,8 +316,9 @@ impl Oracle {
         fits: impl Fn(&Deal) -> bool,
     ) -> Match {
         let mut several = false;
-        for rung in 1..=5 {
+        for rung in 0..=5 {
             let on_rung = |deal: &Deal| match rung {
+                0 => facts.lifecycle_id().is_some() && facts.lifecycle_id() == deal.lifecycle,
                 1 => facts.original == Some(deal.trace),
                 2 => facts.trace == deal.trace,
                 3 => {
@@ -344,7 +364,11 @@ pub(crate) fn life_days(facts: &Facts) -> i64 {
 }
 
 pub(crate) fn is_debit(purpose: Purpose) -> bool {
-    purpose != Purpose::Refund && purpose != Purpose::Load
+    !gives_back(purpose) && purpose != Purpose::Load
+}
+
+pub(crate) fn gives_back(purpose: Purpose) -> bool {
+    purpose == Purpose::Refund || purpose == Purpose::OriginalCredit
 }
 
 pub(crate) fn total(parts: &Parts) -> i64 {

@@ -3,7 +3,9 @@
 //! Written from the programme rules, not from the engine, of which it uses nothing.
 
 use cardswitch::domain::decision::{ApprovalCode, Reason};
-use cardswitch::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose, Trace};
+use cardswitch::domain::facts::{
+    Certainty, Facts, Initiation, IssuerRoute, MessageKind, Purpose, Trace,
+};
 use cardswitch::domain::pan::CardToken;
 use cardswitch::domain::time::{Calendar, UnixMs};
 
@@ -19,6 +21,8 @@ const HOUR_MS: i64 = 3_600_000;
 pub(crate) struct Expectation {
     pub(crate) reason: Reason,
     pub(crate) again: bool,
+    /// What was approved, in the cardholder's currency, where that is less than was asked.
+    pub(crate) part: Option<i64>,
     /// Balance and held of every purse where the answer shows them.
     pub(crate) shown: Option<Vec<(i64, i64)>>,
 }
@@ -34,6 +38,8 @@ impl Oracle {
             answers: Vec::new(),
             reversed_before: Vec::new(),
             touched: None,
+            rest: None,
+            part: None,
         }
     }
 
@@ -69,10 +75,13 @@ impl Oracle {
                     Reason::DuplicateContent
                 },
                 again: is_same,
+                part: earlier.part.filter(|_| is_same),
                 shown: earlier.shown.clone().filter(|_| is_same),
             };
         }
         self.touched = None;
+        self.rest = None;
+        self.part = None;
         let reason = self.reason(facts, approval);
         let enquiry = facts.purpose == Purpose::BalanceEnquiry;
         let asked = matches!(
@@ -87,10 +96,12 @@ impl Oracle {
             reason,
             shown: shown.clone(),
             deal: self.touched,
+            part: self.part,
         });
         Expectation {
             reason,
             again: false,
+            part: self.part,
             shown,
         }
     }
@@ -162,7 +173,21 @@ impl Oracle {
         let came_late = self
             .reversed_before
             .iter()
-            .any(|one| (one.1, one.2) == (facts.card, facts.trace));
+            .find(|one| (one.1, one.2) == (facts.card, facts.trace))
+            .map(|one| one.3);
+        let is_advice = matches!(
+            facts.kind,
+            MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice
+        );
+        if let (true, Some(remaining @ 1..)) = (is_advice, came_late) {
+            let whole = facts.cardholder_amount().minor;
+            self.rest = Some(match facts.billing {
+                Some(_) if remaining < facts.amount.minor => whole * remaining / facts.amount.minor,
+                Some(_) => whole,
+                None => whole.min(remaining),
+            });
+        }
+        let came_late = came_late.is_some() && self.rest.is_none();
         match facts.kind {
             MessageKind::Reversal => self.reverse(holder, facts),
             MessageKind::AuthorizationAdvice if came_late => {}
@@ -173,8 +198,17 @@ impl Oracle {
                 if came_late {
                     return Reason::LateOriginal;
                 }
-                if let Some(reason) = self.refusal(holder, facts) {
-                    return reason;
+                match self.refusal(holder, facts) {
+                    Some(Reason::InsufficientFunds) if self.takes_part(holder, facts) => {
+                        let purses = self.order(holder, facts.cardholder_amount().currency);
+                        let free = purses.iter().map(|it| self.available(holder, *it)).sum();
+                        self.rest = Some(free);
+                        self.part = Some(free);
+                        self.approve(holder, facts, approval);
+                        return Reason::PartiallyApproved;
+                    }
+                    Some(reason) => return reason,
+                    None => {}
                 }
                 self.approve(holder, facts, approval);
             }
@@ -182,16 +216,57 @@ impl Oracle {
         Reason::Approved
     }
 
-    fn approve(&mut self, holder: usize, facts: &Facts, approval: Option<ApprovalCode>) {
+    /// Whether both sides take a part of a purchase, and there is one.
+    fn takes_part(&self, holder: usize, facts: &Facts) -> bool {
         let amount = facts.cardholder_amount();
+        let purses = self.order(holder, amount.currency);
+        let free: i64 = purses.iter().map(|it| self.available(holder, *it)).sum();
+        let transaction = match facts.billing {
+            Some(billing) => facts.amount.minor * free / billing.minor,
+            None => free,
+        };
+        // The odd rounds are those of the changed programme.
+        let agreed = match self.holders[holder].product {
+            Product::Prepaid => self.refills,
+            Product::GiftCode => true,
+            Product::Travel => false,
+        };
+        agreed
+            && facts.point.partial_approval
+            && facts.purpose == Purpose::Purchase
+            && facts.initiation == Initiation::Cardholder
+            && facts.certainty == Certainty::Final
+            && !facts.is_incremental()
+            && free > 0
+            && transaction > 0
+    }
+
+    fn approve(&mut self, holder: usize, facts: &Facts, approval: Option<ApprovalCode>) {
+        let amount = self.amount_of(facts);
         let at_once = facts.kind == MessageKind::Financial;
         if facts.purpose == Purpose::BalanceEnquiry || facts.is_account_verification() {
             return;
         }
         let code = approval.or(facts.quoted_approval);
+        let spends = is_debit(facts.purpose);
+        if facts.is_incremental() && !at_once && spends {
+            let found = self.find(holder, facts, false, |deal| {
+                deal.stands == Stands::Pending
+                    && deal.purpose == facts.purpose
+                    && deal.currency == amount.currency
+            });
+            if let Match::One(id) = found {
+                self.touched = Some(id);
+                for (purse, minor) in self.take(holder, amount.currency, amount.minor) {
+                    add(&mut self.deals[id].held, purse, minor);
+                }
+                self.deals[id].counted += amount.minor;
+                return;
+            }
+        }
         let id = self.open(holder, facts, code);
         match facts.purpose {
-            Purpose::Refund => {
+            Purpose::Refund | Purpose::OriginalCredit => {
                 let credits = self.refills && self.holders[holder].product == Product::Prepaid;
                 if at_once || credits {
                     let parts = self.refund_parts(id, self.deals[id].refund_of, amount.minor);
@@ -220,10 +295,10 @@ impl Oracle {
     }
 
     fn stand_in(&mut self, holder: usize, facts: &Facts) {
-        let amount = facts.cardholder_amount();
+        let amount = self.amount_of(facts);
         let spends = !matches!(
             facts.purpose,
-            Purpose::Refund | Purpose::Load | Purpose::BalanceEnquiry
+            Purpose::Refund | Purpose::OriginalCredit | Purpose::Load | Purpose::BalanceEnquiry
         );
         if !facts.stand_in_approved || !spends || amount.minor <= 0 {
             return;
@@ -259,14 +334,16 @@ impl Oracle {
     }
 
     fn post(&mut self, holder: usize, facts: &Facts) {
-        let amount = facts.cardholder_amount();
+        let amount = self.amount_of(facts);
         if amount.minor <= 0 {
             return;
         }
         let has_purse = !self.order(holder, amount.currency).is_empty();
         match facts.purpose {
             Purpose::BalanceEnquiry => {}
-            Purpose::Refund => self.post_refund(holder, facts, has_purse),
+            Purpose::Refund | Purpose::OriginalCredit => {
+                self.post_refund(holder, facts, has_purse);
+            }
             Purpose::Load if has_purse => {
                 let purse = self.credit_purse(holder, Purpose::Load, amount.currency);
                 let id = self.open(holder, facts, facts.quoted_approval);
@@ -278,7 +355,7 @@ impl Oracle {
     }
 
     fn capture(&mut self, holder: usize, facts: &Facts, has_purse: bool) {
-        let amount = facts.cardholder_amount();
+        let amount = self.amount_of(facts);
         let found = self.find(holder, facts, true, |deal| {
             is_debit(deal.purpose) && deal.currency == amount.currency
         });
@@ -305,15 +382,20 @@ impl Oracle {
             add(&mut paid, purse, minor);
         }
         self.debit(id, &paid);
+        if facts.is_last_part() {
+            let deal = &mut self.deals[id];
+            deal.counted -= total(&deal.held).min(deal.counted);
+            deal.held.clear();
+        }
         if self.deals[id].held.is_empty() {
             self.rest(id, Stands::Captured);
         }
     }
 
     fn post_refund(&mut self, holder: usize, facts: &Facts, has_purse: bool) {
-        let amount = facts.cardholder_amount();
+        let amount = self.amount_of(facts);
         let found = self.find(holder, facts, false, |deal| {
-            deal.purpose == Purpose::Refund
+            deal.purpose == facts.purpose
                 && deal.opened_by == MessageKind::Authorization
                 && deal.currency == amount.currency
         });
@@ -328,6 +410,10 @@ impl Oracle {
             _ if has_purse => self.open(holder, facts, facts.quoted_approval),
             _ => return,
         };
+        if facts.purpose == Purpose::OriginalCredit {
+            let parts = self.refund_parts(id, None, amount.minor);
+            return self.credit(id, parts);
+        }
         let known = self.deals[id]
             .refund_of
             .filter(|it| !self.deals[*it].forgotten);
@@ -342,7 +428,7 @@ impl Oracle {
             && !self.live().any(|(_, deal)| of_trace(deal, original))
             && let Some(answered) = self.answered(facts, original)
         {
-            if answered.reason != Reason::Approved {
+            if !answered.reason.is_approved() {
                 return;
             }
             if let Some(id) = answered.deal.filter(|id| !self.deals[*id].forgotten) {
@@ -354,10 +440,21 @@ impl Oracle {
             Match::Several => {}
             Match::Nothing => {
                 let original = facts.original.unwrap_or(facts.trace);
-                let set = |one: &(i64, CardToken, Trace)| (one.1, one.2) == (facts.card, original);
-                if self.answered(facts, original).is_none() && !self.reversed_before.iter().any(set)
-                {
-                    self.reversed_before.push((self.at, facts.card, original));
+                let remaining = facts.replacement_minor.unwrap_or(0);
+                let asked = facts.amount.minor;
+                let undoes = remaining == 0 || remaining < asked;
+                if self.answered(facts, original).is_some() || !undoes {
+                    return;
+                }
+                let set = |one: &&mut (i64, CardToken, Trace, i64)| {
+                    (one.1, one.2) == (facts.card, original)
+                };
+                match self.reversed_before.iter_mut().find(set) {
+                    Some(one) => one.3 = one.3.min(remaining),
+                    None => {
+                        let row = (self.at, facts.card, original, remaining);
+                        self.reversed_before.push(row);
+                    }
                 }
             }
         }

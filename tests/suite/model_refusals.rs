@@ -2,13 +2,14 @@
 
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::CardStatus;
+use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::decision::Reason;
 use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, MessageKind, Presence, Purpose,
 };
 use cardswitch::domain::money::Currency;
 
-use crate::model_books::{Oracle, Product, total};
+use crate::model_books::{Holder, Oracle, Product, gives_back, total};
 
 impl Oracle {
     pub(crate) fn refusal(&self, holder: usize, facts: &Facts) -> Option<Reason> {
@@ -16,7 +17,7 @@ impl Oracle {
         let prepaid = who.product == Product::Prepaid;
         let gift = who.product == Product::GiftCode;
         let amount = facts.cardholder_amount();
-        let refund = facts.purpose == Purpose::Refund;
+        let refund = gives_back(facts.purpose);
         let load = facts.purpose == Purpose::Load;
         let enquiry = facts.purpose == Purpose::BalanceEnquiry;
         let verify = facts.is_account_verification();
@@ -38,23 +39,32 @@ impl Oracle {
             return Some(Reason::CardExpired);
         }
         let unsupported = match facts.purpose {
-            Purpose::CashWithdrawal | Purpose::Unnamed => true,
+            Purpose::Unnamed => true,
+            Purpose::CashWithdrawal => gift,
             Purpose::AccountFunding | Purpose::QuasiCash => gift,
             Purpose::Load => facts.kind == MessageKind::Authorization,
-            Purpose::Purchase | Purpose::Refund | Purpose::BalanceEnquiry => false,
+            Purpose::Purchase
+            | Purpose::Refund
+            | Purpose::OriginalCredit
+            | Purpose::BalanceEnquiry => false,
         };
         if unsupported {
             return Some(Reason::NotSupported);
         }
-        let uneven_load = load && prepaid && (amount.minor < 1_000 || amount.minor % 1_000 != 0);
+        let cash = facts.purpose == Purpose::CashWithdrawal;
+        let uneven_load =
+            (load || cash) && prepaid && (amount.minor < 1_000 || amount.minor % 1_000 != 0);
         if (spend || refund || load) && (amount.minor <= 0 || uneven_load) {
             return Some(Reason::InvalidAmount);
         }
         if (spend || refund || load) && self.order(holder, amount.currency).is_empty() {
             return Some(Reason::CurrencyNotAllowed);
         }
-        if (spend || verify || enquiry) && facts.pin_block_present && !gift {
+        if (spend || verify || enquiry) && facts.pin == PinVerdict::Unverified && !gift {
             return Some(Reason::PinNotVerifiable);
+        }
+        if cash {
+            return Some(Reason::PinRequired);
         }
         if spend || verify {
             let blocked = blocked(who.product, facts);
@@ -69,7 +79,7 @@ impl Oracle {
             return Some(Reason::RefundWithoutOriginal);
         }
         if spend || load {
-            let limited = self.limited(holder, load, amount.currency, amount.minor);
+            let limited = self.limited(holder, facts);
             if limited.is_some() {
                 return limited;
             }
@@ -90,57 +100,100 @@ impl Oracle {
     }
 
     fn exceeds_purchase(&self, holder: usize, facts: &Facts, minor: i64) -> bool {
+        if facts.purpose == Purpose::OriginalCredit {
+            return true;
+        }
         self.refunded_purchase(holder, facts).is_none_or(|id| {
             let left = total(&self.deals[id].posted) - self.refunded(id);
             self.deals[id].currency != facts.cardholder_amount().currency || minor > left
         })
     }
 
-    fn limited(&self, holder: usize, load: bool, currency: Currency, minor: i64) -> Option<Reason> {
-        let usd = Currency::from_alpha("USD").unwrap();
+    fn limited(&self, holder: usize, facts: &Facts) -> Option<Reason> {
+        let amount = facts.cardholder_amount();
+        let (currency, minor) = (amount.currency, amount.minor);
+        let load = facts.purpose == Purpose::Load;
+        let online = !load && facts.presence == Presence::Absent;
         let who = &self.holders[holder];
-        const NONE: i64 = i64::MAX;
-        // Per transaction; amount and count per day; amount and count per month.
-        let (one, day, day_count, month, month_count) = match (who.product, who.kyc, load) {
-            (Product::Prepaid, _, true) => (500_000, 1_000_000, 20, 3_000_000, 3),
-            (Product::Prepaid, Kyc::Verified, false) => (1_000_000, 2_000_000, 3, 5_000_000, 2_000),
-            (Product::Prepaid, _, false) => (1_000_000, 100_000, 50, 300_000, 500),
-            (Product::Travel, _, false) if currency == usd => {
-                (1_000_000, 2_000_000, 200, NONE, NONE)
-            }
-            (Product::Travel, _, false) if currency == Currency::JPY => {
-                (1_000_000, NONE, NONE, NONE, NONE)
-            }
-            _ => (NONE, NONE, NONE, NONE, NONE),
+        let most = match (who.product, load) {
+            (Product::Prepaid, true) => 500_000,
+            (Product::Prepaid, false) => 1_000_000,
+            (Product::Travel, false) if currency == usd() || currency == Currency::JPY => 1_000_000,
+            _ => i64::MAX,
         };
-        let (today, month_now) = (self.today(), self.today().month_index());
-        let counted = self.deals.iter().filter(|deal| {
-            let same_channel = (deal.purpose == Purpose::Load) == load;
-            let counts = deal.purpose != Purpose::Refund;
-            deal.holder == holder && deal.currency == currency && same_channel && counts
-        });
-        let (mut on_day, mut on_day_count, mut in_month, mut in_month_count) = (0, 0, 0, 0);
-        for deal in counted {
-            let one = i64::from(deal.counts_as_one);
-            if deal.date == today {
-                on_day += deal.counted;
-                on_day_count += one;
-            }
-            if deal.date.month_index() == month_now {
-                in_month += deal.counted;
-                in_month_count += one;
-            }
+        if minor > most {
+            return Some(Reason::TransactionLimit);
         }
-        if minor > one {
-            Some(Reason::TransactionLimit)
-        } else if minor > day - on_day || minor > month - in_month {
-            Some(Reason::PeriodAmountLimit)
-        } else if on_day_count >= day_count || in_month_count >= month_count {
-            Some(Reason::PeriodCountLimit)
-        } else {
-            None
+        let mut count_is_reached = false;
+        for (span, only_online, amount_max, count_max) in spans(who, load, currency) {
+            if only_online && !online {
+                continue;
+            }
+            let counted = self.deals.iter().filter(|deal| {
+                // No cash is ever approved here; what stands of it was decided by others.
+                let is_cash = deal.purpose == Purpose::CashWithdrawal;
+                let same_channel = (deal.purpose == Purpose::Load) == load && !is_cash;
+                let counts = !gives_back(deal.purpose) && (deal.online || !only_online);
+                let is_within = match span {
+                    Span::Day => deal.date == self.today(),
+                    Span::Week => deal.date.monday() == self.today().monday(),
+                    Span::Month => deal.date.month_index() == self.today().month_index(),
+                    Span::Hours(hours) => deal.opened_at > self.at - hours * 3_600_000,
+                };
+                let mine = deal.holder == holder && deal.currency == currency;
+                mine && same_channel && counts && is_within
+            });
+            let (mut used, mut count) = (0, 0);
+            for deal in counted {
+                used += deal.counted;
+                count += i64::from(deal.counts_as_one);
+            }
+            if minor > amount_max - used {
+                return Some(Reason::PeriodAmountLimit);
+            }
+            count_is_reached |= count >= count_max;
         }
+        count_is_reached.then_some(Reason::PeriodCountLimit)
     }
+}
+
+/// What a limit adds up.
+enum Span {
+    Day,
+    Week,
+    Month,
+    Hours(i64),
+}
+
+/// Span, whether only card-absent purchases count, amount, count.
+fn spans(who: &Holder, load: bool, currency: Currency) -> Vec<(Span, bool, i64, i64)> {
+    match (who.product, who.kyc, load) {
+        _ if who.product == Product::Prepaid && currency != Currency::JPY => vec![],
+        (Product::Prepaid, _, true) => vec![
+            (Span::Day, false, 1_000_000, 20),
+            (Span::Month, false, 3_000_000, 3),
+        ],
+        (Product::Prepaid, Kyc::Verified, false) => vec![
+            (Span::Day, false, 2_000_000, 3),
+            (Span::Month, false, 5_000_000, 2_000),
+            (Span::Day, true, 500_000, 100),
+            (Span::Week, true, 1_000_000, 300),
+        ],
+        (Product::Prepaid, _, false) => vec![
+            (Span::Day, false, 100_000, 50),
+            (Span::Month, false, 300_000, 500),
+            (Span::Hours(24), false, i64::MAX, 60),
+            (Span::Week, true, 1_000_000, 300),
+        ],
+        (Product::Travel, _, false) if currency == usd() => {
+            vec![(Span::Day, false, 2_000_000, 200)]
+        }
+        _ => vec![],
+    }
+}
+
+fn usd() -> Currency {
+    Currency::from_alpha("USD").unwrap()
 }
 
 fn blocked(product: Product, facts: &Facts) -> Option<Reason> {

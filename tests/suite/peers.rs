@@ -335,11 +335,11 @@ fn a_stop_answers_what_it_decided_and_closes_the_doors() {
         switch.wait().unwrap();
         assert_eq!(records.answers_undelivered.load(Relaxed), 0);
         assert!(answered <= requests);
-        let decided = records.records.load(Relaxed) - DEMO_ACCOUNTS;
+        let decided = records.records.load(Relaxed) - RECORDS_BEFORE;
         assert_eq!(u64::from(answered), decided, "every decision was answered");
         assert!(TcpStream::connect(address).is_err(), "nobody listens");
     }
 }
 
-/// Cards of `fixtures/demo.toml`; each one's account is one record.
-const DEMO_ACCOUNTS: u64 = 14;
+/// The name of the link, and the cards of `fixtures/demo.toml`, whose accounts are a record each.
+const RECORDS_BEFORE: u64 = 1 + 14;

@@ -1,6 +1,7 @@
 //! Every scenario in `fixtures/scenarios` passes against `serve --demo`, again and again.
 
 use std::fs;
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -35,12 +36,17 @@ fn play(path: &str, process: &Process, door: usize) -> (bool, String) {
 fn every_scenario_passes_twice_in_both_specifications_on_one_store() {
     let process = Process::serve(&["--demo"]);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios");
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for folder in [folder.to_owned(), format!("{folder}/life")] {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        paths.extend(
+            entries
+                .map(|entry| entry.path())
+                .filter(|path| path.is_file()),
+        );
+    }
     paths.sort();
-    assert!(paths.len() >= 5, "{paths:?}");
+    assert!(paths.len() >= 30, "{paths:?}");
     for _ in 0..2 {
         for path in &paths {
             for (door, spec) in SPECS.iter().enumerate() {

@@ -135,7 +135,11 @@ pub(crate) struct Process {
 impl Process {
     /// `cardswitch serve ARGS` with an ASCII and a binary door on free ports.
     pub(crate) fn serve(args: &[&str]) -> Process {
-        let directory = tempfile::tempdir().unwrap();
+        Process::serve_in(tempfile::tempdir().unwrap(), args)
+    }
+
+    /// The same on what an earlier one left behind.
+    pub(crate) fn serve_in(directory: TempDir, args: &[&str]) -> Process {
         let out = directory.path().join("stdout");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cardswitch"));
         command

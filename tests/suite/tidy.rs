@@ -11,12 +11,20 @@ use crate::tidy_source::{Finding, Source, imported, is_name, sources, words_of};
 const LAYERS: &[(&str, &[&str])] = &[
     ("iso8583", &[]),
     ("domain", &[]),
+    ("crypto", &[]),
     ("engine", &["domain"]),
     ("journal", &[]),
     ("transport", &[]),
     (
         "switch",
-        &["iso8583", "domain", "engine", "journal", "transport"],
+        &[
+            "iso8583",
+            "domain",
+            "crypto",
+            "engine",
+            "journal",
+            "transport",
+        ],
     ),
     ("ops", &["switch", "engine", "domain", "journal"]),
     (
@@ -34,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Layers that compute and do nothing else, and the words that would say otherwise.
-const PURE_LAYERS: &[&str] = &["iso8583", "domain", "engine"];
+const PURE_LAYERS: &[&str] = &["iso8583", "domain", "crypto", "engine"];
 const IMPURE: &[&str] = &[
     "tokio",
     "sled",

@@ -11,6 +11,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::iso8583::MessageSpec;
+use crate::switch::spec_source;
 use crate::transport::Framing;
 
 use super::compose;
@@ -49,7 +50,7 @@ struct RunArgs {
     /// be2, be4, ascii4 or bcd2, each with or without +tpdu [default: the scenario's, else be2]
     #[arg(long, value_name = "NAME")]
     framing: Option<String>,
-    /// iso87-ascii, iso87-binary or a spec file [default: the scenario's, else iso87-ascii]
+    /// A built-in spec or a spec file [default: the scenario's, else iso87-ascii]
     #[arg(long, value_name = "NAME|FILE")]
     spec: Option<String>,
     /// Admin API for balances [default: the scenario's, else http://127.0.0.1:8580]
@@ -76,7 +77,7 @@ struct LoadArgs {
     /// be2, be4, ascii4 or bcd2, each with or without +tpdu
     #[arg(long, value_name = "NAME", default_value = "be2")]
     framing: Framing,
-    /// iso87-ascii, iso87-binary or a spec file
+    /// A built-in spec such as iso87-ascii, or a spec file
     #[arg(long, value_name = "NAME|FILE", default_value = "iso87-binary")]
     spec: String,
     /// Connections
@@ -287,9 +288,6 @@ fn spec_named(name: &str) -> Result<&'static MessageSpec, String> {
     if let Some(spec) = MessageSpec::builtin(name) {
         return Ok(spec);
     }
-    let text = fs::read_to_string(name)
-        .map_err(|error| format!("read the spec {name} (no built-in spec is named so): {error}"))?;
-    let spec =
-        MessageSpec::parse(&text).map_err(|errors| format!("use the spec {name}: {errors}"))?;
+    let spec = spec_source::load(name)?.spec;
     Ok(Box::leak(Box::new(spec)))
 }

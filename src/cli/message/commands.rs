@@ -1,6 +1,5 @@
 //! What `cardswitch message` can be asked, and what it answers.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::iso8583::{Message, MessageSpec, MessageWriter, decode, describe, rebuild};
+use crate::iso8583::{
+    ElementSpec, Message, MessageSpec, MessageWriter, Part, decode, describe, rebuild,
+};
+use crate::switch::spec_source;
 use crate::transport::{Frame, FrameCodec, Framing};
 
 use super::input::{FRAME_BYTES_MAX, Form, frames, hex, read, to_hex};
@@ -96,7 +98,7 @@ struct Source {
     /// File with the messages; `-` is standard input
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Specification: iso87-ascii, iso87-binary, or a file
+    /// Specification: a built-in one such as iso87-ascii, or a file of ours, jPOS or moov
     #[arg(long)]
     spec: String,
     /// Framing around each message, such as be2 or nac+tpdu
@@ -186,7 +188,7 @@ fn execute(command: &MessageCommand, out: &mut dyn Write) -> Result<bool, String
                 None => spec.clone(),
             };
             each(source, &spec, out, |frame, message| {
-                let body = translated(&target, message)?;
+                let body = translated(&spec, &target, message)?;
                 let again = decode(&target, body.clone()).map_err(|bad| bad.error.to_string())?;
                 let frame = Frame {
                     header: frame.header.clone(),
@@ -246,14 +248,9 @@ impl Reveal {
     }
 }
 
-/// A specification that comes with the program, or the one in a file.
+/// A specification that comes with the program, or the one in a file of ours, of jPOS or of moov.
 pub(in crate::cli) fn spec_named(name: &str) -> Result<MessageSpec, String> {
-    if let Some(spec) = MessageSpec::builtin(name) {
-        return Ok(spec.clone());
-    }
-    let text = fs::read_to_string(name)
-        .map_err(|error| format!("read the spec {name} (no built-in spec is named so): {error}"))?;
-    MessageSpec::parse(&text).map_err(|errors| format!("use the spec {name}: {errors}"))
+    spec_source::load(name).map(|loaded| loaded.spec)
 }
 
 /// Writes what `show` makes of every message; one that cannot be decoded is named and passed over.
@@ -339,13 +336,21 @@ fn written(frame: &Frame, framing: Option<&Framing>, form: WireForm) -> Result<V
 
 /// The same values in another specification. What one holds as bytes and the other as text is
 /// written as hexadecimal text.
-fn translated(target: &MessageSpec, message: &Message) -> Result<Bytes, String> {
+fn translated(
+    spec: &MessageSpec,
+    target: &MessageSpec,
+    message: &Message,
+) -> Result<Bytes, String> {
     let mut out = BytesMut::new();
     let mut writer = MessageWriter::begin(target, message.mti(), &mut out);
     for number in message.elements() {
-        let is_binary = target
-            .element(number)
-            .is_some_and(|element| element.class().name() == "b");
+        let element = target.element(number);
+        if let Some(value) = element.and_then(|element| divided(spec, message, element)) {
+            let written = writer.divided(number, &value);
+            written.map_err(|error| error.to_string())?;
+            continue;
+        }
+        let is_binary = element.is_some_and(|element| element.class().name() == "b");
         let result = match (message.text(number), message.binary(number)) {
             (Some(text), _) if is_binary => {
                 let bytes = hex(text.as_bytes())
@@ -363,6 +368,27 @@ fn translated(target: &MessageSpec, message: &Message) -> Result<Bytes, String> 
     Ok(out.freeze())
 }
 
+/// The value of an element in another specification, when both divide it into the same parts.
+fn divided(spec: &MessageSpec, message: &Message, element: &ElementSpec) -> Option<Vec<u8>> {
+    let parts = message.parts(spec, element.number())?.ok()?;
+    let items: Vec<_> = (parts.iter())
+        .map(|part| (part.key().to_owned(), part.rewritten()))
+        .collect();
+    element.parts()?.write(&items).ok()
+}
+
+/// Everything that is wrong with the parts of a message.
+fn wrong_parts(spec: &MessageSpec, message: &Message) -> Vec<String> {
+    let wrong = |number| match message.parts(spec, number)? {
+        Err(error) => Some(format!("DE {number}: {error}")),
+        Ok(parts) => {
+            let mut inner = parts.iter().filter_map(Part::mistake);
+            inner.next().map(|error| format!("DE {number}: {error}"))
+        }
+    };
+    message.elements().filter_map(wrong).collect()
+}
+
 fn validate(source: &Source, out: &mut dyn Write) -> Result<bool, String> {
     let spec = source.spec()?;
     let mut all_good = true;
@@ -372,13 +398,21 @@ fn validate(source: &Source, out: &mut dyn Write) -> Result<bool, String> {
             Ok(message) => {
                 let mti = message.mti();
                 let count = message.elements().count();
+                let mut wrong = wrong_parts(&spec, &message);
+                let breaches = spec.breaches(&message);
+                wrong.extend(breaches.iter().map(ToString::to_string));
+                all_good &= wrong.is_empty();
                 let again = rebuild(&spec, &message);
                 let exact = if again.is_ok_and(|again| again == frame.body) {
                     "good"
                 } else {
                     "good, though its values can be written in other bytes"
                 };
-                format!("{mti}, {count} elements, {size} bytes: {exact}")
+                let verdict = match wrong.len() {
+                    0 => exact.to_owned(),
+                    _ => format!("wrong: {}", wrong.join("; ")),
+                };
+                format!("{mti}, {count} elements, {size} bytes: {verdict}")
             }
             Err(failure) => {
                 all_good = false;

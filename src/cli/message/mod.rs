@@ -9,6 +9,8 @@ pub(super) mod input;
 
 mod values;
 
+mod part_text;
+
 mod redact;
 
 pub(super) use commands::spec_named;

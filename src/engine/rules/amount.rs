@@ -1,7 +1,8 @@
-//! A28: an amount that is zero where money should move, or below a load's minimum, or not its
-//! multiple.
+//! A27, A28: an amount that is zero where money should move, or below the minimum of a load or of
+//! cash, or not its multiple.
 
 use crate::domain::decision::Reason;
+use crate::domain::facts::Purpose;
 use crate::engine::case::{Case, Intent, Refusal};
 
 use super::Rule;
@@ -12,6 +13,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::InvalidAmount],
     intents: &[Intent::Spend, Intent::Refund, Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
@@ -20,17 +22,25 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         let evidence = format!("expected more than 0, got {minor}");
         return Some(Refusal::because(Reason::InvalidAmount, evidence));
     }
-    if case.intent != Intent::Load {
-        return None;
-    }
-    let load = case.programme.load.as_ref()?;
-    if minor < load.minimum {
-        let evidence = format!("expected at least {}, got {minor}", load.minimum);
+    let (least, multiple_of) = terms(case)?;
+    if minor < least {
+        let evidence = format!("expected at least {least}, got {minor}");
         return Some(Refusal::because(Reason::InvalidAmount, evidence));
     }
-    let odd = minor.checked_rem(load.multiple_of) != Some(0);
+    let odd = minor.checked_rem(multiple_of) != Some(0);
     odd.then(|| {
-        let evidence = format!("expected a multiple of {}, got {minor}", load.multiple_of);
+        let evidence = format!("expected a multiple of {multiple_of}, got {minor}");
         Refusal::because(Reason::InvalidAmount, evidence)
     })
+}
+
+/// Least amount and what it must be a multiple of, where the programme says so.
+fn terms(case: &Case<'_>) -> Option<(i64, i64)> {
+    if case.intent == Intent::Load {
+        let load = case.programme.load.as_ref()?;
+        return Some((load.minimum, load.multiple_of));
+    }
+    let cash = case.programme.cash.as_ref()?;
+    let is_cash = case.facts.purpose == Purpose::CashWithdrawal;
+    is_cash.then_some((cash.minimum, cash.multiple_of))
 }

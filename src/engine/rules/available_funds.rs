@@ -1,8 +1,8 @@
-//! A11, A14: nothing is approved beyond what the purses have available.
+//! A11, A14, A27: nothing is approved beyond what the purses have available, its fee included.
 
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
-use crate::engine::funds;
+use crate::engine::{fee, funds};
 
 use super::Rule;
 
@@ -12,12 +12,18 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::InsufficientFunds],
     intents: &[Intent::Spend],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
-    let available = funds::available(case.programme, case.account(), case.amount.currency);
-    (case.amount.minor > available).then(|| {
-        let evidence = format!("available {available}, asked {}", case.amount.minor);
+    let available = funds::available(case.spend_order(), case.account(), case.amount.currency);
+    let fee = fee::of(case);
+    (case.amount.minor.saturating_add(fee) > available).then(|| {
+        let asked = case.amount.minor;
+        let evidence = match fee {
+            0 => format!("available {available}, asked {asked}"),
+            _ => format!("available {available}, asked {asked} and a fee of {fee}"),
+        };
         Refusal::because(Reason::InsufficientFunds, evidence)
     })
 }

@@ -26,6 +26,7 @@ pub const RULE: Rule = Rule {
         Intent::Load,
     ],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

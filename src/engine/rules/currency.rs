@@ -11,6 +11,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::CurrencyNotAllowed],
     intents: &[Intent::Spend, Intent::Refund, Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

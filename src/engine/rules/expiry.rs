@@ -13,6 +13,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::CardExpired],
     intents: &[Intent::Spend, Intent::Verify, Intent::Enquire, Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

@@ -1,10 +1,14 @@
-//! A15, A16, A28: limits per transaction, day and month, by channel and KYC tier.
+//! A15, A16, A28: limits per transaction, in calendar and in rolling windows.
 //!
-//! Days and months are those of the programme's calendar.
+//! Days, weeks and months are those of the programme's calendar. Days and months are kept as sums;
+//! weeks and rolling windows are added up from the entries of the account, so they cost memory to
+//! nobody and give-back needs nothing of its own.
 
 use crate::domain::decision::Reason;
 use crate::domain::programme::{Limit, Window};
 use crate::engine::case::{Case, Intent, Refusal};
+use crate::engine::entry::Entry;
+use crate::engine::usage::Usage;
 
 use super::Rule;
 
@@ -17,24 +21,77 @@ pub const RULE: Rule = Rule {
         Reason::PeriodCountLimit,
     ],
     intents: &[Intent::Spend, Intent::Load],
-    check,
+    check: |case| refusal(case, false),
+    shadow: Some(|case| refusal(case, true)),
 };
 
-fn check(case: &Case<'_>) -> Option<Refusal> {
+fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let channel = case.channel()?;
     let currency = case.amount.currency;
-    let usage = case.state.usage(case.record, channel, currency, case.date);
     case.programme
         .limits
         .iter()
-        .filter(|limit| limit.channel == channel && limit.currency == currency)
+        .filter(|limit| limit.channel.covers(channel) && limit.currency == currency)
+        .filter(|limit| limit.shadow == shadow)
         .filter(|limit| limit.kyc.is_none_or(|kyc| kyc == case.account().kyc))
-        .filter_map(|limit| match limit.window {
-            Window::Transaction => above_transaction(limit, case.amount.minor),
-            Window::Day => above(limit, "day", usage.day_minor, usage.day_count, case),
-            Window::Month => above(limit, "month", usage.month_minor, usage.month_count, case),
-        })
+        .filter_map(|limit| above_limit(case, limit))
         .min_by_key(|refusal| refusal.reason)
+}
+
+fn above_limit(case: &Case<'_>, limit: &Limit) -> Option<Refusal> {
+    match limit.window {
+        Window::Transaction => above_transaction(limit, case.amount.minor),
+        Window::Day => {
+            let usage = calendar_usage(case, limit);
+            above(limit, (usage.day_minor, usage.day_count), case)
+        }
+        Window::Month => {
+            let usage = calendar_usage(case, limit);
+            above(limit, (usage.month_minor, usage.month_count), case)
+        }
+        Window::Week => {
+            let monday = case.date.monday();
+            let used = added_up(case, limit, |entry| entry.date >= monday);
+            above(limit, used, case)
+        }
+        Window::Rolling { hours } => {
+            let start = case.at.minus_hours(u32::from(hours));
+            let used = added_up(case, limit, |entry| entry.opened_at > start);
+            above(limit, used, case)
+        }
+    }
+}
+
+fn calendar_usage(case: &Case<'_>, limit: &Limit) -> Usage {
+    case.state
+        .usage(case.record, limit.channel, limit.currency, case.date)
+}
+
+/// Amount and number of what the entries of a window still count; the youngest stand last.
+fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) -> (i64, u32) {
+    let counts = |entry: &&Entry| {
+        let covered = entry
+            .channel
+            .is_some_and(|channel| limit.channel.covers(channel));
+        covered && entry.currency == limit.currency
+    };
+    case.record
+        .entries
+        .iter()
+        .rev()
+        .filter_map(|id| case.state.entry(id))
+        .take_while(|entry| is_within(entry))
+        .filter(counts)
+        .fold((0, 0), |(minor, count), entry| {
+            (
+                entry.counted.saturating_add(minor),
+                entry
+                    .counted_as
+                    .saturating_add_unsigned(count)
+                    .max(0)
+                    .unsigned_abs(),
+            )
+        })
 }
 
 fn above_transaction(limit: &Limit, minor: i64) -> Option<Refusal> {
@@ -45,14 +102,8 @@ fn above_transaction(limit: &Limit, minor: i64) -> Option<Refusal> {
     })
 }
 
-fn above(
-    limit: &Limit,
-    window: &str,
-    used_minor: i64,
-    used_count: u32,
-    case: &Case<'_>,
-) -> Option<Refusal> {
-    let minor = case.amount.minor;
+fn above(limit: &Limit, (used_minor, used_count): (i64, u32), case: &Case<'_>) -> Option<Refusal> {
+    let (minor, window) = (case.amount.minor, limit.window);
     if let Some(most) = limit.amount_max
         && used_minor.saturating_add(minor) > most
     {

@@ -11,6 +11,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::LoadNotAllowed],
     intents: &[Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

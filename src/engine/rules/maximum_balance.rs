@@ -12,10 +12,11 @@ pub const RULE: Rule = Rule {
     name: "maximum_balance",
     reasons: &[Reason::MaximumBalance],
     intents: &[Intent::Load],
-    check,
+    check: |case| refusal(case, false),
+    shadow: Some(|case| refusal(case, true)),
 };
 
-fn check(case: &Case<'_>) -> Option<Refusal> {
+fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let currency = case.amount.currency;
     let balance = case
         .account()
@@ -27,6 +28,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
     case.programme
         .maximum_balances
         .iter()
+        .filter(|row| row.shadow == shadow)
         .filter(|row| row.currency == currency)
         .filter(|row| row.kyc.is_none_or(|kyc| kyc == case.account().kyc))
         .find(|row| after > row.amount_max)

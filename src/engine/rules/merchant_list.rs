@@ -11,6 +11,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::MerchantDenied],
     intents: &[Intent::Spend, Intent::Verify],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

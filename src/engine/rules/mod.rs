@@ -18,11 +18,13 @@ pub mod amount;
 
 pub mod currency;
 
-pub mod pin_block;
+pub mod pin;
 
 pub mod merchant_list;
 
 pub mod merchant_block;
+
+pub mod cash;
 
 pub mod load_offered;
 
@@ -44,6 +46,8 @@ pub struct Rule {
     pub intents: &'static [Intent],
     /// The rule itself.
     pub check: fn(&Case<'_>) -> Option<Refusal>,
+    /// What its rows in shadow would refuse, where it has rows in the programme file.
+    pub shadow: Option<fn(&Case<'_>) -> Option<Refusal>>,
 }
 
 /// Every rule, in order of precedence.
@@ -53,9 +57,10 @@ pub const RULES: &[Rule] = &[
     purpose::RULE,
     amount::RULE,
     currency::RULE,
-    pin_block::RULE,
+    pin::RULE,
     merchant_list::RULE,
     merchant_block::RULE,
+    cash::RULE,
     load_offered::RULE,
     refund_original::RULE,
     limits::RULE,
@@ -69,6 +74,17 @@ pub fn first_refusal(case: &Case<'_>) -> Option<Refusal> {
         .iter()
         .filter(|rule| rule.intents.contains(&case.intent))
         .find_map(|rule| (rule.check)(case))
+}
+
+/// What the first row in shadow would have refused: noted with the decision, not enforced.
+pub fn first_in_shadow(case: &Case<'_>) -> Option<Refusal> {
+    if !case.programme.has_shadows {
+        return None;
+    }
+    RULES
+        .iter()
+        .filter(|rule| rule.intents.contains(&case.intent))
+        .find_map(|rule| (rule.shadow?)(case))
 }
 
 #[cfg(test)]

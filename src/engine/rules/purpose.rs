@@ -14,11 +14,12 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::NotSupported],
     intents: &[Intent::Spend, Intent::Load],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
     let evidence = match case.facts.purpose {
-        Purpose::CashWithdrawal => "cash is not offered",
+        Purpose::CashWithdrawal if case.programme.cash.is_none() => "cash is not offered",
         Purpose::Unnamed => "the processing code is not one of the dialect's",
         Purpose::AccountFunding | Purpose::QuasiCash if !is_left_to_blocks(case) => {
             "funding and quasi-cash are not offered"
@@ -27,8 +28,10 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
             "a load must be a financial message (0200 or 0220)"
         }
         Purpose::Purchase
+        | Purpose::CashWithdrawal
         | Purpose::BalanceEnquiry
         | Purpose::Refund
+        | Purpose::OriginalCredit
         | Purpose::Load
         | Purpose::AccountFunding
         | Purpose::QuasiCash => return None,
@@ -40,5 +43,5 @@ fn is_left_to_blocks(case: &Case<'_>) -> bool {
     case.programme
         .blocks
         .iter()
-        .any(|block| block.purpose.contains(&case.facts.purpose))
+        .any(|block| block.names_purpose(case.facts.purpose))
 }

@@ -11,6 +11,7 @@ pub const RULE: Rule = Rule {
     reasons: &[Reason::RefundWithoutOriginal],
     intents: &[Intent::Refund],
     check,
+    shadow: None,
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {

@@ -11,7 +11,8 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use super::jpos_classes::{FieldClass, Padding, TagForm, class_named};
-use super::{ImportError, Imported, Outcome, Report, Row, file, line};
+use super::jpos_parts::{Owner, divided, unread};
+use super::{ImportError, Imported, Outcome, Report, Row, file};
 use crate::iso8583::codepage::CodePage;
 use crate::iso8583::encoding::hex_pair;
 
@@ -32,18 +33,18 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
         .enumerate()
         .filter(|(_, field)| field.depth == 0)
     {
+        let owner = Owner {
+            fields: &fields,
+            index,
+            path: &field.id,
+        };
         let number = match field.id.parse::<u8>() {
             Ok(0 | 1) => continue,
             Ok(number) if number <= header.element_max => number,
             _ => {
                 let reason = format!("the bitmap ends at {}", header.element_max);
                 report.add(&field.id, field.form(), Outcome::NotExpressible(reason));
-                unread(
-                    &fields,
-                    index,
-                    "their element is not expressible",
-                    &mut report,
-                );
+                unread(&owner, "their element is not expressible", &mut report);
                 continue;
             }
         };
@@ -53,15 +54,15 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
         } else if number == 65 && header.element_max > 128 {
             Outcome::NotExpressible("bit 65 announces the third bitmap".to_owned())
         } else {
-            match row(number, field) {
-                Ok((row, mut notes)) => {
+            match row(u32::from(number), field) {
+                Ok((mut row, mut notes)) => {
                     if field.get("packager").is_some() {
-                        match divided(&fields, index, &row, &mut inner) {
+                        match divided(&owner, &mut row, &mut inner) {
                             Ok(table) => {
                                 tables.insert(number, table);
                             }
                             Err(reason) => {
-                                unread(&fields, index, &reason, &mut inner);
+                                unread(&owner, &reason, &mut inner);
                                 notes.push("its parts stay one value".to_owned());
                             }
                         }
@@ -76,12 +77,7 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
             }
         };
         if matches!(outcome, Outcome::NotExpressible(_)) {
-            unread(
-                &fields,
-                index,
-                "their element is not expressible",
-                &mut inner,
-            );
+            unread(&owner, "their element is not expressible", &mut inner);
         }
         report.add(&field.id, field.form(), outcome);
         report.0.append(&mut inner.0);
@@ -94,28 +90,28 @@ pub fn jpos(name: &str, text: &str) -> Result<Imported, ImportError> {
 }
 
 /// One definition of the file, with its attributes.
-struct Field {
-    depth: usize,
-    id: String,
-    class: String,
-    attributes: BTreeMap<String, String>,
+pub(in crate::iso8583) struct Field {
+    pub(in crate::iso8583) depth: usize,
+    pub(in crate::iso8583) id: String,
+    pub(in crate::iso8583) class: String,
+    pub(in crate::iso8583) attributes: BTreeMap<String, String>,
 }
 
 impl Field {
-    fn form(&self) -> &str {
+    pub(super) fn form(&self) -> &str {
         &self.class
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.get(name).map(String::as_str)
     }
 
-    fn is_true(&self, name: &str) -> bool {
+    pub(super) fn is_true(&self, name: &str) -> bool {
         self.get(name)
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
     }
 
-    fn length(&self) -> Result<i64, String> {
+    pub(super) fn length(&self) -> Result<i64, String> {
         let text = self.get("length").unwrap_or_default();
         let number = text.trim().parse();
         number.map_err(|_| format!("length {text:?} is no number"))
@@ -252,20 +248,28 @@ fn header(fields: &[Field], report: &mut Report) -> Result<FileHeader, ImportErr
         }
     }
     Ok(FileHeader {
-        toml: format!(
-            "mti = \"{mti}\"\nbitmap = \"{bitmap}\"\nbitmaps = \"{bitmaps}\"\ntext = \"latin1\"\n\
-             digits = \"bcd\"\nodd_fill = \"right\"\nlength = \"ascii\"\nbinary = \"raw\"\n"
-        ),
+        toml: defaults(mti, bitmap, bitmaps),
         element_max,
     })
 }
 
+/// The defaults on which the rows of every packager stand.
+pub(super) fn defaults(mti: &str, bitmap: &str, bitmaps: &str) -> String {
+    format!(
+        "mti = \"{mti}\"\nbitmap = \"{bitmap}\"\nbitmaps = \"{bitmaps}\"\ntext = \"latin1\"\n\
+         digits = \"bcd\"\nodd_fill = \"right\"\nlength = \"ascii\"\nbinary = \"raw\"\n"
+    )
+}
+
 /// The row of one definition, and in what it differs.
-fn row(number: u8, field: &Field) -> Result<(Row, Vec<String>), String> {
+pub(in crate::iso8583) fn row(number: u32, field: &Field) -> Result<(Row, Vec<String>), String> {
     if field.class == "IF_UNUSED" {
         return Err("refused both ways, as by jPOS: no element".to_owned());
     }
     let class = class_named(&field.class).ok_or("no class of this name is known")?;
+    if class.tag == TagForm::Mapped && field.depth == 0 {
+        return Err("its tag is known only inside of another field".to_owned());
+    }
     let mut notes = Vec::new();
     if !class.note.is_empty() {
         notes.push(class.note.to_owned());
@@ -300,7 +304,7 @@ fn row(number: u8, field: &Field) -> Result<(Row, Vec<String>), String> {
     keys.push_str(&tag(number, class, field)?);
     let format = format(class, field.length()?, &keys, &mut notes)?;
     let row = Row {
-        number,
+        key: number.to_string(),
         format,
         name: field.get("name").unwrap_or_default().to_owned(),
         keys,
@@ -360,7 +364,7 @@ fn format(
 }
 
 /// The key of what names the field or ends its value.
-fn tag(number: u8, class: &FieldClass, field: &Field) -> Result<String, String> {
+fn tag(number: u32, class: &FieldClass, field: &Field) -> Result<String, String> {
     let token = field.get("token");
     let hex = |bytes: &mut dyn Iterator<Item = u8>| -> String {
         bytes.flat_map(hex_pair).map(char::from).collect()
@@ -373,7 +377,7 @@ fn tag(number: u8, class: &FieldClass, field: &Field) -> Result<String, String> 
         }))
     };
     Ok(match class.tag {
-        TagForm::None => String::new(),
+        TagForm::None | TagForm::Mapped => String::new(),
         TagForm::Number { ebcdic, width } => format!("tag = \"{}\", ", digits(ebcdic, width)),
         TagForm::Counted { ebcdic, width } => {
             format!("tag = \"{} counted\", ", digits(ebcdic, width))
@@ -405,116 +409,5 @@ fn is_bytes(token: &str) -> bool {
     matches!(token.len(), 2 | 4 | 6 | 8) && token.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Reports the definitions inside another one that is read as one value.
-fn unread(fields: &[Field], parent: usize, reason: &str, report: &mut Report) {
-    let mut path: Vec<&str> = Vec::new();
-    for field in inside(fields, parent) {
-        path.truncate(field.depth.saturating_sub(1));
-        path.push(&field.id);
-        let id = fields.get(parent).map_or("", |parent| &parent.id);
-        let path = format!("{id}.{}", path.join("."));
-        report.add(
-            &path,
-            field.form(),
-            Outcome::NotExpressible(reason.to_owned()),
-        );
-    }
-}
-
-/// The definitions inside another one, at any depth.
-fn inside(fields: &[Field], parent: usize) -> impl Iterator<Item = &Field> {
-    let behind = fields.iter().skip(parent).skip(1);
-    behind.take_while(|field| field.depth > 0 && field.depth != usize::MAX)
-}
-
-/// How the value of a definition is divided, and what became of each part.
-fn divided(
-    fields: &[Field],
-    parent: usize,
-    row: &Row,
-    report: &mut Report,
-) -> Result<String, String> {
-    let wrapper = fields.get(parent).ok_or("no such definition")?;
-    let packager = wrapper.get("packager").unwrap_or_default();
-    let packager = packager.rsplit('.').next().unwrap_or_default();
-    if !matches!(packager, "GenericSubFieldPackager" | "GenericPackager") {
-        return Err(format!("parts of {packager} are not read apart"));
-    }
-    if row.keys.contains("ebcdic-") || row.keys.contains("binary = ") || row.format.contains('h') {
-        return Err("parts are read out of raw bytes and latin1 text only".to_owned());
-    }
-    if inside(fields, parent).any(|field| field.depth > 1) {
-        return Err("parts that have parts are not read apart".to_owned());
-    }
-    let parts: Vec<&Field> = inside(fields, parent).collect();
-    let is_bitmap = |field: &&&Field| field.class.ends_with("_BITMAP");
-    let bitmap = parts.iter().find(is_bitmap);
-    let first = wrapper
-        .get("firstField")
-        .and_then(|id| id.parse::<u8>().ok());
-    let has_one = parts.iter().any(|field| field.id == "1");
-    let (form, first) = match bitmap {
-        None if wrapper.get("emitBitmap") != Some("false") => {
-            return Err("it asks for a bitmap and defines none, jPOS fails on it too".to_owned());
-        }
-        None => {
-            let usual = if has_one { 1 } else { 0 };
-            ("form = \"positional\"\n".to_owned(), first.unwrap_or(usual))
-        }
-        Some(bitmap) if bitmap.id != wrapper.get("bitmapField").unwrap_or("1") => {
-            return Err("its bitmap is not its bitmapField".to_owned());
-        }
-        Some(bitmap) => {
-            let form = match (&*bitmap.class, bitmap.length()?) {
-                ("IFB_BITMAP", _) => "binary",
-                ("IFA_BITMAP", _) => "hex",
-                ("IFE_BITMAP", _) => "ebcdic-hex",
-                (other, _) => return Err(format!("no inner bitmap {other} is known")),
-            };
-            let bitmaps = match bitmap.length()? {
-                8 if has_one && bitmap.id != "1" => "one plain",
-                8 => "one",
-                16 => "up to two",
-                24 => "up to three",
-                other => return Err(format!("an inner bitmap of {other} bytes")),
-            };
-            if bitmap.id != "1" && has_one && bitmaps != "one plain" {
-                return Err("bit 1 of an inner bitmap is read as no part".to_owned());
-            }
-            let form = format!("form = \"bitmap\"\nbitmap = \"{form}\"\nbitmaps = \"{bitmaps}\"\n");
-            let usual = match bitmaps {
-                "one plain" => 1,
-                _ => 2,
-            };
-            (form, first.unwrap_or(usual))
-        }
-    };
-    let mut rows = String::new();
-    for part in parts {
-        let path = format!("{}.{}", wrapper.id, part.id);
-        let outcome = match part.id.parse::<u8>() {
-            _ if part.class.ends_with("_BITMAP") => Outcome::Taken,
-            Ok(number) if number < first && part.class == "IF_NOP" => Outcome::Taken,
-            Ok(number) if number < first => {
-                Outcome::NotExpressible("before the first field".to_owned())
-            }
-            Ok(number) => match self::row(number, part) {
-                Ok((row, notes)) => {
-                    rows.push_str(&line(&row, ""));
-                    match notes.is_empty() {
-                        true => Outcome::Taken,
-                        false => Outcome::Approximated(notes.join("; ")),
-                    }
-                }
-                Err(reason) => Outcome::NotExpressible(reason),
-            },
-            Err(_) => Outcome::NotExpressible("its number is above 255".to_owned()),
-        };
-        report.add(&path, part.form(), outcome);
-    }
-    let id = &wrapper.id;
-    Ok(format!("\n[parts.{id}]\n{form}[parts.{id}.rows]\n{rows}"))
-}
-
 /// Bytes of the longest frame.
-const FRAME: i64 = 65_535;
+pub(super) const FRAME: i64 = 65_535;

@@ -1,20 +1,20 @@
 //! The field classes of jPOS, each with the row that says the same.
 
 /// One field class: the class of our format, the dots of its length prefix, further keys.
-pub(super) struct FieldClass {
-    pub(super) name: &'static str,
-    pub(super) class: &'static str,
-    pub(super) width: u8,
-    pub(super) keys: &'static str,
-    pub(super) padding: Padding,
-    pub(super) tag: TagForm,
+pub(in crate::iso8583) struct FieldClass {
+    pub(in crate::iso8583) name: &'static str,
+    pub(in crate::iso8583) class: &'static str,
+    pub(in crate::iso8583) width: u8,
+    pub(in crate::iso8583) keys: &'static str,
+    pub(in crate::iso8583) padding: Padding,
+    pub(in crate::iso8583) tag: TagForm,
     /// What differs from the class itself.
-    pub(super) note: &'static str,
+    pub(in crate::iso8583) note: &'static str,
 }
 
 /// What the attribute `pad` does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Padding {
+pub(in crate::iso8583) enum Padding {
     /// Nothing.
     Ignored,
     /// True puts the fill nibble of packed digits to the left; else it is this one.
@@ -23,13 +23,15 @@ pub(super) enum Padding {
 
 /// What names the field beside its length.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TagForm {
+pub(in crate::iso8583) enum TagForm {
     /// Nothing.
     None,
     /// The number of the field in so many digits, before the length.
     Number { ebcdic: bool, width: usize },
     /// The same behind the length, which counts it.
     Counted { ebcdic: bool, width: usize },
+    /// What the packager around it makes of the number of the field, before the length.
+    Mapped,
     /// The characters of the attribute `token`.
     Token,
     /// The bytes that the attribute `token` says in hexadecimal.
@@ -109,7 +111,7 @@ const fn counted(ebcdic: bool, width: usize) -> TagForm {
     TagForm::Counted { ebcdic, width }
 }
 
-const CLASSES: &[FieldClass] = &[
+pub(in crate::iso8583) const CLASSES: &[FieldClass] = &[
     plain("IFA_NUMERIC", "any", 0, A_ZEROS),
     plain("IFE_NUMERIC", "any", 0, E_ZEROS),
     packed("IFB_NUMERIC", 0, "", "right"),
@@ -246,6 +248,15 @@ const CLASSES: &[FieldClass] = &[
     tagged("IFIPM_LLLCHAR", "any", 3, "", number(false, 4)),
     noted(plain("IFMC_TCC", "any", 0, ""), CLASS_LETTER),
     noted(plain("IFEMC_TCC", "any", 0, E_TEXT), CLASS_LETTER),
+    tagged("IFA_TTLCHAR", "any", 1, "", TagForm::Mapped),
+    tagged("IFA_TTLLCHAR", "any", 2, "", TagForm::Mapped),
+    tagged("IFA_TTLLLCHAR", "any", 3, "", TagForm::Mapped),
+    tagged("IFA_TTLLLLCHAR", "any", 4, "", TagForm::Mapped),
+    tagged("IFA_TTLBINARY", "b", 1, "", TagForm::Mapped),
+    tagged("IFA_TTLLBINARY", "b", 2, "", TagForm::Mapped),
+    tagged("IFA_TTLLLBINARY", "b", 3, "", TagForm::Mapped),
+    tagged("IFA_TTLLLLBINARY", "b", 4, "", TagForm::Mapped),
+    tagged("IFA_TTTLLLCHAR", "any", 3, "", TagForm::Mapped),
     tagged("IFTA_LLCHAR", "any", 2, "", TagForm::Token),
     tagged("IFTA_LLNUM", "any", 2, "", TagForm::Token),
     tagged("IFTA_LLBINARY", "b", 2, "", TagForm::Token),

@@ -11,7 +11,14 @@ mod jpos;
 
 mod jpos_classes;
 
+mod jpos_parts;
+
 mod moov;
+
+mod moov_parts;
+
+pub(super) use jpos::{Field, row as jpos_row};
+pub(super) use jpos_classes::{CLASSES as JPOS_CLASSES, FieldClass, Padding, TagForm};
 
 pub use jpos::jpos;
 pub use moov::{moov_json, moov_yaml};
@@ -93,12 +100,20 @@ impl Report {
         })
     }
 
-    fn add(&mut self, field: &str, form: &str, outcome: Outcome) {
+    /// Adds what became of one more definition.
+    pub(super) fn add(&mut self, field: &str, form: &str, outcome: Outcome) {
         self.0.push(Finding {
             field: field.to_owned(),
             form: form.to_owned(),
             outcome,
         });
+    }
+}
+
+impl Report {
+    /// Adds what became of the definitions of another report.
+    pub(super) fn append(&mut self, mut other: Report) {
+        self.0.append(&mut other.0);
     }
 }
 
@@ -124,8 +139,9 @@ impl fmt::Display for Report {
 }
 
 /// A row of a specification file.
-struct Row {
-    number: u8,
+pub(super) struct Row {
+    /// The number of an element; the number or the tag of a part.
+    key: String,
     format: String,
     name: String,
     /// Further keys as they stand in the file, each ended by a comma and a space.
@@ -141,7 +157,7 @@ fn file(name: &str, header: &str, rows: &[Row]) -> String {
         quoted(name)
     );
     for row in rows {
-        let mask = match mask(row.number) {
+        let mask = match row.key.parse().map_or(Mask::Wipe, mask) {
             Mask::Shown => "",
             Mask::Pan if row.is_text => "mask = \"pan\", ",
             Mask::Pan | Mask::Wipe => "mask = \"wipe\", ",
@@ -151,19 +167,26 @@ fn file(name: &str, header: &str, rows: &[Row]) -> String {
     text
 }
 
+/// A file as the importer of jPOS makes it, of one row.
+pub(super) fn jpos_file(name: &str, row: Row) -> String {
+    let header = jpos::defaults("ascii", "binary", "up to two");
+    file(name, &header, &[row])
+}
+
 /// One row as it stands in a specification file.
 fn line(row: &Row, mask: &str) -> String {
     let Row {
-        number,
-        format,
-        keys,
-        ..
+        key, format, keys, ..
     } = row;
+    let key = match key.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => key.clone(),
+        false => quoted(key),
+    };
     let name = quoted(match row.name.trim() {
         "" => "Unnamed",
         name => name,
     });
-    format!("{number} = {{ format = \"{format}\", {keys}{mask}name = {name} }}\n")
+    format!("{key} = {{ format = \"{format}\", {keys}{mask}name = {name} }}\n")
 }
 
 /// Other projects' files say nothing of masks: those of the 1987 edition hold, and what it does

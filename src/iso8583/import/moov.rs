@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::moov_parts::{divided, unread};
 use super::{ImportError, Imported, Outcome, Report, Row, file};
 
 /// Reads a specification in JSON; ours gets the name of the file, or this one.
@@ -54,13 +55,25 @@ fn specification(name: &str, document: &Value) -> Result<Imported, ImportError> 
     let mut report = Report::default();
     let header = header(&numbered, &mut report)?;
     let mut rows = Vec::new();
+    let mut tables = String::new();
     for (number, field) in numbered.iter().filter(|(number, _)| **number > 1) {
+        let path = number.to_string();
+        let mut inner = Report::default();
         let outcome = match u8::try_from(*number) {
             Ok(65) if header.element_max > 128 => {
                 Outcome::NotExpressible("bit 65 announces the third bitmap".to_owned())
             }
-            Ok(number) if number <= header.element_max => match row(number, field) {
-                Ok((row, notes)) => {
+            Ok(_) if u32::from(header.element_max) >= *number => match row(&path, field) {
+                Ok((row, mut notes)) => {
+                    if field["type"] == "Composite" {
+                        match divided(&path, field, &mut inner) {
+                            Ok(table) => tables.push_str(&table),
+                            Err(reason) => {
+                                unread(&path, field, &reason, &mut inner);
+                                notes.push("its parts stay one value".to_owned());
+                            }
+                        }
+                    }
                     rows.push(row);
                     match notes.is_empty() {
                         true => Outcome::Taken,
@@ -71,13 +84,15 @@ fn specification(name: &str, document: &Value) -> Result<Imported, ImportError> 
             },
             _ => Outcome::NotExpressible(format!("the bitmap ends at {}", header.element_max)),
         };
-        let path = number.to_string();
+        if matches!(outcome, Outcome::NotExpressible(_)) {
+            unread(&path, field, "their element is not expressible", &mut inner);
+        }
         report.add(&path, &form(field), outcome);
-        parts(&path, field, &mut report);
+        report.0.append(&mut inner.0);
     }
     let name = document["name"].as_str().unwrap_or(name);
     Ok(Imported {
-        toml: file(name, &header.toml, &rows),
+        toml: file(name, &header.toml, &rows) + &tables,
         report,
     })
 }
@@ -90,7 +105,7 @@ fn shape(found: &str) -> ImportError {
 }
 
 /// Type, encoding and prefix of a field, as a report names it.
-fn form(field: &Value) -> String {
+pub(super) fn form(field: &Value) -> String {
     let words = ["type", "enc", "prefix"].map(|key| field[key].as_str().unwrap_or("-"));
     words.join(" ")
 }
@@ -166,7 +181,7 @@ fn data(kind: &str, encoding: &str) -> Result<Data, String> {
         })
     };
     match (kind, encoding) {
-        ("Composite", _) => noted("b", "", "its parts stay one value"),
+        ("Composite", _) => plain("b", ""),
         ("String" | "Numeric" | "Track1" | "Track2" | "Track3", encoding) => match encoding {
             "ASCII" => plain("ascii", ""),
             "EBCDIC" => plain("any", "text = \"ebcdic-posix\", "),
@@ -186,13 +201,13 @@ fn data(kind: &str, encoding: &str) -> Result<Data, String> {
 }
 
 /// How the length is known: dots, further keys, the greatest length the prefix can say.
-struct Length {
-    width: u8,
-    keys: &'static str,
-    greatest: u64,
+pub(super) struct Length {
+    pub(super) width: u8,
+    pub(super) keys: &'static str,
+    pub(super) greatest: u64,
 }
 
-fn length(prefix: &str) -> Result<Length, String> {
+pub(super) fn length(prefix: &str) -> Result<Length, String> {
     let (family, width) = match prefix {
         "None.Fixed" => ("rest", "L"),
         "BerTLV" => ("ber", "L"),
@@ -230,7 +245,7 @@ fn length(prefix: &str) -> Result<Length, String> {
 }
 
 /// The row of one field, and in what it differs.
-fn row(number: u8, field: &Value) -> Result<(Row, Vec<String>), String> {
+pub(super) fn row(key: &str, field: &Value) -> Result<(Row, Vec<String>), String> {
     let word = |key: &str| field[key].as_str().unwrap_or_default();
     let Data { class, keys, note } = data(word("type"), word("enc"))?;
     let prefix = length(word("prefix"))?;
@@ -261,7 +276,7 @@ fn row(number: u8, field: &Value) -> Result<(Row, Vec<String>), String> {
         &mut notes,
     );
     let row = Row {
-        number,
+        key: key.to_owned(),
         format,
         name: word("description").to_owned(),
         keys: format!("{keys}{}{padding}", prefix.keys),
@@ -315,15 +330,5 @@ fn padding(
     format!("pad = \"{side} {character}\", strip = true, ")
 }
 
-/// Reports the fields inside another one.
-fn parts(path: &str, field: &Value, report: &mut Report) {
-    for (key, part) in field["subfields"].as_object().into_iter().flatten() {
-        let path = format!("{path}.{key}");
-        let reason = "parts of an element are not read apart".to_owned();
-        report.add(&path, &form(part), Outcome::NotExpressible(reason));
-        parts(&path, part, report);
-    }
-}
-
 /// Bytes of the longest frame.
-const FRAME: u64 = 65_535;
+pub(super) const FRAME: u64 = 65_535;

@@ -6,6 +6,10 @@
 
 pub mod table;
 
+pub mod code_list;
+
 pub mod request;
+
+mod said;
 
 pub mod response;

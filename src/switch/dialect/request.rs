@@ -1,20 +1,27 @@
 //! `parse_request`: one ISO 8583:1987 message into the words of the trade.
 
+use std::sync::Arc;
+
 use arrayvec::ArrayString;
 use smallvec::SmallVec;
 
 use crate::domain::card::ExpiryMonth;
+use crate::domain::conditions::{PinVerdict, PointOfService};
 use crate::domain::decision::{ApprovalCode, Reason};
-use crate::domain::facts::{Evidence, FactName, Facts, IssuerRoute, MessageKind, Purpose, Trace};
+use crate::domain::facts::{
+    Evidence, FactName, Facts, IssuerRoute, LinkNumber, MessageKind, Purpose, Trace,
+};
 use crate::domain::masking;
 use crate::domain::merchant::{Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
 use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{Message, Mti};
+use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
-use super::table::{Dialect, Indicator, Management, Statement};
+use super::said;
+use super::table::{Dialect, Management};
 
 /// Originators without an acquirer identification are numbered above every DE 32 of 11 digits.
 const LINK_ORIGINATORS: u64 = 1 << 40;
@@ -23,7 +30,7 @@ const LINK_ORIGINATORS: u64 = 1 << 40;
 #[derive(Debug)]
 pub enum Request {
     /// To decide, record or undo something about a card.
-    Card(Box<CardRequest>),
+    Card(CardRequest),
     /// To manage the link.
     Management(Management),
     /// Something we do not do, or cannot read far enough; answered with this reason.
@@ -36,7 +43,7 @@ pub enum Request {
 #[derive(Debug)]
 pub struct CardRequest {
     /// What it says.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// The card number as it may be shown.
     pub masked: MaskedPan,
 }
@@ -74,10 +81,14 @@ pub struct RequestParser<'a> {
     pub dialect_number: u8,
     /// Names cards.
     pub token_key: &'a TokenKey,
+    /// Judges PIN blocks.
+    pub pins: &'a PinDesk,
     /// Knows whose card numbers are ours.
     pub rulebook: &'a Rulebook,
     /// Name of the link, the originator of messages without DE 32.
     pub link: &'a str,
+    /// Number of the link in the journal.
+    pub link_number: LinkNumber,
 }
 
 impl RequestParser<'_> {
@@ -97,7 +108,7 @@ impl RequestParser<'_> {
             _ => return Request::Reject(unsupported(mti)),
         };
         match self.facts(kind, message) {
-            Ok(request) => Request::Card(Box::new(request)),
+            Ok(request) => Request::Card(request),
             Err(reject) => Request::Reject(reject),
         }
     }
@@ -117,11 +128,12 @@ impl RequestParser<'_> {
 
     fn facts(&self, kind: MessageKind, message: &Message) -> Result<CardRequest, Reject> {
         let (pan, track_expiry) = card_number(message)?;
-        let processing_code = message.number(3).ok_or(Reject::missing(3))?;
+        let processing_code = message.number(3).ok_or_else(|| Reject::missing(3))?;
         let purpose = self.dialect.purpose(processing_code);
         let trace = self.trace(message)?;
         let amount = amount(message, purpose)?;
         let acceptor_name = without_card_numbers(trimmed(message, 43));
+        let card = self.token_key.token(&pan);
         let mut facts = Facts {
             kind,
             mti: mti_number(message.mti()),
@@ -130,7 +142,7 @@ impl RequestParser<'_> {
             dialect: self.dialect_number,
             trace,
             route: route(self.rulebook, &pan),
-            card: self.token_key.token(&pan),
+            card,
             expiry: expiry(message, track_expiry)?,
             amount,
             billing: billing(message),
@@ -154,12 +166,19 @@ impl RequestParser<'_> {
             certainty: Default::default(),
             device: Default::default(),
             presence: Default::default(),
-            pin_block_present: message.has(52),
+            pin: match message.binary(52) {
+                Some(block) => self.pins.verdict(&block, &pan, &card),
+                None if message.has(52) => PinVerdict::Malformed,
+                None => PinVerdict::Absent,
+            },
+            link: self.link_number,
+            point: PointOfService::default(),
+            local: said::local_time(message),
+            rare: None,
             evidence: SmallVec::new(),
         };
-        for indicator in &self.dialect.indicators {
-            note(&mut facts, indicator, message);
-        }
+        said::read_rows(self.dialect, message, &mut facts);
+        said::read_elements(message, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000).into();
             facts.evidence.push(Evidence {
@@ -168,7 +187,7 @@ impl RequestParser<'_> {
             });
         }
         Ok(CardRequest {
-            facts,
+            facts: Arc::new(facts),
             masked: pan.masked(),
         })
     }
@@ -178,8 +197,8 @@ impl RequestParser<'_> {
             Some(acquirer) => acquirer,
             None => self.link_originator(),
         };
-        let transmitted = message.number(7).ok_or(Reject::missing(7))?;
-        let stan = message.number(11).ok_or(Reject::missing(11))?;
+        let transmitted = message.number(7).ok_or_else(|| Reject::missing(7))?;
+        let stan = message.number(11).ok_or_else(|| Reject::missing(11))?;
         Ok(Trace {
             originator,
             transmitted: u32::try_from(transmitted).map_err(|_| Reject::wrong(7, "MMDDhhmmss"))?,
@@ -229,11 +248,12 @@ fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
         .and_then(|track| track.as_str().split_once('='));
     let track_expiry = track.and_then(|(_, rest)| rest.get(..4)?.parse().ok());
     if let Some(digits) = message.digits(2) {
-        let pan = Pan::parse(digits.as_str()).ok_or(Reject::wrong(2, "8 to 19 digits"))?;
+        let pan = Pan::parse(digits.as_str()).ok_or_else(|| Reject::wrong(2, "8 to 19 digits"))?;
         return Ok((pan, track_expiry));
     }
-    let (number, _) = track.ok_or(Reject::missing(2))?;
-    let pan = Pan::parse(number).ok_or(Reject::wrong(35, "a card number before the separator"))?;
+    let (number, _) = track.ok_or_else(|| Reject::missing(2))?;
+    let pan = Pan::parse(number)
+        .ok_or_else(|| Reject::wrong(35, "a card number before the separator"))?;
     Ok((pan, track_expiry))
 }
 
@@ -295,14 +315,14 @@ fn replacement(message: &Message) -> Result<Option<i64>, Reject> {
     digits
         .and_then(|part| part.parse().ok())
         .map(Some)
-        .ok_or(Reject::wrong(95, "twelve digits first"))
+        .ok_or_else(|| Reject::wrong(95, "twelve digits first"))
 }
 
 fn expiry(message: &Message, track: Option<u64>) -> Result<Option<ExpiryMonth>, Reject> {
     match message.number(14) {
         Some(yymm) => ExpiryMonth::from_yymm(yymm)
             .map(Some)
-            .ok_or(Reject::wrong(14, "YYMM")),
+            .ok_or_else(|| Reject::wrong(14, "YYMM")),
         None => Ok(track.and_then(ExpiryMonth::from_yymm)),
     }
 }
@@ -347,39 +367,4 @@ fn without_card_numbers<const N: usize>(text: ArrayString<N>) -> ArrayString<N> 
         Some(masked) => ArrayString::from(&masked).unwrap_or_default(),
         None => text,
     }
-}
-
-/// Sets the fact that an indicator states, unless an earlier row did.
-fn note(facts: &mut Facts, indicator: &Indicator, message: &Message) {
-    let fact = match indicator.says {
-        Statement::Initiation(_) => FactName::Initiation,
-        Statement::Certainty(_) => FactName::Certainty,
-        Statement::Device(_) => FactName::Device,
-        Statement::Presence(_) => FactName::Presence,
-    };
-    if !message.has(indicator.element) || facts.evidence_of(fact).is_some() {
-        return;
-    }
-    let digits = message.digits(indicator.element);
-    let text = match &digits {
-        Some(digits) => std::borrow::Cow::Borrowed(digits.as_str()),
-        None => message.text(indicator.element).unwrap_or_default(),
-    };
-    let read = match indicator.part {
-        None => Some(text.as_ref()),
-        Some((skip, length)) => text.get(skip..skip.saturating_add(length)),
-    };
-    if !read.is_some_and(|read| indicator.test.fits(read)) {
-        return;
-    }
-    match indicator.says {
-        Statement::Initiation(value) => facts.initiation = value,
-        Statement::Certainty(value) => facts.certainty = value,
-        Statement::Device(value) => facts.device = value,
-        Statement::Presence(value) => facts.presence = value,
-    }
-    facts.evidence.push(Evidence {
-        fact,
-        source: indicator.source.clone(),
-    });
 }

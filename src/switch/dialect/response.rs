@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use arrayvec::ArrayString;
+use arrayvec::{ArrayString, ArrayVec};
 use bytes::BytesMut;
 
-use crate::domain::decision::{ApprovalCode, Balances, Decision, ResponseCode};
+use crate::domain::decision::{ApprovalCode, Approved, Balances, Decision, ResponseCode};
 use crate::domain::money::Currency;
 use crate::iso8583::{EncodeError, Message, MessageSpec, MessageWriter};
 
@@ -13,6 +13,12 @@ use super::table::{Dialect, ResponseElement};
 
 /// Balances that DE 54 has room for (6 groups of 20 characters).
 const BALANCE_GROUPS_MAX: usize = 6;
+
+/// Elements that are repeated at once; more are repeated in several goes.
+const ECHOES_MAX: usize = 32;
+
+/// Amount type of what was asked, where a part was approved.
+const ORIGINAL_AMOUNT: &str = "57";
 
 /// What a response says beyond what it repeats.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +29,8 @@ pub struct Reply<'a> {
     pub approval: Option<ApprovalCode>,
     /// DE 54.
     pub balances: Option<&'a Balances>,
+    /// DE 4, DE 6 and DE 54, where a part was approved.
+    pub approved: Option<Approved>,
 }
 
 impl<'a> Reply<'a> {
@@ -32,11 +40,13 @@ impl<'a> Reply<'a> {
             code: decision.code,
             approval: decision.approval,
             balances: decision.show_balances.then_some(&decision.balances),
+            approved: decision.approved,
         }
     }
 }
 
-/// Writes the response to a request.
+/// Writes the response to a request. What it repeats is what the specification says of its type,
+/// and what the dialect says when the specification does not.
 ///
 /// Returns whether there is one: a message that is not a request has none.
 ///
@@ -52,11 +62,96 @@ pub fn render(
     let Some(mti) = request.mti().response() else {
         return Ok(false);
     };
-    let mut writer = MessageWriter::begin(spec, mti, out);
-    for element in &dialect.response {
+    let mut answer = Answer {
+        writer: MessageWriter::begin(spec, mti, out),
+        request,
+        reply,
+        echoes: ArrayVec::new(),
+    };
+    match spec.rule(mti).filter(|rule| rule.echoes_any()) {
+        Some(rule) => {
+            let mut own = ResponseElement::OWN.into_iter().peekable();
+            for echoed in rule.echoed() {
+                while let Some(number) = own.next_if(|number| *number < echoed) {
+                    answer.element(ResponseElement::of(number, false))?;
+                }
+                own.next_if_eq(&echoed);
+                answer.element(ResponseElement::of(echoed, true))?;
+            }
+            for number in own {
+                answer.element(ResponseElement::of(number, false))?;
+            }
+        }
+        None => {
+            for element in &dialect.response {
+                answer.element(Some(*element))?;
+            }
+        }
+    }
+    answer.echo()?;
+    answer.writer.finish()?;
+    Ok(true)
+}
+
+/// A response that is being written.
+struct Answer<'a, 's, 'b> {
+    writer: MessageWriter<'s, 'b>,
+    request: &'a Message,
+    reply: &'a Reply<'a>,
+    /// Elements to repeat that are not written yet: neighbours are copied at once.
+    echoes: ArrayVec<u8, ECHOES_MAX>,
+}
+
+impl Answer<'_, '_, '_> {
+    /// Writes what is to be repeated before another element.
+    fn echo(&mut self) -> Result<(), EncodeError> {
+        if !self.echoes.is_empty() {
+            self.writer.copy_all(self.request, &self.echoes)?;
+            self.echoes.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes one element, when there is something to say in it.
+    #[inline]
+    fn element(&mut self, element: Option<ResponseElement>) -> Result<(), EncodeError> {
+        let Some(element) = element else {
+            return Ok(());
+        };
+        let reply = self.reply;
+        if let ResponseElement::Echo(number) = element
+            && (number != 4 || reply.approved.is_none())
+        {
+            if self.echoes.is_full() {
+                self.echo()?;
+            }
+            self.echoes.push(number);
+            return Ok(());
+        }
+        self.echo()?;
+        let (writer, request) = (&mut self.writer, self.request);
         match element {
-            ResponseElement::Echo(elements) => {
-                writer.copy_all(request, elements)?;
+            ResponseElement::Echo(element) => {
+                // Only the amount gets here, when a part of it was approved.
+                if let Some(approved) = &reply.approved {
+                    writer.number(element, approved.amount.minor.unsigned_abs())?;
+                }
+            }
+            ResponseElement::Billing(echoed) => {
+                let billing = reply.approved.and_then(|approved| approved.billing);
+                if let Some(billing) = billing {
+                    writer.number(6, billing.minor.unsigned_abs())?;
+                } else if echoed && reply.approved.is_none() {
+                    writer.copy(request, 6)?;
+                }
+            }
+            ResponseElement::BillingCurrency => {
+                if reply
+                    .approved
+                    .is_some_and(|approved| approved.billing.is_some())
+                {
+                    writer.copy(request, 51)?;
+                }
             }
             ResponseElement::Approval => {
                 if let Some(approval) = reply.approval {
@@ -69,12 +164,16 @@ pub fn render(
             ResponseElement::Balances => {
                 if let Some(balances) = reply.balances {
                     writer.text(54, &balance_groups(balances))?;
+                } else if let Some(approved) = &reply.approved {
+                    let mut text = ArrayString::new();
+                    let asked = approved.asked;
+                    group(&mut text, ORIGINAL_AMOUNT, asked.currency, asked.minor);
+                    writer.text(54, &text)?;
                 }
             }
         }
+        Ok(())
     }
-    writer.finish()?;
-    Ok(true)
 }
 
 /// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6).

@@ -1,19 +1,19 @@
-//! Reads a programme file (`spec/programme/*.toml`) into a proven [`Programme`].
-//!
-//! Every mistake of a file is reported at once, each with the key it stands under.
+//! Proves a programme file: purses, card numbers, loads, refunds, holds.
 
-use serde::Deserialize;
-
-use super::account::{Kyc, ProgrammeName, PurseIndex};
-use super::decision::Reason;
-use super::facts::{Certainty, Device, Initiation, Presence, Purpose};
-use super::merchant::{HomeCountry, Mcc};
-use super::money::Currency;
-use super::programme::{
-    BinRange, Block, Channel, HoldRule, Limit, LoadRule, MaximumBalance, MccRange, MerchantLists,
-    Programme, PurseSpec, RefundAuthorization, RefundRule, Unverified, Window,
+use crate::domain::account::{ProgrammeName, PurseIndex};
+use crate::domain::block::Block;
+use crate::domain::merchant::HomeCountry;
+use crate::domain::money::Currency;
+use crate::domain::programme::{
+    BinRange, HoldRule, Limit, LoadRule, MaximumBalance, Programme, PurseSpec, RefundAuthorization,
+    RefundRule, Unverified,
 };
-use super::time::Calendar;
+use crate::domain::time::Calendar;
+
+use super::place::{line_at, line_of};
+use super::rows::{
+    BinRow, File, HoldRow, LoadRow, PurseRow, RefundAuthorizationRow, RefundRow, UnverifiedRow,
+};
 
 /// Greatest amount a file may state, minor units: the twelve nines that DE 4 can carry.
 const AMOUNT_MAX: i64 = 999_999_999_999;
@@ -28,146 +28,8 @@ const HOLD_DAYS_MAX: u16 = 400;
 pub struct ProgrammeErrors {
     /// The file as the reader named it.
     pub file: String,
-    /// Every mistake, each with its key.
+    /// Every mistake, each with its line and key.
     pub mistakes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    version: u32,
-    title: String,
-    time_zone: String,
-    home: HomeRow,
-    bin: Vec<BinRow>,
-    purse: Vec<PurseRow>,
-    spend_order: Vec<String>,
-    load: Option<LoadRow>,
-    refund: RefundRow,
-    hold: HoldRow,
-    pin_block: UnverifiedRow,
-    #[serde(default)]
-    block: Vec<BlockRow>,
-    #[serde(default)]
-    merchants: MerchantsRow,
-    #[serde(default)]
-    limit: Vec<LimitRow>,
-    #[serde(default)]
-    maximum_balance: Vec<MaximumBalanceRow>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HomeRow {
-    numeric: u16,
-    letters: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BinRow {
-    prefix: String,
-    pan_length: usize,
-    check_digit: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PurseRow {
-    id: String,
-    currency: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LoadRow {
-    purse: Option<String>,
-    multiple_of: i64,
-    minimum: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefundRow {
-    purse: Option<String>,
-    refill_first: Option<String>,
-    needs_original: bool,
-    authorization: RefundAuthorizationRow,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RefundAuthorizationRow {
-    Pending,
-    Credit,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HoldRow {
-    domestic_days: u16,
-    foreign_days: u16,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum UnverifiedRow {
-    Refuse,
-    Ignore,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BlockRow {
-    id: String,
-    rule: String,
-    reason: String,
-    #[serde(default)]
-    mcc: Vec<String>,
-    #[serde(default)]
-    purpose: Vec<Purpose>,
-    initiation: Option<Initiation>,
-    certainty: Option<Certainty>,
-    device: Option<Device>,
-    presence: Option<Presence>,
-    domestic: Option<bool>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct MerchantsRow {
-    denied_acceptors: Vec<String>,
-    denied_terminals: Vec<String>,
-    allowed_acceptors: Vec<String>,
-    allowed_terminals: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitRow {
-    channel: Channel,
-    window: WindowRow,
-    kyc: Option<Kyc>,
-    currency: String,
-    amount_max: Option<i64>,
-    count_max: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum WindowRow {
-    Transaction,
-    Day,
-    Month,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MaximumBalanceRow {
-    kyc: Option<Kyc>,
-    currency: String,
-    amount_max: i64,
 }
 
 /// Reads a programme file; `file` names it in errors.
@@ -175,9 +37,13 @@ struct MaximumBalanceRow {
 /// # Errors
 /// All mistakes of the file, or the one at which TOML itself cannot go on.
 pub fn parse(file: &str, text: &str) -> Result<Programme, ProgrammeErrors> {
-    let raw: File = toml::from_str(text).map_err(|error| ProgrammeErrors {
+    let wrong = |mistakes| ProgrammeErrors {
         file: file.to_owned(),
-        mistakes: vec![error.to_string().trim_end().replace('\n', " ")],
+        mistakes,
+    };
+    let raw: File = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_at(text, span.start));
+        wrong(vec![format!("line {line}: {}", error.message())])
     })?;
     let mut reader = Reader {
         mistakes: Vec::new(),
@@ -185,25 +51,41 @@ pub fn parse(file: &str, text: &str) -> Result<Programme, ProgrammeErrors> {
     let programme = reader.programme(raw);
     match (programme, reader.mistakes.is_empty()) {
         (Some(programme), true) => Ok(programme),
-        _ => Err(ProgrammeErrors {
-            file: file.to_owned(),
-            mistakes: reader.mistakes,
-        }),
+        _ => Err(wrong(placed(text, reader.mistakes))),
     }
 }
 
+/// Mistakes with their lines, in the order of the file.
+fn placed(text: &str, mistakes: Vec<String>) -> Vec<String> {
+    let mut rows: Vec<(usize, String)> = mistakes
+        .into_iter()
+        .map(|mistake| {
+            let key = mistake.split_once(": ").map_or("", |parts| parts.0);
+            (line_of(text, key).unwrap_or(1), mistake)
+        })
+        .collect();
+    rows.sort();
+    rows.into_iter()
+        .map(|(line, mistake)| format!("line {line}: {mistake}"))
+        .collect()
+}
+
 /// Collects mistakes while it turns rows into values.
-struct Reader {
+pub(super) struct Reader {
     mistakes: Vec<String>,
 }
 
 impl Reader {
-    fn mistake(&mut self, sentence: String) {
+    pub(super) fn mistake(&mut self, sentence: String) {
         self.mistakes.push(sentence);
     }
 
     /// The value, or nothing and the mistake noted.
-    fn need<T>(&mut self, value: Option<T>, sentence: impl FnOnce() -> String) -> Option<T> {
+    pub(super) fn need<T>(
+        &mut self,
+        value: Option<T>,
+        sentence: impl FnOnce() -> String,
+    ) -> Option<T> {
         if value.is_none() {
             self.mistake(sentence());
         }
@@ -237,20 +119,22 @@ impl Reader {
         let load = raw.load.map(|row| self.load(row, &purses));
         let refund = self.refund(raw.refund, &purses);
         let hold = self.hold(&raw.hold);
-        let blocks = raw
+        let pin = self.pin(raw.pin);
+        let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
+        let blocks: Vec<Block> = raw
             .block
             .into_iter()
             .enumerate()
             .map(|(n, row)| self.block(n, row))
             .collect();
         let merchants = self.merchants(&raw.merchants);
-        let limits = raw
+        let limits: Vec<Limit> = raw
             .limit
             .iter()
             .enumerate()
             .filter_map(|(n, row)| self.limit(n, row))
             .collect();
-        let maximum_balances = raw
+        let maximum_balances: Vec<MaximumBalance> = raw
             .maximum_balance
             .iter()
             .enumerate()
@@ -262,10 +146,15 @@ impl Reader {
                     kyc: row.kyc,
                     currency,
                     amount_max: row.amount_max,
+                    shadow: row.shadow,
                 })
             })
             .collect();
+        let has_shadows = blocks.iter().any(|row| row.shadow)
+            || limits.iter().any(|row| row.shadow)
+            || maximum_balances.iter().any(|row| row.shadow);
         Some(Programme {
+            has_shadows,
             name: name?,
             version: raw.version,
             title: raw.title,
@@ -280,6 +169,9 @@ impl Reader {
             load,
             refund,
             hold,
+            partial_approval: raw.partial_approval,
+            pin,
+            cash,
             pin_block: match raw.pin_block {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,
@@ -291,13 +183,13 @@ impl Reader {
         })
     }
 
-    fn currency(&mut self, key: &str, letters: &str) -> Option<Currency> {
+    pub(super) fn currency(&mut self, key: &str, letters: &str) -> Option<Currency> {
         self.need(Currency::from_alpha(letters), || {
             format!("{key}.currency: expected ISO 4217 letters, got {letters:?}")
         })
     }
 
-    fn amount(&mut self, key: &str, minor: i64) {
+    pub(super) fn amount(&mut self, key: &str, minor: i64) {
         if !(1..=AMOUNT_MAX).contains(&minor) {
             self.mistake(format!(
                 "{key}: expected 1 to {AMOUNT_MAX} minor units, got {minor}"
@@ -336,7 +228,12 @@ impl Reader {
         purses
     }
 
-    fn purse(&mut self, key: &str, id: &str, purses: &[PurseSpec]) -> Option<PurseIndex> {
+    pub(super) fn purse(
+        &mut self,
+        key: &str,
+        id: &str,
+        purses: &[PurseSpec],
+    ) -> Option<PurseIndex> {
         let position = purses.iter().position(|purse| purse.id == id);
         let index = position
             .and_then(|position| u8::try_from(position).ok())
@@ -432,119 +329,5 @@ impl Reader {
             domestic_days: row.domestic_days,
             foreign_days: row.foreign_days,
         }
-    }
-
-    fn block(&mut self, n: usize, row: BlockRow) -> Block {
-        let key = format!("block[{n}] {:?}", row.id);
-        let reason = Reason::from_name(&row.reason).unwrap_or(Reason::Approved);
-        if !(Reason::MerchantDenied..=Reason::LoadNotAllowed).contains(&reason) {
-            self.mistake(format!(
-                "{key}.reason: expected the name of a merchant or channel refusal, got {:?}",
-                row.reason
-            ));
-        }
-        let mcc: Vec<MccRange> = row
-            .mcc
-            .iter()
-            .filter_map(|text| self.mcc_range(&key, text))
-            .collect();
-        let states_nothing = row.mcc.is_empty()
-            && row.purpose.is_empty()
-            && row.initiation.is_none()
-            && row.certainty.is_none()
-            && row.device.is_none()
-            && row.presence.is_none();
-        if states_nothing {
-            self.mistake(format!(
-                "{key}: states no condition, so it would refuse everything"
-            ));
-        }
-        Block {
-            id: row.id,
-            rule: row.rule,
-            reason,
-            mcc,
-            purpose: row.purpose,
-            initiation: row.initiation,
-            certainty: row.certainty,
-            device: row.device,
-            presence: row.presence,
-            domestic: row.domestic,
-        }
-    }
-
-    fn mcc_range(&mut self, key: &str, text: &str) -> Option<MccRange> {
-        let four_digits = |part: &str| {
-            let digits = part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| part.parse().ok().map(Mcc)).flatten()
-        };
-        let range = match text.split_once('-') {
-            None => four_digits(text).map(|mcc| MccRange {
-                first: mcc,
-                last: mcc,
-            }),
-            Some((first, last)) => four_digits(first)
-                .zip(four_digits(last))
-                .filter(|(first, last)| first <= last)
-                .map(|(first, last)| MccRange { first, last }),
-        };
-        self.need(range, || {
-            format!("{key}.mcc: expected four digits or a run like \"3501-3999\", got {text:?}")
-        })
-    }
-
-    fn merchants(&mut self, row: &MerchantsRow) -> MerchantLists {
-        MerchantLists {
-            denied_acceptors: self.names("merchants.denied_acceptors", &row.denied_acceptors),
-            denied_terminals: self.names("merchants.denied_terminals", &row.denied_terminals),
-            allowed_acceptors: self.names("merchants.allowed_acceptors", &row.allowed_acceptors),
-            allowed_terminals: self.names("merchants.allowed_terminals", &row.allowed_terminals),
-        }
-    }
-
-    fn names<const N: usize>(
-        &mut self,
-        key: &str,
-        texts: &[String],
-    ) -> Vec<arrayvec::ArrayString<N>> {
-        texts
-            .iter()
-            .filter_map(|text| {
-                let name = arrayvec::ArrayString::from(text)
-                    .ok()
-                    .filter(|name| !name.is_empty());
-                self.need(name, || {
-                    format!("{key}: expected 1 to {N} characters, got {text:?}")
-                })
-            })
-            .collect()
-    }
-
-    fn limit(&mut self, n: usize, row: &LimitRow) -> Option<Limit> {
-        let key = format!("limit[{n}]");
-        if row.amount_max.is_none() && row.count_max.is_none() {
-            self.mistake(format!(
-                "{key}: expected amount_max or count_max, got neither"
-            ));
-        }
-        if let Some(minor) = row.amount_max {
-            self.amount(&format!("{key}.amount_max"), minor);
-        }
-        let window = match row.window {
-            WindowRow::Transaction => Window::Transaction,
-            WindowRow::Day => Window::Day,
-            WindowRow::Month => Window::Month,
-        };
-        if window == Window::Transaction && row.count_max.is_some() {
-            self.mistake(format!("{key}.count_max: one transaction is always one"));
-        }
-        Some(Limit {
-            channel: row.channel,
-            window,
-            kyc: row.kyc,
-            currency: self.currency(&key, &row.currency)?,
-            amount_max: row.amount_max,
-            count_max: row.count_max,
-        })
     }
 }

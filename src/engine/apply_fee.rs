@@ -1,0 +1,55 @@
+//! Applying what happens beside the money of an entry: fees, and tries of PINs.
+
+use crate::domain::account::Split;
+use crate::domain::card::{CardId, CardPin};
+
+use super::apply::{Fit, take_exactly};
+use super::entry::EntryId;
+use super::ledger::{LedgerAccount, Posting, credit_purses};
+use super::state::State;
+
+impl State {
+    /// Keeps the entry's own account of its fee.
+    pub(super) fn note_fee(&mut self, id: EntryId, postings: &[Posting]) -> Fit {
+        let entry = self
+            .entries
+            .get_mut(id)
+            .ok_or("a fee of an unknown entry")?;
+        let mut fee = entry.fee.take().map_or_else(Split::default, |fee| *fee);
+        for posting in postings {
+            let LedgerAccount::Purse(_, purse) = posting.account else {
+                continue;
+            };
+            if posting.minor <= 0 {
+                fee.add(purse, posting.minor.checked_neg().ok_or("a fee overflows")?);
+            } else {
+                take_exactly(&mut fee, &Split::whole(purse, posting.minor))?;
+            }
+        }
+        entry.fee = (!fee.is_empty()).then(|| Box::new(fee));
+        Ok(())
+    }
+
+    pub(super) fn change_pin(&mut self, card: CardId, change: impl FnOnce(&mut CardPin)) -> Fit {
+        let position = usize::try_from(card.0)
+            .ok()
+            .and_then(|it| it.checked_sub(1));
+        let card = position.and_then(|position| self.cards.get_mut(position));
+        change(&mut card.ok_or("the PIN of an unknown card")?.pin);
+        Ok(())
+    }
+
+    /// A hold that nobody captured gives back its fee.
+    pub(super) fn give_back_fee(&mut self, id: EntryId) -> Fit {
+        let entry = self.entries.get(id).ok_or("a fee of an unknown entry")?;
+        let Some(fee) = entry.fee.clone() else {
+            return Ok(());
+        };
+        let (account, currency) = (entry.account, entry.currency);
+        let record = self.account(account).ok_or("a fee of an unknown account")?;
+        let from = LedgerAccount::Fees(record.account.programme);
+        let postings = credit_purses(account, &fee, from);
+        self.post(currency, &postings)?;
+        self.note_fee(id, &postings)
+    }
+}

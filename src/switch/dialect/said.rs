@@ -1,0 +1,319 @@
+//! Facts that a message states besides its amount, card and identity: the rows of the dialect's
+//! table, and the elements that every ISO 8583:1987 message has for them.
+
+use std::borrow::Cow;
+
+use arrayvec::ArrayString;
+
+use crate::domain::conditions::LocalTime;
+use crate::domain::facts::{Evidence, Facts};
+use crate::domain::masking;
+use crate::domain::rare_facts::{CapturePart, FundingBin, MonthDay, RareFacts};
+use crate::iso8583::Message;
+
+use super::table::{Dialect, Indicator, ReadFact, Reading, Statement};
+
+/// Characters of one group of additional amounts (DE 54).
+const AMOUNT_GROUP: usize = 20;
+/// The amount type of cash given with a purchase.
+const CASH_BACK: &str = "40";
+
+/// Sets the facts that the rows of a dialect's table read. Of the rows of one fact, the one that
+/// stands first in the file decides.
+pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts) {
+    let mut first: [Option<(usize, &Indicator)>; Statement::FACTS] = [None; Statement::FACTS];
+    let mut parts = (None, None);
+    for rows in &dialect.rows {
+        if !message.has(rows.element) {
+            continue;
+        }
+        let digits = message.digits(rows.element);
+        let text = match &digits {
+            Some(digits) => Cow::Borrowed(digits.as_str()),
+            None => message.text(rows.element).unwrap_or_default(),
+        };
+        for (place, indicator) in &rows.indicators {
+            let Some(slot) = first.get_mut(indicator.says.fact()) else {
+                continue;
+            };
+            let is_earlier = slot.is_none_or(|(earlier, _)| *place < earlier);
+            if is_earlier && cut(&text, indicator.part).is_some_and(|it| indicator.test.fits(it)) {
+                *slot = Some((*place, indicator));
+            }
+        }
+        for reading in &rows.readings {
+            take_over(reading, &text, facts, &mut parts);
+        }
+    }
+    for (_, indicator) in first.into_iter().flatten() {
+        state(facts, indicator);
+    }
+    if let (Some(number), count) = parts {
+        rare(facts).part = Some(CapturePart {
+            number,
+            last: count.is_some_and(|count| number >= count),
+        });
+    }
+}
+
+fn cut(text: &str, part: Option<(usize, usize)>) -> Option<&str> {
+    match part {
+        None => Some(text),
+        Some((skip, length)) => text.get(skip..skip.saturating_add(length)),
+    }
+}
+
+fn state(facts: &mut Facts, indicator: &Indicator) {
+    match indicator.says {
+        Statement::Initiation(value) => facts.initiation = value,
+        Statement::Certainty(value) => facts.certainty = value,
+        Statement::Device(value) => facts.device = value,
+        Statement::Presence(value) => facts.presence = value,
+        Statement::Entry(value) => facts.point.entry = value,
+        Statement::Attendance(value) => facts.point.attendance = value,
+        Statement::StoredCredential(value) => facts.point.stored_credential = value,
+        Statement::PartialApproval => facts.point.partial_approval = true,
+        Statement::Incremental => rare(facts).incremental = true,
+        Statement::Authenticated => rare(facts).authenticated = true,
+        Statement::LoadChannel(value) => rare(facts).load_channel = Some(value),
+        Statement::AdviceReason(value) => rare(facts).advice_reason = Some(value),
+    }
+    if let Some(fact) = indicator.says.evident() {
+        facts.evidence.push(Evidence {
+            fact,
+            source: Cow::Borrowed(indicator.source),
+        });
+    }
+}
+
+/// Takes a fact over as it stands; what is blank or too long states nothing.
+fn take_over(
+    reading: &Reading,
+    text: &str,
+    facts: &mut Facts,
+    parts: &mut (Option<u16>, Option<u16>),
+) {
+    let read = match reading.part {
+        None => text,
+        // A shorter element states what it has.
+        Some((skip, length)) => {
+            let end = skip.saturating_add(length).min(text.len());
+            text.get(skip..end).unwrap_or_default()
+        }
+    };
+    let read = read.trim_matches(' ');
+    if read.is_empty() {
+        return;
+    }
+    let number = || read.parse().ok().filter(|number: &u16| *number > 0);
+    match reading.fact {
+        ReadFact::LifecycleId => {
+            let could_be_card = masking::masked(read).is_some();
+            let id = ArrayString::from(read).ok();
+            rare(facts).lifecycle_id = id.filter(|_| !could_be_card);
+        }
+        ReadFact::PartNumber => parts.0 = number(),
+        ReadFact::PartCount => parts.1 = number(),
+        ReadFact::LoadPartner => rare(facts).load_partner = ArrayString::from(read).ok(),
+        ReadFact::FundingBin => {
+            let digits = read.bytes().all(|byte| byte.is_ascii_digit());
+            rare(facts).funding_bin = FundingBin::from(read).ok().filter(|_| digits);
+        }
+    }
+}
+
+fn rare(facts: &mut Facts) -> &mut RareFacts {
+    facts.rare.get_or_insert_default()
+}
+
+/// Sets what every message of 1987 states in an element of its own.
+pub(super) fn read_elements(message: &Message, facts: &mut Facts) {
+    if let Some(date) = message.number(15).and_then(|date| u16::try_from(date).ok()) {
+        rare(facts).settlement = Some(MonthDay(date));
+    }
+    if let Some(minor) = acquirer_fee(message) {
+        rare(facts).acquirer_fee_minor = Some(minor);
+    }
+    if let Some(minor) = cash_part(message) {
+        rare(facts).cash_minor = Some(minor);
+    }
+}
+
+/// DE 28: `D` debits the cardholder, `C` credits (lifecycle D.6).
+fn acquirer_fee(message: &Message) -> Option<i64> {
+    let text = message.text(28)?;
+    let minor: i64 = text.get(1..)?.parse().ok()?;
+    match text.get(..1)? {
+        "D" => Some(minor),
+        "C" => Some(-minor),
+        _ => None,
+    }
+}
+
+/// DE 54, group of type 40: account 2, type 2, currency 3, sign 1, amount 12.
+fn cash_part(message: &Message) -> Option<i64> {
+    let text = message.text(54)?;
+    (0..text.len() / AMOUNT_GROUP)
+        .filter_map(|n| text.get(n * AMOUNT_GROUP..(n + 1) * AMOUNT_GROUP))
+        .find(|group| group.get(2..4) == Some(CASH_BACK))
+        .and_then(|group| group.get(8..)?.parse().ok())
+}
+
+/// DE 12 and DE 13 against DE 7: the local clock is within half a year of the transmission.
+pub(super) fn local_time(message: &Message) -> LocalTime {
+    let seconds = || {
+        let local = message.number(13)?.checked_mul(1_000_000)? + message.number(12)?;
+        let year: i32 = 366 * 86_400;
+        let ahead = second_of_year(local)? - second_of_year(message.number(7)?)?;
+        Some(match ahead {
+            _ if ahead > year / 2 => ahead - year,
+            _ if ahead < -year / 2 => ahead + year,
+            _ => ahead,
+        })
+    };
+    seconds().map_or(LocalTime::UNSAID, LocalTime::ahead_by)
+}
+
+/// Second of a leap year at `MMDDhhmmss`.
+fn second_of_year(stamp: u64) -> Option<i32> {
+    const DAYS_BEFORE: [i32; 12] = [0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335];
+    let stamp = i32::try_from(stamp).ok()?;
+    let two = |divisor: i32| stamp / divisor % 100;
+    let month = usize::try_from(two(100_000_000).checked_sub(1)?).ok()?;
+    let day = DAYS_BEFORE.get(month)? + two(1_000_000) - 1;
+    Some(((day * 24 + two(10_000)) * 60 + two(100)) * 60 + two(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::super::request::{Request, RequestParser};
+    use super::super::table;
+    use super::*;
+    use crate::domain::conditions::{Attendance, EntryMode, PointOfService, StoredCredential};
+    use crate::domain::facts::{Certainty, LinkNumber};
+    use crate::domain::rare_facts::LoadChannel;
+    use crate::iso8583::{self, MessageSpec, MessageWriter, Mti};
+    use crate::switch::pin::PinDesk;
+    use crate::switch::rulebook::LoadedRules;
+    use crate::switch::token::TokenKey;
+
+    #[test]
+    fn a_second_of_the_year_counts_from_its_first_midnight() {
+        let day = 86_400;
+        for (stamp, second) in [
+            (101_000_000, 0),
+            (101_000_001, 1),
+            (301_030_000, 60 * day + 3 * 3_600),
+            (1_231_235_959, 366 * day - 1),
+        ] {
+            assert_eq!(second_of_year(stamp), Some(second), "{stamp}");
+        }
+        assert_eq!(second_of_year(1_301_000_000), None);
+        assert_eq!(second_of_year(0), None);
+    }
+
+    /// What the generic dialect reads in a message with these elements.
+    fn read(elements: &[(u8, &str)]) -> Facts {
+        let dialect = table::parse(include_str!("../../../spec/dialect/iso87.toml")).unwrap();
+        let rules = LoadedRules::load(None, None).unwrap();
+        let spec = MessageSpec::builtin("iso87-ascii").unwrap();
+        let always = [
+            (2, "4761739001010119"),
+            (3, "000000"),
+            (4, "000000005000"),
+            (7, "0301150000"),
+            (11, "000001"),
+            (49, "392"),
+        ];
+        let mut all: Vec<(u8, &str)> = always.into_iter().chain(elements.iter().copied()).collect();
+        all.sort_by_key(|row| row.0);
+        let mut bytes = BytesMut::new();
+        let mut writer = MessageWriter::begin(spec, Mti::new(100), &mut bytes);
+        for (element, value) in all {
+            writer.text(element, value).unwrap();
+        }
+        writer.finish().unwrap();
+        let message = iso8583::decode(spec, bytes.freeze()).unwrap();
+        let parser = RequestParser {
+            dialect: &dialect,
+            dialect_number: 0,
+            token_key: &TokenKey::fixed([7; 32]),
+            pins: &PinDesk::default(),
+            rulebook: &rules.rulebook,
+            link: "door",
+            link_number: LinkNumber(1),
+        };
+        match parser.parse(&message) {
+            Request::Card(request) => Facts::clone(&request.facts),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_ordinary_purchase_states_nothing_rare() {
+        let facts = read(&[
+            (12, "000000"),
+            (13, "0302"),
+            (22, "051"),
+            (61, "0000000000"),
+        ]);
+        assert_eq!(facts.rare, None);
+        assert_eq!(facts.link, LinkNumber(1));
+        assert_eq!(facts.local.seconds_ahead(), Some(9 * 3_600));
+        let expected = PointOfService {
+            entry: EntryMode::Chip,
+            attendance: Attendance::Attended,
+            ..PointOfService::default()
+        };
+        assert_eq!(facts.point, expected);
+    }
+
+    #[test]
+    fn the_generic_dialect_reads_every_rare_fact() {
+        let facts = read(&[
+            (15, "0302"),
+            (22, "810"),
+            (28, "D00000110"),
+            (47, "03000000123454567890100"),
+            (54, "0002392C0000000000010040392D000000001000"),
+            (60, "3000000005U3"),
+            (62, "012345678901234 "),
+            (63, "3900"),
+            (71, "0002"),
+            (72, "0002"),
+        ]);
+        let rare = RareFacts {
+            lifecycle_id: ArrayString::from("012345678901234").ok(),
+            incremental: true,
+            part: Some(CapturePart {
+                number: 2,
+                last: true,
+            }),
+            cash_minor: Some(1_000),
+            acquirer_fee_minor: Some(110),
+            settlement: Some(MonthDay(302)),
+            authenticated: true,
+            load_channel: Some(LoadChannel::CreditCard),
+            load_partner: ArrayString::from("00000012345").ok(),
+            funding_bin: ArrayString::from("45678901").ok(),
+            advice_reason: None,
+        };
+        assert_eq!(facts.rare, Some(Box::new(rare)));
+        assert_eq!(facts.certainty, Certainty::Estimated);
+        let expected = PointOfService {
+            entry: EntryMode::ECommerce,
+            attendance: Attendance::Unattended,
+            partial_approval: true,
+            stored_credential: StoredCredential::CardholderUse,
+        };
+        assert_eq!(facts.point, expected);
+    }
+
+    #[test]
+    fn a_card_number_is_no_name_of_a_transaction() {
+        let facts = read(&[(62, "4761739001010119")]);
+        assert_eq!(facts.lifecycle_id(), None);
+    }
+}

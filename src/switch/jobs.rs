@@ -1,0 +1,139 @@
+//! What the rest of the shell hands to the single writer, and what it gets back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::decision::Decision;
+use crate::domain::facts::Facts;
+use crate::engine::command::{Answer, Body, Housekeep, OpenAccount, Opened};
+use crate::engine::state::State;
+
+/// Work for the single writer.
+pub enum Job {
+    /// Requests of one connection, as many as one read brought.
+    Requests {
+        /// In order of arrival.
+        requests: Vec<SequencerRequest>,
+        /// Where the answers go. It has room for every request in flight, so it is never full.
+        replies: mpsc::Sender<Vec<SequencerReply>>,
+    },
+    /// Accounts to open.
+    Open {
+        /// In order.
+        accounts: Vec<OpenAccount>,
+        /// Where the outcomes go, once durable.
+        opened: oneshot::Sender<Vec<Opened>>,
+    },
+    /// One command of the operator or of the switch itself.
+    Command {
+        /// What is asked.
+        body: Body,
+        /// Where the answer goes, once durable.
+        answered: oneshot::Sender<Answer>,
+    },
+    /// Something to read from a durable state. It holds up decisions while it runs.
+    Query(Box<dyn FnOnce(&State) + Send>),
+    /// The passing of time.
+    Housekeep(Housekeep),
+    /// A batch has become durable beside the deciding of the next.
+    Committed,
+    /// The end: what was handed over before is done, nothing after.
+    Stop,
+}
+
+/// One request about a card.
+pub struct SequencerRequest {
+    /// The connection's own number for it.
+    pub slot: usize,
+    /// What it says.
+    pub facts: Arc<Facts>,
+    /// When it was handed over.
+    pub submitted: Instant,
+}
+
+/// The answer to one request.
+pub struct SequencerReply {
+    /// The connection's own number for the request.
+    pub slot: usize,
+    /// What the request said.
+    pub facts: Arc<Facts>,
+    /// What was decided; durable.
+    pub decision: Box<Decision>,
+    /// When it was handed over.
+    pub submitted: Instant,
+    /// When it was taken up.
+    pub sequenced: Instant,
+    /// When it was decided and applied.
+    pub decided: Instant,
+    /// When its batch was durable.
+    pub durable: Instant,
+}
+
+/// A handle for handing work to the single writer.
+#[derive(Clone)]
+pub struct Jobs(mpsc::Sender<Job>);
+
+/// The single writer is gone; the process is stopping.
+#[derive(Debug, thiserror::Error)]
+#[error("the switch is stopping")]
+pub struct Stopping;
+
+impl Jobs {
+    /// A bounded queue of jobs.
+    pub fn channel(queue_max: usize) -> (Jobs, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(queue_max);
+        (Jobs(sender), receiver)
+    }
+
+    /// A handle that does not keep the queue open.
+    pub(super) fn downgrade(&self) -> mpsc::WeakSender<Job> {
+        self.0.downgrade()
+    }
+
+    /// Hands a job over; waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`Stopping`] when nobody will do it.
+    pub async fn submit(&self, job: Job) -> Result<(), Stopping> {
+        self.0.send(job).await.map_err(|_| Stopping)
+    }
+
+    /// Has one command executed and waits until its effect is durable.
+    ///
+    /// # Errors
+    /// [`Stopping`].
+    pub async fn command(&self, body: Body) -> Result<Answer, Stopping> {
+        let (answered, answer) = oneshot::channel();
+        self.submit(Job::Command { body, answered }).await?;
+        answer.await.map_err(|_| Stopping)
+    }
+
+    /// Opens accounts and waits until that is durable.
+    ///
+    /// # Errors
+    /// [`Stopping`].
+    pub async fn open(&self, accounts: Vec<OpenAccount>) -> Result<Vec<Opened>, Stopping> {
+        let (opened, outcomes) = oneshot::channel();
+        self.submit(Job::Open { accounts, opened }).await?;
+        outcomes.await.map_err(|_| Stopping)
+    }
+
+    /// Reads something from a durable state.
+    ///
+    /// # Errors
+    /// [`Stopping`].
+    pub async fn query<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, Stopping> {
+        let (sender, answer) = oneshot::channel();
+        let query = Box::new(move |state: &State| {
+            // Who asked may have gone.
+            let _ = sender.send(read(state));
+        });
+        self.submit(Job::Query(query)).await?;
+        answer.await.map_err(|_| Stopping)
+    }
+}

@@ -1,0 +1,270 @@
+//! Turns the PIN block of a message into a verdict, before anything reaches the engine.
+//!
+//! Keys come from a file that the configuration names. They live in this process's memory: good for
+//! tests and drills, not a secure cryptographic device. A PIN exists here for as long as one
+//! comparison takes; neither it nor its block is logged, journalled or answered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+use serde::Deserialize;
+
+use crate::crypto::key::TdesKey;
+use crate::crypto::pin_block::decipher;
+use crate::crypto::pvv::{pvv, same};
+use crate::domain::card::PinReference;
+use crate::domain::conditions::PinVerdict;
+use crate::domain::pan::{CardToken, Pan};
+use crate::engine::state::State;
+
+/// The keys under which PINs come in and are verified.
+#[derive(Debug)]
+pub struct PinKeys {
+    zone: TdesKey,
+    verification: BTreeMap<u8, TdesKey>,
+}
+
+/// A file of PIN keys that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("PIN keys {file}: {}", .mistakes.join("; "))]
+pub struct PinKeysError {
+    /// The file.
+    pub file: String,
+    /// What is wrong, without any of its content.
+    pub mistakes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    zone_key: String,
+    verification_key: Vec<KeyRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRow {
+    index: u8,
+    key: String,
+}
+
+impl PinKeys {
+    /// Reads a file of keys.
+    ///
+    /// # Errors
+    /// Every mistake; no key is shown.
+    pub fn load(path: &Path) -> Result<PinKeys, PinKeysError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => PinKeys::parse(&file, &text),
+            Err(error) => Err(PinKeysError {
+                file,
+                mistakes: vec![error.to_string()],
+            }),
+        }
+    }
+
+    /// Reads the text of a file of keys; `file` names it in errors.
+    ///
+    /// # Errors
+    /// Every mistake; no key is shown.
+    pub fn parse(file: &str, text: &str) -> Result<PinKeys, PinKeysError> {
+        let wrong = |mistakes| PinKeysError {
+            file: file.to_owned(),
+            mistakes,
+        };
+        // What TOML says may quote the line, and with it a key.
+        let raw: File = toml::from_str(text).map_err(|_| {
+            wrong(vec![
+                "expected zone_key, and [[verification_key]] with index and key".to_owned(),
+            ])
+        })?;
+        let mut mistakes = Vec::new();
+        let zone = TdesKey::from_hex(&raw.zone_key)
+            .map_err(|error| mistakes.push(format!("zone_key: {error}")));
+        let mut verification = BTreeMap::new();
+        for (n, row) in raw.verification_key.iter().enumerate() {
+            match TdesKey::from_hex(&row.key) {
+                Err(error) => mistakes.push(format!("verification_key[{n}].key: {error}")),
+                Ok(_) if row.index > 9 => {
+                    let index = row.index;
+                    mistakes.push(format!(
+                        "verification_key[{n}].index: expected 0 to 9, got {index}"
+                    ));
+                }
+                Ok(key) => {
+                    if verification.insert(row.index, key).is_some() {
+                        mistakes.push(format!("verification_key[{n}].index: it is there already"));
+                    }
+                }
+            }
+        }
+        match zone {
+            Ok(zone) if mistakes.is_empty() => Ok(PinKeys { zone, verification }),
+            _ => Err(wrong(mistakes)),
+        }
+    }
+}
+
+/// Judges PIN blocks. Without keys no block is looked at.
+#[derive(Debug, Default)]
+pub struct PinDesk {
+    keys: Option<PinKeys>,
+    /// What the journal says, for reading without asking the single writer.
+    references: RwLock<HashMap<CardToken, PinReference>>,
+}
+
+impl PinDesk {
+    /// A desk that knows what a replayed state knows about PINs.
+    pub fn of(state: &State) -> PinDesk {
+        let known = state
+            .cards()
+            .iter()
+            .filter_map(|card| Some((card.token, card.pin.reference?)));
+        PinDesk {
+            keys: None,
+            references: RwLock::new(known.collect()),
+        }
+    }
+
+    /// The same desk with keys.
+    pub fn with_keys(self, keys: PinKeys) -> PinDesk {
+        PinDesk {
+            keys: Some(keys),
+            ..self
+        }
+    }
+
+    /// Learns what tells a card's right PIN from a wrong one, once the journal has it.
+    pub fn learn(&self, card: CardToken, reference: PinReference) {
+        let mut references = self
+            .references
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        references.insert(card, reference);
+    }
+
+    /// The verdict about the PIN block of a message.
+    pub fn verdict(&self, block: &[u8], pan: &Pan, card: &CardToken) -> PinVerdict {
+        let Some(keys) = &self.keys else {
+            return PinVerdict::Unverified;
+        };
+        let Ok(block) = block.try_into() else {
+            return PinVerdict::Malformed;
+        };
+        let reference = {
+            let references = self
+                .references
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            references.get(card).copied()
+        };
+        let Some(reference) = reference else {
+            return PinVerdict::CannotBeChecked;
+        };
+        let Some(key) = keys.verification.get(&reference.key_index) else {
+            return PinVerdict::CannotBeChecked;
+        };
+        let Ok(pin) = decipher(&keys.zone, block, pan.expose()) else {
+            return PinVerdict::Malformed;
+        };
+        match pvv(key, reference.key_index, pan.expose(), &pin) {
+            None => PinVerdict::CannotBeChecked,
+            Some(value) if same(&value, &reference.value) => PinVerdict::Correct,
+            Some(_) => PinVerdict::Wrong,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::pin_block::{Pin, encipher};
+
+    const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
+    const CARD: CardToken = CardToken([7; 16]);
+
+    fn pan() -> Pan {
+        Pan::parse("4761739001010119").unwrap()
+    }
+
+    /// A desk at which the card's PIN is 2580.
+    fn desk() -> PinDesk {
+        let keys = PinKeys::parse("demo", KEYS).unwrap();
+        let pin = Pin::from_digits("2580").unwrap();
+        let value = pvv(&keys.verification[&1], 1, pan().expose(), &pin).unwrap();
+        let desk = PinDesk::default().with_keys(keys);
+        let reference = PinReference {
+            key_index: 1,
+            value,
+        };
+        desk.learn(CARD, reference);
+        desk
+    }
+
+    fn block(digits: &str) -> Vec<u8> {
+        let keys = PinKeys::parse("demo", KEYS).unwrap();
+        let pin = Pin::from_digits(digits).unwrap();
+        encipher(&keys.zone, &pin, pan().expose()).unwrap().to_vec()
+    }
+
+    #[test]
+    fn a_block_is_judged_by_the_cards_own_value() {
+        let desk = desk();
+        let cases = [
+            (block("2580"), CARD, PinVerdict::Correct),
+            (block("2581"), CARD, PinVerdict::Wrong),
+            (vec![0; 8], CARD, PinVerdict::Malformed),
+            (vec![0; 7], CARD, PinVerdict::Malformed),
+            (
+                block("2580"),
+                CardToken([8; 16]),
+                PinVerdict::CannotBeChecked,
+            ),
+        ];
+        for (block, card, verdict) in cases {
+            assert_eq!(desk.verdict(&block, &pan(), &card), verdict);
+        }
+        let other_key = PinReference {
+            key_index: 9,
+            value: [1, 2, 3, 4],
+        };
+        desk.learn(CARD, other_key);
+        let verdict = desk.verdict(&block("2580"), &pan(), &CARD);
+        assert_eq!(verdict, PinVerdict::CannotBeChecked);
+        let keyless = PinDesk::default();
+        let verdict = keyless.verdict(&block("2580"), &pan(), &CARD);
+        assert_eq!(verdict, PinVerdict::Unverified);
+    }
+
+    #[test]
+    fn mistakes_of_a_key_file_are_told_without_a_key() {
+        let key = "0123456789ABCDEFFEDCBA9876543210";
+        for (text, part) in [
+            (format!("zone_key = \"{key}\""), "expected zone_key"),
+            (format!("zone = \"{key}\""), "expected zone_key"),
+            (
+                format!("zone_key = \"{key}0\"\nverification_key = []"),
+                "zone_key: a TDES key: expected 32",
+            ),
+            (
+                format!(
+                    "zone_key = \"{key}\"\n[[verification_key]]\nindex = 1\nkey = \"{key}\"\n\
+                     [[verification_key]]\nindex = 1\nkey = \"{key}\""
+                ),
+                "verification_key[1].index: it is there already",
+            ),
+            (
+                format!("zone_key = \"{key}\"\n[[verification_key]]\nindex = 10\nkey = \"{key}\""),
+                "expected 0 to 9, got 10",
+            ),
+        ] {
+            let error = PinKeys::parse("keys", &text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+            assert!(!error.contains("0123456789"), "a key is shown");
+        }
+        let shown = format!("{:?}", PinKeys::parse("demo", KEYS).unwrap());
+        assert!(!shown.contains("0123"), "{shown}");
+    }
+}

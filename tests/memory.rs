@@ -1,0 +1,130 @@
+//! What accounts, holds and answers cost in memory: counted, in a binary of its own because the
+//! counter replaces the allocator.
+#![expect(clippy::unwrap_used, reason = "a test says why it failed")]
+
+use allocation_counter::measure;
+use cardswitch::domain::account::Kyc;
+use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
+use cardswitch::domain::facts::{
+    Certainty, Device, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind, Presence, Purpose,
+    Trace,
+};
+use cardswitch::domain::merchant::{Mcc, Origin};
+use cardswitch::domain::money::{Amount, Currency};
+use cardswitch::domain::pan::{CardToken, Pan};
+use cardswitch::domain::rulebook::Rulebook;
+use cardswitch::domain::time::UnixMs;
+use cardswitch::engine::command::{Answer, Body, Command, NewCard, OpenAccount};
+use cardswitch::engine::decide::decide;
+use cardswitch::engine::state::State;
+use cardswitch::switch::rulebook::LoadedRules;
+
+/// Just below a power of two, so that tables have grown to what they need and little more.
+const ACCOUNTS: u32 = 114_000;
+const START: UnixMs = UnixMs(1_803_870_000_000);
+
+/// Bytes an account costs while nothing happens on it.
+const IDLE_ACCOUNT_MAX: i64 = 300;
+/// Bytes an open hold costs beside the stored answer, which is forgotten after two days.
+const OPEN_HOLD_MAX: i64 = 420;
+
+#[test]
+fn idle_accounts_and_open_holds_stay_small() {
+    let rules = LoadedRules::load(None, None).unwrap();
+    let rulebook = &rules.rulebook;
+    let mut state = State::new();
+    let account = bytes_each(|number| take(rulebook, &mut state, account(number), true));
+    // A decline stores its answer and nothing else.
+    let answer = bytes_each(|number| {
+        let facts = purchase(number, 10_001);
+        take(rulebook, &mut state, Body::Message(facts.into()), false);
+    });
+    let hold_and_answer = bytes_each(|number| {
+        let facts = purchase(ACCOUNTS + number, 100);
+        take(rulebook, &mut state, Body::Message(facts.into()), true);
+    });
+    let hold = hold_and_answer - answer;
+    println!("account {account} bytes, hold {hold} bytes, answer {answer} bytes");
+    assert!(account <= IDLE_ACCOUNT_MAX, "{account}");
+    assert!(hold <= OPEN_HOLD_MAX, "{hold}");
+}
+
+/// What one of so many things has added to the memory in use.
+fn bytes_each(mut add: impl FnMut(u32)) -> i64 {
+    let counted = measure(|| (0..ACCOUNTS).for_each(&mut add));
+    counted.bytes_current / i64::from(ACCOUNTS)
+}
+
+fn take(rulebook: &Rulebook, state: &mut State, body: Body, approves: bool) {
+    let (sequence, at) = (state.sequence() + 1, START);
+    let command = Command { sequence, at, body };
+    let outcome = decide(rulebook, state, &command);
+    if let Answer::Decided(decision) = &outcome.answer {
+        assert_eq!(decision.is_approved(), approves, "{decision:?}");
+    }
+    let event = outcome.event.unwrap();
+    state.apply(sequence, at, &event).unwrap();
+}
+
+fn token(number: u32) -> CardToken {
+    CardToken(
+        u128::from(number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+            .to_be_bytes(),
+    )
+}
+
+fn account(number: u32) -> Body {
+    Body::OpenAccount(Box::new(OpenAccount {
+        programme: "prepaid-jp".parse().unwrap(),
+        kyc: Kyc::Verified,
+        balances: vec![("withdrawable".to_owned(), 10_000)],
+        card: NewCard {
+            token: token(number),
+            masked: Pan::parse("4761739001010119").unwrap().masked(),
+            expiry: ExpiryMonth::from_yymm(3112),
+            status: CardStatus::Active,
+        },
+    }))
+}
+
+fn purchase(number: u32, minor: i64) -> Facts {
+    Facts {
+        kind: MessageKind::Authorization,
+        mti: 100,
+        repeat: false,
+        purpose: Purpose::Purchase,
+        dialect: 0,
+        trace: Trace {
+            originator: 123_456,
+            transmitted: 301_030_000,
+            stan: number,
+        },
+        route: IssuerRoute::Ours,
+        card: token(number % ACCOUNTS),
+        expiry: None,
+        amount: Amount::new(minor, Currency::JPY),
+        billing: None,
+        replacement_minor: None,
+        mcc: Some(Mcc(5411)),
+        terminal: "TERM0001".parse().unwrap(),
+        acceptor: "SHOP00000000001".parse().unwrap(),
+        acceptor_name: "A shop in Tokyo".parse().unwrap(),
+        origin: Origin::default(),
+        rrn: format!("{number:012}").parse().unwrap(),
+        quoted_approval: None,
+        original: None,
+        stand_in_approved: true,
+        initiation: Initiation::Cardholder,
+        certainty: Certainty::Final,
+        device: Device::Ordinary,
+        presence: Presence::Present,
+        pin: PinVerdict::Absent,
+        link: LinkNumber(1),
+        point: PointOfService::default(),
+        local: LocalTime::UNSAID,
+        rare: None,
+        evidence: Default::default(),
+    }
+}

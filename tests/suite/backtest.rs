@@ -1,0 +1,211 @@
+//! `cardswitch programme backtest`: a recorded period decided again under another file.
+
+use std::fs;
+use std::path::PathBuf;
+
+use cardswitch::cli::programme::{BacktestArgs, backtest};
+use cardswitch::domain::account::Kyc;
+use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::facts::Facts;
+use cardswitch::domain::merchant::Mcc;
+use cardswitch::domain::money::{Amount, Currency};
+use cardswitch::domain::pan::Pan;
+use cardswitch::domain::time::UnixMs;
+use cardswitch::engine::command::{Body, Command, Housekeep, NewCard, OpenAccount};
+use cardswitch::engine::decide::decide;
+use cardswitch::engine::record;
+use cardswitch::engine::state::State;
+use cardswitch::journal::{Batch, Journal, SledJournal, SledOptions};
+use cardswitch::switch::rulebook::LoadedRules;
+
+use crate::decisions_notation::{instant, plain_facts, token, trace};
+
+const SHIPPED: &str = include_str!("../../spec/programme/prepaid-jp.toml");
+
+/// A store with one card's day.
+struct Recorded {
+    folder: tempfile::TempDir,
+    journal: SledJournal,
+    rules: LoadedRules,
+    state: State,
+    batch: Batch,
+}
+
+impl Recorded {
+    fn new() -> Recorded {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let journal = SledJournal::open(&data, SledOptions::standard(), &mut |_, _| Ok(()));
+        let mut batch = Batch::new();
+        batch.clear(1);
+        let mut recorded = Recorded {
+            folder,
+            journal: journal.unwrap(),
+            rules: LoadedRules::load(None, None).unwrap(),
+            state: State::new(),
+            batch,
+        };
+        let account = OpenAccount {
+            programme: "prepaid-jp".parse().unwrap(),
+            kyc: Kyc::Verified,
+            balances: vec![("withdrawable".to_owned(), 1_000)],
+            card: NewCard {
+                token: token("K"),
+                masked: Pan::parse("4761739001010119").unwrap().masked(),
+                expiry: ExpiryMonth::from_yymm(3112),
+                status: CardStatus::Active,
+            },
+        };
+        let at = instant("2027-03-01 00:00").unwrap();
+        recorded.take(at, Body::OpenAccount(Box::new(account)));
+        recorded
+    }
+
+    fn take(&mut self, at: UnixMs, body: Body) {
+        let sequence = self.state.sequence() + 1;
+        let command = Command { sequence, at, body };
+        let outcome = decide(&self.rules.rulebook, &self.state, &command);
+        let Some(event) = outcome.event else { return };
+        self.batch
+            .push(|buffer| record::encode(at, &event, buffer).unwrap());
+        self.state.apply(sequence, at, &event).unwrap();
+    }
+
+    fn purchase(&mut self, at: &str, stan: u32, minor: i64, mcc: u16) {
+        let facts = Facts {
+            card: token("K"),
+            amount: Amount::new(minor, Currency::JPY),
+            mcc: Some(Mcc(mcc)),
+            trace: trace(stan),
+            ..plain_facts(200).unwrap()
+        };
+        self.take(instant(at).unwrap(), Body::Message(facts.into()));
+    }
+
+    /// Closes the store and decides it again under the shipped file with an edit.
+    fn again(mut self, old: &str, new: &str, period: [Option<&str>; 2]) -> String {
+        self.journal.append(&self.batch).unwrap();
+        self.journal.close().unwrap();
+        assert!(SHIPPED.contains(old), "{old}");
+        let file = self.folder.path().join("changed.toml");
+        fs::write(&file, SHIPPED.replacen(old, new, 1)).unwrap();
+        let [from, until] = period.map(|at| at.map(|at| instant(at).unwrap()));
+        let args = BacktestArgs {
+            file,
+            journal: self.folder.path().join("data"),
+            programmes: None,
+            dialects: None,
+            from,
+            until,
+        };
+        backtest(&args).unwrap()
+    }
+}
+
+fn a_day() -> Recorded {
+    let mut recorded = Recorded::new();
+    recorded.purchase("2027-03-01 09:00", 1, 400, 5411);
+    recorded.purchase("2027-03-01 10:00", 2, 300, 5812);
+    recorded.purchase("2027-03-01 11:00", 3, 500, 5411);
+    let terms = Housekeep {
+        answers_hours: 1,
+        entries_hours: 2_000,
+        tombstones_hours: 48,
+        releases_max: 10,
+    };
+    let at = instant("2027-03-01 12:00").unwrap();
+    recorded.take(at, Body::Housekeep(terms));
+    recorded.purchase("2027-03-01 13:00", 4, 300, 5411);
+    recorded
+}
+
+#[test]
+fn under_the_same_file_nothing_changes() {
+    let told = a_day().again("version = 1", "version = 2", [None, None]);
+    assert!(told.contains("0 decisions would change"), "{told}");
+    assert!(told.contains("\n4 decisions again in "), "{told}");
+    assert!(told.contains("declines: 1 -> 1;"), "{told}");
+}
+
+#[test]
+fn what_a_new_decline_would_not_have_used_up_is_there_for_the_next() {
+    // The purchase of 400 is refused, so the one of 500 would have passed, and the last not.
+    let told = a_day().again(
+        "amount_max = 1_000_000\n",
+        "amount_max = 1_000_000\n[[block]]\nid = \"x\"\nrule = \"C7\"\n\
+         reason = \"time-not-allowed\"\nhours = \"08:30-09:30\"\n[[limit]]\n\
+         channel = \"purchase\"\nwindow = \"transaction\"\ncurrency = \"JPY\"\n\
+         amount_max = 1_000_000\n",
+        [None, None],
+    );
+    for part in [
+        "3 decisions would change",
+        "1  approved -> time-not-allowed  (400 JPY)",
+        "1  approved -> insufficient-funds  (300 JPY)",
+        "1  insufficient-funds -> approved  (500 JPY)",
+        "record 2 at ",
+        "x (C7): at 09:00",
+        "declines: 1 -> 2;",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+}
+
+#[test]
+fn outside_the_period_all_stays_as_it_was() {
+    let told = a_day().again(
+        "channel = \"purchase\"\nwindow = \"transaction\"\ncurrency = \"JPY\"\n\
+         amount_max = 1_000_000",
+        "channel = \"purchase\"\nwindow = \"transaction\"\ncurrency = \"JPY\"\n\
+         amount_max = 100",
+        [Some("2027-03-01 09:30"), Some("2027-03-01 12:00")],
+    );
+    assert!(told.contains("2 decisions would change"), "{told}");
+    assert!(
+        told.contains("approved -> transaction-limit  (300 JPY)"),
+        "{told}"
+    );
+    assert!(
+        told.contains("insufficient-funds -> transaction-limit  (500 JPY)"),
+        "{told}"
+    );
+    assert!(told.contains("\n2 decisions again in "), "{told}");
+}
+
+#[test]
+fn a_row_in_shadow_is_counted() {
+    let told = a_day().again(
+        "id = \"fuel\"",
+        "id = \"cafes\"\nrule = \"A24\"\nreason = \"merchant-category\"\nmcc = [\"5812\"]\n\
+         shadow = true\n\n[[block]]\nid = \"fuel\"",
+        [None, None],
+    );
+    assert!(told.contains("0 decisions would change"), "{told}");
+    assert!(
+        told.contains("1 approvals would have been refused by a row in shadow"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_cannot_be_decided_again_is_told_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let args = |file: PathBuf| BacktestArgs {
+        file,
+        journal: nowhere.clone(),
+        programmes: None,
+        dialects: None,
+        from: None,
+        until: None,
+    };
+    let file = folder.path().join("file.toml");
+    fs::write(&file, SHIPPED).unwrap();
+    let error = backtest(&args(file.clone())).unwrap_err();
+    assert!(error.contains("there is no store in"), "{error}");
+    assert!(!nowhere.exists());
+    fs::write(&file, SHIPPED.replace("\"5541\"", "\"554\"")).unwrap();
+    assert!(backtest(&args(file)).unwrap_err().contains("\"554\""));
+    let missing = folder.path().join("missing.toml");
+    assert!(backtest(&args(missing)).unwrap_err().starts_with("read "));
+}

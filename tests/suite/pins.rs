@@ -1,0 +1,89 @@
+//! PINs over TCP: from the block in DE 52 to the lock, which survives a restart.
+
+use std::collections::BTreeSet;
+
+use cardswitch::crypto::key::TdesKey;
+use cardswitch::crypto::pin_block::{Pin, encipher};
+use cardswitch::crypto::pvv::pvv;
+
+use crate::support::{Client, Draft, EVERYDAY, Process, SPECS};
+
+const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
+const CARDS: &str = include_str!("../../fixtures/demo.toml");
+const SCENARIO: &str = include_str!("../../fixtures/scenarios/cash.toml");
+
+/// Keys of the demo, read as its file has them.
+fn keys() -> (TdesKey, TdesKey) {
+    let table: toml::Table = KEYS.parse().unwrap();
+    let verification = table["verification_key"][0]["key"].as_str().unwrap();
+    let zone = table["zone_key"].as_str().unwrap();
+    let key = |digits| TdesKey::from_hex(digits).unwrap();
+    (key(zone), key(verification))
+}
+
+fn block(digits: &str, pan: &str) -> String {
+    let pin = Pin::from_digits(digits).unwrap();
+    let block = encipher(&keys().0, &pin, pan).unwrap();
+    block.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+#[test]
+fn demo_cards_and_scenario_say_what_the_demo_keys_make() {
+    let table: toml::Table = CARDS.parse().unwrap();
+    let (_, verification) = keys();
+    let pin = Pin::from_digits("2580").unwrap();
+    let mut blocks = BTreeSet::new();
+    for card in table["card"].as_array().unwrap() {
+        let Some(row) = card.get("pin") else { continue };
+        let pan = card["pan"].as_str().unwrap();
+        let value = pvv(&verification, 1, pan, &pin).unwrap();
+        let value: String = value.iter().map(|digit| char::from(b'0' + digit)).collect();
+        assert_eq!(row["verification_value"].as_str().unwrap(), value);
+        blocks.extend([block("2580", pan), block("2581", pan)]);
+    }
+    assert_eq!(blocks.len(), 6);
+    let quoted = SCENARIO
+        .lines()
+        .filter_map(|line| line.strip_prefix("pin_block = "));
+    for quoted in quoted.map(|text| text.trim_matches('"').to_owned()) {
+        assert!(blocks.contains(&quoted) || quoted == "0123456789ABCDEF");
+    }
+}
+
+/// Sends a purchase with a PIN and returns DE 39.
+fn code(process: &Process, door: usize, stan: u32, digits: &str) -> String {
+    let mut client = Client::connect(process.addresses[door].as_str(), "be2", SPECS[door]);
+    client.code(&Draft::purchase(stan).set(52, &block(digits, EVERYDAY)))
+}
+
+#[test]
+fn three_wrong_pins_then_the_right_one_are_55_55_75_75_also_after_a_restart() {
+    for door in 0..SPECS.len() {
+        let process = Process::serve(&["--demo"]);
+        assert_eq!(code(&process, door, 1, "2581"), "55");
+        assert_eq!(code(&process, door, 2, "0000"), "55");
+        let directory = process.stop();
+        let process = Process::serve_in(directory, &["--demo"]);
+        assert_eq!(code(&process, door, 3, "2581"), "75");
+        assert_eq!(code(&process, door, 4, "2580"), "75");
+        let directory = process.stop();
+        let process = Process::serve_in(directory, &["--demo"]);
+        assert_eq!(code(&process, door, 5, "2580"), "75");
+        process.stop();
+    }
+}
+
+#[test]
+fn two_wrong_pins_and_the_right_one_let_the_holder_pay() {
+    let process = Process::serve(&["--demo"]);
+    for (stan, digits, expected) in [
+        (1, "1111", "55"),
+        (2, "2222", "55"),
+        (3, "2580", "00"),
+        (4, "1111", "55"),
+        (5, "2580", "00"),
+    ] {
+        assert_eq!(code(&process, 1, stan, digits), expected, "{stan}");
+    }
+    process.stop();
+}
