@@ -16,6 +16,7 @@ mod decode_refusals;
 mod doctor;
 mod element_parts;
 mod encode_refusals;
+mod gate;
 mod golden_messages;
 mod golden_records;
 mod imported_parts;
