@@ -106,10 +106,8 @@ fn answer(
                 writer.number(6, billing.minor.unsigned_abs())?;
             }
         }
-        (51, _) => {
-            if echoed || billing.is_some() {
-                writer.copy(request, 51)?;
-            }
+        (51, _) if echoed || billing.is_some() => {
+            writer.copy(request, 51)?;
         }
         (38, _) => {
             if let Some(approval) = reply.approval {
