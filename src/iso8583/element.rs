@@ -198,9 +198,7 @@ impl Coding {
     pub(super) fn holds(self, value: &[u8], length: usize) -> bool {
         match self {
             Coding::Text(class) => class.holds(value),
-            Coding::Packed(class, fill) => {
-                class.holds(value) && encoding::fill_holds(value, length, fill)
-            }
+            Coding::Packed(class, fill) => packed_holds(class, value, length, fill),
             Coding::Raw => true,
             Coding::Hex => encoding::is_hex(value),
             _ => self.rare_holds(value, length),
@@ -236,8 +234,7 @@ impl Coding {
         }
         match self {
             Coding::SignedPacked(_, fill) => {
-                PackedClass::N.holds(digits)
-                    && encoding::fill_holds(digits, length.saturating_sub(1), fill)
+                packed_holds(PackedClass::N, digits, length.saturating_sub(1), fill)
             }
             Coding::SignedEbcdic => digits.iter().all(|byte| matches!(byte, 0xf0..=0xf9)),
             _ => TextClass::N.holds(digits),
@@ -371,6 +368,19 @@ impl Coding {
             Coding::Raw | Coding::Hex | Coding::HexEbcdic | Coding::Converted(_)
         )
     }
+}
+
+/// Whether packed digits keep their class, and an odd count of them its fill.
+#[inline]
+fn packed_holds(class: PackedClass, value: &[u8], length: usize, fill: Fill) -> bool {
+    let digits = match value.split_last() {
+        // A fill that is no digit is not held against the class.
+        Some((last, before)) if fill == Fill::RightF && !length.is_multiple_of(2) => {
+            class.holds(&[last & 0xf0 | last >> 4]).then_some(before)
+        }
+        _ => Some(value),
+    };
+    digits.is_some_and(|digits| class.holds(digits)) && encoding::fill_holds(value, length, fill)
 }
 
 /// Whether the characters of a text in EBCDIC are good, looked at a piece at a time.

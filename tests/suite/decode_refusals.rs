@@ -1,7 +1,9 @@
 //! One test for each way in which a frame is refused: where, why, and what is kept.
 
 use bytes::Bytes;
-use cardswitch::iso8583::{ByteKind, InvalidMti, MessageSpec, Mti, Place, Refusal, decode};
+use cardswitch::iso8583::{
+    ByteKind, InvalidMti, MessageSpec, Mti, Place, Refusal, decode, rebuild,
+};
 
 #[test]
 fn refuses_a_frame_longer_than_any_message() {
@@ -222,6 +224,33 @@ fn refuses_packed_content_of_another_class_and_reads_on() {
             refusal,
             Some(&[52]),
         );
+    }
+}
+
+#[test]
+fn a_fill_that_is_no_digit_is_no_breach_of_the_class_and_any_other_is() {
+    let spec = MessageSpec::parse(
+        "name = \"f\"\n[defaults]\nmti = \"bcd\"\n\
+         bitmap = \"binary\"\ndigits = \"bcd\"\nodd_fill = \"right-f\"\nlength = \"bcd\"\n\
+         binary = \"raw\"\n[elements]\n2 = { format = \"n..19\", name = \"n\" }\n\
+         3 = { format = \"n3\", name = \"n\" }\n35 = { format = \"z..37\", name = \"z\" }\n",
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let bits = 1_u64 << 62 | 1 << 61 | 1 << 29;
+    let values = [3, 0x12, 0x3f, 0x45, 0x6f, 5, 0x98, 0xd7, 0x6f];
+    let frame = [&[1, 0][..], &bits.to_be_bytes(), &values].concat();
+    let message = decode(&spec, Bytes::from(frame.clone())).unwrap();
+    assert_eq!(message.number(2), Some(123));
+    assert_eq!(message.text(3).as_deref(), Some("456"));
+    assert_eq!(message.digits(35).as_deref(), Some("98=76"));
+    assert_eq!(rebuild(&spec, &message).unwrap(), frame);
+    // A fill that is a digit, and a digit that is none.
+    for (index, wrong, refusal) in [(12, 0x30, true), (12, 0xf3, false), (11, 0xa2, false)] {
+        let mut frame = frame.clone();
+        frame[index] = wrong;
+        let error = decode(&spec, Bytes::from(frame)).unwrap_err().error;
+        assert_eq!(matches!(error.refusal, Refusal::Fill), refusal, "{error}");
+        assert_eq!(error.place, DE_2);
     }
 }
 
