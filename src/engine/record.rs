@@ -2,7 +2,7 @@
 //!
 //! `version u8` (2) · postcard of `(at: i64 zigzag varint, Event)`. A reader refuses versions it
 //! does not know. Old bytes are kept in `fixtures/journal/` and must decode for ever; version 1 is
-//! read by [`super::record_v1`].
+//! read by `record_v1.rs`.
 
 use serde::de::DeserializeOwned;
 
