@@ -137,3 +137,29 @@ fn the_issuer_sets_a_pin_by_the_rules_and_unlocks_a_locked_one() {
     assert_eq!(post(&process, "/v1/pins/unlock", &nobody).0, 404);
     process.stop();
 }
+
+#[test]
+fn a_body_of_the_wrong_types_is_refused_without_its_content() {
+    let process = Process::serve(&["--demo"]);
+    let number: u64 = EVERYDAY.parse().unwrap();
+    for (path, body) in [
+        (
+            "/v1/pins",
+            serde_json::json!({ "pan": number, "pin": "2580" }),
+        ),
+        (
+            "/v1/pins",
+            serde_json::json!({ "pan": EVERYDAY, "pin": 2580 }),
+        ),
+        ("/v1/pins/unlock", serde_json::json!({ "pan": number })),
+        ("/v1/pins/unlock", serde_json::json!({ EVERYDAY: "pan" })),
+        ("/v1/cards/lookup", serde_json::json!({ "pan": number })),
+    ] {
+        let (status, told) = post(&process, path, &body);
+        assert_eq!(status, 422, "{path}");
+        assert!(told.contains("body: expected"), "{path}");
+        let shows = told.contains(EVERYDAY) || told.contains("2580");
+        assert!(!shows, "{path}: a card number or a PIN is shown");
+    }
+    process.stop();
+}

@@ -11,7 +11,7 @@ use crate::domain::pan::Pan;
 use crate::engine::command::NewCard;
 use crate::engine::operation::Order;
 
-use super::{AdminContext, Problem, number_of, order, wrong};
+use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 #[derive(Deserialize)]
 pub(super) struct Lookup {
@@ -21,7 +21,7 @@ pub(super) struct Lookup {
 /// The card of a number.
 pub(super) async fn lookup(
     Shared(context): Shared<AdminContext>,
-    Json(wanted): Json<Lookup>,
+    Asked(wanted): Asked<Lookup>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let pan = Pan::parse(&wanted.pan).ok_or_else(|| {
         Problem(
@@ -60,7 +60,7 @@ pub(super) struct StatusChange {
 pub(super) async fn status(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
-    Json(wanted): Json<StatusChange>,
+    Asked(wanted): Asked<StatusChange>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
     order(&context, Order::ChangeCardStatus(card, wanted.status)).await
@@ -85,7 +85,7 @@ fn active() -> CardStatus {
 pub(super) async fn replace(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
-    Json(wanted): Json<Replacement>,
+    Asked(wanted): Asked<Replacement>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
     let pan = number(&context, card, &wanted.pan).await?;
@@ -146,7 +146,7 @@ pub(super) struct Device {
 pub(super) async fn add_token(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
-    Json(wanted): Json<Device>,
+    Asked(wanted): Asked<Device>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
     let pan = number(&context, card, &wanted.pan).await?;

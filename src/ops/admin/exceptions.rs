@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::masking;
 use crate::engine::operation::Order;
 
-use super::{AdminContext, Problem, number_of, order, wrong};
+use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 /// Exceptions shown, newest first.
 const EXCEPTIONS_SHOWN_MAX: usize = 100;
@@ -53,7 +53,7 @@ pub(super) struct Resolution {
 pub(super) async fn resolve(
     Shared(context): Shared<AdminContext>,
     Path(sequence): Path<String>,
-    Json(wanted): Json<Resolution>,
+    Asked(wanted): Asked<Resolution>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let sequence = number_of("exception", &sequence)?;
     let note = wanted.note.trim();

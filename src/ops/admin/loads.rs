@@ -23,7 +23,7 @@ use crate::domain::rare_facts::{CompanyCode, FundingBin, LoadChannel, RareFacts}
 use crate::engine::command::{Answer, Body};
 
 use super::transfers::reference;
-use super::{AdminContext, Problem, wrong};
+use super::{AdminContext, Asked, Problem, wrong};
 
 /// The operator as an originator: above every link and every DE 32.
 const OPERATOR: u64 = 1 << 41;
@@ -45,7 +45,7 @@ pub(super) struct Wanted {
 /// Loads a card's account; the same reference never loads it twice.
 pub(super) async fn load(
     Shared(context): Shared<AdminContext>,
-    Json(wanted): Json<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let number = wanted.card;
     let token = context

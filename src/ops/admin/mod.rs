@@ -7,11 +7,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State as Shared};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::engine::command::{Answer, Body, Opened};
@@ -135,6 +137,32 @@ async fn order(context: &AdminContext, order: Order) -> Result<Json<serde_json::
             let what = "the single writer answered something else".to_owned();
             Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
         }
+    }
+}
+
+/// The body of a request. One that cannot be read is refused without quoting it, as the JSON
+/// reader would: it may hold a card number or a PIN.
+struct Asked<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let read = Json::<T>::from_request(request, state).await;
+        let Json(asked) = read.map_err(|refused| {
+            let what = match refused {
+                JsonRejection::JsonDataError(_) => {
+                    "body: expected the fields of this resource, each of its type"
+                }
+                JsonRejection::JsonSyntaxError(_) => "body: expected JSON",
+                JsonRejection::MissingJsonContentType(_) => {
+                    "body: expected the content type application/json"
+                }
+                _ => "body: it cannot be read",
+            };
+            Problem(refused.status(), what.to_owned())
+        })?;
+        Ok(Asked(asked))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::pan::Pan;
 use crate::domain::pin_choice;
 use crate::engine::command::{Answer, Body};
 
-use super::{AdminContext, Problem, wrong};
+use super::{AdminContext, Asked, Problem, wrong};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +29,7 @@ pub(super) struct NewPin {
 /// Sets a card's PIN, and forgets wrong tries.
 pub(super) async fn set(
     Shared(context): Shared<AdminContext>,
-    Json(wanted): Json<NewPin>,
+    Asked(wanted): Asked<NewPin>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let pan = card_number(&wanted.pan)?;
     let born = match &wanted.born {
@@ -60,7 +60,7 @@ pub(super) struct Locked {
 /// Unlocks a card's PIN.
 pub(super) async fn unlock(
     Shared(context): Shared<AdminContext>,
-    Json(wanted): Json<Locked>,
+    Asked(wanted): Asked<Locked>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let pan = card_number(&wanted.pan)?;
     let card = card_of(&context, &pan).await?;

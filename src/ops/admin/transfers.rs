@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::domain::account::AccountId;
 use crate::engine::operation::{Order, Reference};
 
-use super::{AdminContext, Problem, order, wrong};
+use super::{AdminContext, Asked, Problem, order, wrong};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +21,7 @@ pub(super) struct Wanted {
 /// Moves money from one holder to another; the same reference never moves it twice.
 pub(super) async fn transfer(
     Shared(context): Shared<AdminContext>,
-    Json(wanted): Json<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let reference = reference(&wanted.reference)?;
     let transfer = Order::Transfer {
