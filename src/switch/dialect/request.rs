@@ -135,7 +135,9 @@ impl RequestParser<'_> {
         let purpose = self.dialect.purpose(processing_code);
         let trace = self.trace(message)?;
         let amount = amount(message, purpose)?;
-        let acceptor_name = without_card_numbers(trimmed(message, 43));
+        let acceptor_text = message.text(43).unwrap_or_default();
+        let acceptor_name = ArrayString::from(without_right_spaces(&acceptor_text));
+        let acceptor_name = without_card_numbers(acceptor_name.unwrap_or_default());
         let card = self.token_key.token(&pan);
         let mut facts = Facts {
             kind,
@@ -158,7 +160,7 @@ impl RequestParser<'_> {
             acceptor: trimmed(message, 42),
             origin: Origin {
                 acquirer_country: message.number(19).and_then(|code| u16::try_from(code).ok()),
-                merchant_country: country_letters(message),
+                merchant_country: country_letters(&acceptor_text),
             },
             acceptor_name,
             rrn: trimmed(message, 37),
@@ -176,7 +178,7 @@ impl RequestParser<'_> {
             },
             link: self.link_number,
             point: PointOfService::default(),
-            local: said::local_time(message),
+            local: said::local_time(message, trace.transmitted),
             rare: None,
             evidence: SmallVec::new(),
         };
@@ -360,8 +362,7 @@ fn stand_in_approved(message: &Message) -> bool {
 }
 
 /// The last two characters of DE 43 when both are letters.
-fn country_letters(message: &Message) -> Option<[u8; 2]> {
-    let text = message.text(43)?;
+fn country_letters(text: &str) -> Option<[u8; 2]> {
     let letters: [u8; 2] = text.as_bytes().get(38..40)?.try_into().ok()?;
     letters
         .iter()
@@ -369,10 +370,17 @@ fn country_letters(message: &Message) -> Option<[u8; 2]> {
         .then_some(letters)
 }
 
+/// A text without the spaces at its end.
+fn without_right_spaces(text: &str) -> &str {
+    let last = text.bytes().rposition(|byte| byte != b' ');
+    let end = last.map_or(0, |last| last.saturating_add(1));
+    text.get(..end).unwrap_or(text)
+}
+
 /// A text element without its right spaces; empty when the message does not have it.
 fn trimmed<const N: usize>(message: &Message, element: u8) -> ArrayString<N> {
     let text = message.text(element).unwrap_or_default();
-    ArrayString::from(text.trim_end_matches(' ')).unwrap_or_default()
+    ArrayString::from(without_right_spaces(&text)).unwrap_or_default()
 }
 
 /// A peer's free text as it may be kept: a card number in it is masked.

@@ -11,7 +11,8 @@ use crate::domain::masking;
 use crate::domain::rare_facts::{CapturePart, FundingBin, MonthDay, RareFacts};
 use crate::iso8583::Message;
 
-use super::table::{Dialect, Indicator, ReadFact, Statement};
+use super::table::{Dialect, Indicator, Reach, ReadFact, Statement};
+use super::value_set::Read;
 
 /// Characters of one group of additional amounts (DE 54).
 const AMOUNT_GROUP: usize = 20;
@@ -33,17 +34,32 @@ pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts)
             Some(digits) => Cow::Borrowed(digits.as_str()),
             None => message.text(rows.element).unwrap_or_default(),
         };
+        if let Some(fitting) = rows.fitting(&text) {
+            let indicators = fitting
+                .iter()
+                .filter_map(|row| rows.indicators.get(usize::from(*row)));
+            for (place, indicator) in indicators {
+                if let Some(slot) = first.get_mut(indicator.says.fact())
+                    && slot.is_none_or(|(earlier, _)| *place < earlier)
+                {
+                    *slot = Some((*place, indicator));
+                }
+            }
+            continue;
+        }
+        // Neighbouring rows read the same characters most often.
+        let mut reach = Reach::default();
+        let mut cut = reach.cut(&text).map(Read::new);
         for (place, indicator) in &rows.indicators {
             let Some(slot) = first.get_mut(indicator.says.fact()) else {
                 continue;
             };
+            if indicator.reach != reach {
+                reach = indicator.reach;
+                cut = reach.cut(&text).map(Read::new);
+            }
             let is_earlier = slot.is_none_or(|(earlier, _)| *place < earlier);
-            if is_earlier
-                && indicator
-                    .reach
-                    .cut(&text)
-                    .is_some_and(|it| indicator.test.fits(it))
-            {
+            if is_earlier && cut.is_some_and(|it| indicator.test.fits(it)) {
                 *slot = Some((*place, indicator));
             }
         }
@@ -155,11 +171,11 @@ fn cash_part(message: &Message) -> Option<i64> {
 }
 
 /// DE 12 and DE 13 against DE 7: the local clock is within half a year of the transmission.
-pub(super) fn local_time(message: &Message) -> LocalTime {
+pub(super) fn local_time(message: &Message, transmitted: u32) -> LocalTime {
     let seconds = || {
         let local = message.number(13)?.checked_mul(1_000_000)? + message.number(12)?;
         let year: i32 = 366 * 86_400;
-        let ahead = second_of_year(local)? - second_of_year(message.number(7)?)?;
+        let ahead = second_of_year(local)? - second_of_year(transmitted.into())?;
         Some(match ahead {
             _ if ahead > year / 2 => ahead - year,
             _ if ahead < -year / 2 => ahead + year,

@@ -13,6 +13,8 @@ use crate::domain::rare_facts::{AdviceReason, LoadChannel};
 use crate::iso8583::ELEMENT_MAX;
 
 use super::code_list::CodeList;
+use super::short_texts::ShortTexts;
+use super::value_set::{Read, ValueSet};
 
 /// One dialect, proven when it was read.
 #[derive(Clone, Debug)]
@@ -56,6 +58,15 @@ pub struct ElementRows {
     pub indicators: Vec<(usize, Indicator)>,
     /// Rows that take a fact over as it stands, with their place in the file.
     pub readings: Vec<(usize, Reading)>,
+    /// Which indicators fit each short text, where nothing else reads the element.
+    short: Option<ShortTexts>,
+}
+
+impl ElementRows {
+    /// Positions of the indicators that fit a text, where that was worked out beforehand.
+    pub fn fitting(&self, text: &str) -> Option<&[u8]> {
+        self.short.as_ref()?.fitting(text)
+    }
 }
 
 /// Where in an element a row reads.
@@ -217,7 +228,7 @@ impl Statement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
     /// The characters are one of these.
-    Equals(Vec<String>),
+    Equals(ValueSet),
     /// The characters are a number of at least this.
     AtLeast(u64),
     /// There is something.
@@ -226,11 +237,14 @@ pub enum Test {
 
 impl Test {
     /// Whether it fits what was read.
-    pub fn fits(&self, read: &str) -> bool {
+    pub fn fits(&self, read: Read<'_>) -> bool {
         match self {
-            Test::Equals(values) => values.iter().any(|value| value == read),
-            Test::Present => !read.trim().is_empty(),
-            Test::AtLeast(least) => read.parse::<u64>().is_ok_and(|number| number >= *least),
+            Test::Equals(values) => values.has(read),
+            Test::Present => !read.text.trim().is_empty(),
+            Test::AtLeast(least) => {
+                let number = read.text.parse::<u64>();
+                number.is_ok_and(|number| number >= *least)
+            }
         }
     }
 }
@@ -425,6 +439,12 @@ fn element_rows(
             Err(mistake) => mistakes.push(format!("reading[{n}]: {mistake}")),
         }
     }
+    for row in &mut rows {
+        row.short = row
+            .readings
+            .is_empty()
+            .then(|| ShortTexts::of(&row.indicators));
+    }
     rows
 }
 
@@ -437,6 +457,7 @@ fn with_rows(rows: &mut Vec<ElementRows>, element: u8, change: impl FnOnce(&mut 
         element,
         indicators: Vec::new(),
         readings: Vec::new(),
+        short: None,
     };
     change(&mut fresh);
     rows.push(fresh);
@@ -475,7 +496,7 @@ fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
         (None, None, true) => (Test::Present, "is there".to_owned()),
         (Some(values), None, false) if !values.is_empty() => {
             let condition = format!("= {}", values.join(" or "));
-            (Test::Equals(values), condition)
+            (Test::Equals(ValueSet::new(values)), condition)
         }
         (None, Some(least), false) => (Test::AtLeast(least), format!("at least {least}")),
         _ => return Err("expected equals with values, at_least or present".to_owned()),
