@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::account::{Kyc, ProgrammeName, PurseIndex};
-use super::block::Block;
+use super::block::{Block, BlockedCategories};
 use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
 use super::rare_facts::{CompanyCode, FundingBin, LoadChannel};
@@ -312,6 +312,8 @@ pub struct Programme {
     pub cash: Option<CashRule>,
     /// What it refuses, first match decides within one reason.
     pub blocks: Vec<Block>,
+    /// The categories that its blocks name.
+    pub blocked_categories: BlockedCategories,
     /// Merchants named one by one.
     pub merchants: MerchantLists,
     /// Limits.

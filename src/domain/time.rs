@@ -57,6 +57,11 @@ impl BusinessDate {
             .saturating_sub(1)
     }
 
+    /// Whether both days are in one calendar month.
+    pub fn is_in_month_of(self, other: BusinessDate) -> bool {
+        self == other || self.month_index() == other.month_index()
+    }
+
     /// The Monday of the week of this day.
     pub fn monday(self) -> BusinessDate {
         // Day 0 was a Thursday.

@@ -1,7 +1,7 @@
 //! Proves a programme file: purses, card numbers, loads, refunds, holds.
 
 use crate::domain::account::{ProgrammeName, PurseIndex};
-use crate::domain::block::Block;
+use crate::domain::block::{Block, BlockedCategories};
 use crate::domain::merchant::HomeCountry;
 use crate::domain::money::Currency;
 use crate::domain::programme::{
@@ -184,6 +184,7 @@ impl Reader {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,
             },
+            blocked_categories: BlockedCategories::of(&blocks),
             blocks,
             merchants,
             limits,
