@@ -26,6 +26,7 @@ pub(super) fn tell(programme: &Programme, codes: &ResponseCodes) -> String {
         .chain([refunds(programme), holds(programme)])
         .chain(pins(programme))
         .chain([cash(programme)])
+        .chain(exchange(programme))
         .chain(programme.limits.iter().map(limit))
         .chain(programme.maximum_balances.iter().map(maximum))
         .chain(merchants(programme))
@@ -176,6 +177,22 @@ fn pins(programme: &Programme) -> Vec<String> {
         }
         .to_owned()
     }));
+    lines
+}
+
+fn exchange(programme: &Programme) -> Vec<String> {
+    let Some(rule) = &programme.exchange else {
+        let line = "exchange   only as the network converts";
+        return vec![line.to_owned()];
+    };
+    let mut lines = vec![format!(
+        "exchange   a currency without a purse becomes {}; mark-up {}",
+        rule.billing, rule.markup
+    )];
+    lines.extend(
+        rule.charge_fee
+            .map(|fee| format!("exchange   from one purse to another costs {fee}")),
+    );
     lines
 }
 

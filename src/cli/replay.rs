@@ -10,6 +10,7 @@ use crate::engine::digest::Digest;
 use crate::engine::event::{Effect, Event};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
+use crate::engine::operation_money::MoneyOperation;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::{SledJournal, SledOptions};
@@ -143,6 +144,9 @@ impl Postings {
                     {
                         self.add_all(postings);
                     }
+                    if let Effect::ExchangePosted(change) = effect {
+                        change.movements.iter().for_each(|row| self.add_all(&row.1));
+                    }
                 }
             }
             Event::AccountOpened(opened) => {
@@ -155,7 +159,11 @@ impl Postings {
                 Operation::AccountClosed { movements, .. } => {
                     movements.iter().for_each(|row| self.add_all(&row.1));
                 }
-                Operation::HoldReleased(_)
+                Operation::Money(MoneyOperation::Charged { movements, .. }) => {
+                    movements.iter().for_each(|row| self.add_all(&row.1));
+                }
+                Operation::Money(MoneyOperation::RatesSet(_))
+                | Operation::HoldReleased(_)
                 | Operation::CardStatusChanged(..)
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }

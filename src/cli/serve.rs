@@ -9,7 +9,10 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::domain::money::Amount;
-use crate::engine::command::Body;
+use crate::domain::rate_file::{self, RateRow};
+use crate::engine::command::{Answer, Body};
+use crate::engine::operation::Order;
+use crate::engine::operation_money::MoneyOrder;
 use crate::ops::admin::{self, AdminContext};
 use crate::ops::log;
 use crate::switch::card_file::{self, CardRow};
@@ -24,6 +27,8 @@ use crate::switch::store::{self, OpenStore};
 const DEMO: &str = include_str!("../../fixtures/demo.toml");
 /// Their PIN keys.
 const DEMO_PIN_KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
+/// Exchange rates of the demo.
+const DEMO_RATES: &str = include_str!("../../fixtures/demo-rates.toml");
 /// How long tasks that outlive the stop may take.
 const RUNTIME_STOP: Duration = Duration::from_secs(1);
 
@@ -92,6 +97,7 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     if let Some(keys) = pin_keys(args, &config)? {
         store.pins = store.pins.with_keys(keys);
     }
+    let rates = rates(args, &config)?;
     let directory = config.log_directory();
     let log = log::init(&config.log, directory.as_deref(), clock::now)
         .map_err(|error| Stopped::because(73, error))?;
@@ -101,7 +107,7 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         .enable_all()
         .build()
         .map_err(|error| Stopped::because(71, format!("start the runtime: {error}")))?;
-    let result = runtime.block_on(serve(args, &config, rules, store, &log));
+    let result = runtime.block_on(serve(args, &config, rules, (store, rates), &log));
     runtime.shutdown_timeout(RUNTIME_STOP);
     drop(log);
     result
@@ -115,6 +121,34 @@ fn pin_keys(args: &ServeArgs, config: &Config) -> Result<Option<PinKeys>, Stoppe
         None => return Ok(None),
     };
     keys.map(Some).map_err(|error| Stopped::because(78, error))
+}
+
+/// The exchange rates to take in at start: those of the configured file, else of the demo.
+fn rates(args: &ServeArgs, config: &Config) -> Result<Vec<RateRow>, Stopped> {
+    let rates = match &config.rates {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Stopped::because(78, format!("read {}: {error}", path.display()))
+            })?;
+            rate_file::parse(&path.display().to_string(), &text)
+        }
+        None if args.demo => rate_file::parse("of the demo", DEMO_RATES),
+        None => return Ok(Vec::new()),
+    };
+    rates.map_err(|error| Stopped::because(78, error))
+}
+
+/// Has the single writer take rates in; those that it knows change nothing.
+async fn take_rates(server: &Server, rates: Vec<RateRow>) -> Result<(), Stopped> {
+    if rates.is_empty() {
+        return Ok(());
+    }
+    let order = Order::Money(MoneyOrder::SetRates(rates));
+    let job = server.jobs.command(Body::Operate(Box::new(order))).await;
+    match job.map_err(|error| Stopped::because(70, error))? {
+        Answer::Ordered(Err(refused)) => Err(Stopped::because(78, format!("rates: {refused}"))),
+        _ => Ok(()),
+    }
 }
 
 /// Asks the system for as many open files as the listeners may need.
@@ -141,7 +175,7 @@ async fn serve(
     args: &ServeArgs,
     config: &Config,
     rules: LoadedRules,
-    store: OpenStore,
+    (store, rates): (OpenStore, Vec<RateRow>),
     log: &log::LogGuard,
 ) -> Result<(), Stopped> {
     let replayed = store.state.sequence();
@@ -150,6 +184,7 @@ async fn serve(
     let server = Server::start(config, store, rules)
         .await
         .map_err(|error| Stopped::because(71, error))?;
+    take_rates(&server, rates).await?;
     let socket = admin::bind(config.admin)
         .await
         .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;

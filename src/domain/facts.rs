@@ -283,6 +283,19 @@ impl Facts {
             .unwrap_or(0)
     }
 
+    /// What an approval of a part comes to, where the part of the transaction amount is known.
+    pub fn approved_transaction(&self, minor: i64) -> Approved {
+        let billing = self.billing.map(|billing| {
+            let part = self.billing_share(billing, minor);
+            Amount::new(part, billing.currency)
+        });
+        Approved {
+            amount: Amount::new(minor, self.amount.currency),
+            billing,
+            asked: self.amount,
+        }
+    }
+
     /// What an approval of a part of the cardholder's amount comes to, rounded down.
     pub fn approved_part(&self, minor: i64) -> Approved {
         let scaled = |whole: i64, of: i64| {

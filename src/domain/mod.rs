@@ -15,6 +15,8 @@
 
 pub mod money;
 
+pub mod rate;
+
 pub mod time;
 
 pub mod pan;
@@ -24,6 +26,8 @@ pub mod masking;
 pub mod card;
 
 pub mod account;
+
+pub mod exchange;
 
 pub mod merchant;
 
@@ -42,5 +46,7 @@ pub mod programme;
 pub mod rulebook;
 
 pub mod programme_file;
+
+pub mod rate_file;
 
 pub mod decision;

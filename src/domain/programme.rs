@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::account::{Kyc, ProgrammeName, PurseIndex};
 use super::block::{Block, BlockedCategories};
+use super::exchange::ExchangeRule;
 use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
 use super::rare_facts::{CompanyCode, FundingBin, LoadChannel};
@@ -310,6 +311,8 @@ pub struct Programme {
     pub pin: PinRule,
     /// Cash; `None`: not offered.
     pub cash: Option<CashRule>,
+    /// Currencies that no purse has; `None`: only as the network converts them.
+    pub exchange: Option<ExchangeRule>,
     /// What it refuses, first match decides within one reason.
     pub blocks: Vec<Block>,
     /// The categories that its blocks name.

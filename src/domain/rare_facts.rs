@@ -85,6 +85,8 @@ pub struct RareFacts {
     pub funding_bin: Option<FundingBin>,
     /// Why this was sent.
     pub advice_reason: Option<AdviceReason>,
+    /// The network's rate of the billing amount, as DE 10 writes it.
+    pub billing_rate: Option<u32>,
 }
 
 /// One fact as the journal keeps it: variants are only ever added at the end.
@@ -101,6 +103,7 @@ enum RareFact {
     LoadPartner(CompanyCode),
     FundingBin(FundingBin),
     AdviceReason(AdviceReason),
+    BillingRate(u32),
 }
 
 impl From<RareFacts> for Vec<RareFact> {
@@ -117,6 +120,7 @@ impl From<RareFacts> for Vec<RareFact> {
             facts.load_partner.map(RareFact::LoadPartner),
             facts.funding_bin.map(RareFact::FundingBin),
             facts.advice_reason.map(RareFact::AdviceReason),
+            facts.billing_rate.map(RareFact::BillingRate),
         ];
         stated.into_iter().flatten().collect()
     }
@@ -138,6 +142,7 @@ impl From<Vec<RareFact>> for RareFacts {
                 RareFact::LoadPartner(code) => facts.load_partner = Some(code),
                 RareFact::FundingBin(bin) => facts.funding_bin = Some(bin),
                 RareFact::AdviceReason(reason) => facts.advice_reason = Some(reason),
+                RareFact::BillingRate(rate) => facts.billing_rate = Some(rate),
             }
         }
         facts

@@ -134,6 +134,11 @@ impl State {
                 self.note_fee(*entry, postings)
             }
             Effect::EntryMoved { entry, state } => self.move_entry(*entry, *state),
+            Effect::ExchangeHeld(change) => self.hold_exchanged(change),
+            Effect::ExchangeLowered(change) => {
+                self.lower_exchanged(change.entry, change.asked.minor, &change.legs)
+            }
+            Effect::ExchangePosted(change) => self.post_exchanged(change),
             Effect::Counted {
                 entry,
                 channel,
@@ -250,6 +255,17 @@ impl State {
                 .ok_or("held amount overflows")?;
         }
         Ok(())
+    }
+
+    /// Lets go of everything that an entry holds.
+    fn lower_whole(&mut self, id: EntryId) -> Fit {
+        if let Some(exchange) = self.exchanges.get(&id) {
+            let (minor, legs) = (exchange.held_minor, exchange.held.clone());
+            self.lower_exchanged(id, minor, &legs)?;
+        }
+        let entry = self.entries.get(id).ok_or("an unknown entry is let go")?;
+        let held = entry.held.clone();
+        self.lower_hold(id, &held)
     }
 
     fn lower_hold(&mut self, id: EntryId, split: &Split) -> Fit {
@@ -394,6 +410,7 @@ impl State {
             && *at < housekept.entries_before
         {
             self.references.remove(reference);
+            self.charges.remove(reference);
             self.references_by_age.pop_front();
         }
         while let Some((at, id)) = self.resting.front().copied()
@@ -413,7 +430,7 @@ impl State {
             .ok_or("an unknown entry expires")?
             .held
             .clone();
-        self.lower_hold(id, &held)?;
+        self.lower_whole(id)?;
         let entry = self.entries.get(id).ok_or("an unknown entry expires")?;
         let untouched = entry.posted.is_empty();
         if let (true, Some(channel)) = (entry.is_debit(), entry.channel) {
@@ -460,6 +477,7 @@ impl State {
         let Some(entry) = self.entries.remove(id) else {
             return;
         };
+        self.exchanges.remove(&id);
         if let Some(record) = self.account_mut(entry.account) {
             record.entries.remove(id);
         }
@@ -476,11 +494,18 @@ fn told(decided: &Decided) -> Option<Box<Told>> {
         Reason::PartiallyApproved => decided.effects.iter().find_map(approved),
         _ => None,
     };
+    let converted = |effect: &Effect| match effect {
+        Effect::ExchangeHeld(change) | Effect::ExchangePosted(change) => Some(change.asked.minor),
+        _ => None,
+    };
+    let approved_transaction =
+        approved_minor.and_then(|_| decided.effects.iter().find_map(converted));
     let balances = decided.balances.clone();
     (balances.is_some() || approved_minor.is_some()).then(|| {
         Box::new(Told {
             balances,
             approved_minor,
+            approved_transaction,
         })
     })
 }
@@ -494,6 +519,9 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         | Effect::Posted { entry, .. }
         | Effect::FeePosted { entry, .. }
         | Effect::EntryMoved { entry, .. } => Some(*entry),
+        Effect::ExchangeHeld(change)
+        | Effect::ExchangeLowered(change)
+        | Effect::ExchangePosted(change) => Some(change.entry),
         Effect::Offset { .. }
         | Effect::PinTried { .. }
         | Effect::Counted { .. }

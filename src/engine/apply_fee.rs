@@ -5,6 +5,7 @@ use crate::domain::card::{CardId, CardPin};
 
 use super::apply::{Fit, take_exactly};
 use super::entry::EntryId;
+use super::exchange::by_currency;
 use super::ledger::{LedgerAccount, Posting, credit_purses};
 use super::state::State;
 
@@ -45,11 +46,14 @@ impl State {
         let Some(fee) = entry.fee.clone() else {
             return Ok(());
         };
-        let (account, currency) = (entry.account, entry.currency);
+        let account = entry.account;
         let record = self.account(account).ok_or("a fee of an unknown account")?;
         let from = LedgerAccount::Fees(record.account.programme);
-        let postings = credit_purses(account, &fee, from);
-        self.post(currency, &postings)?;
-        self.note_fee(id, &postings)
+        for (currency, part) in by_currency(&record.account.purses, &fee) {
+            let postings = credit_purses(account, &part, from);
+            self.post(currency, &postings)?;
+            self.note_fee(id, &postings)?;
+        }
+        Ok(())
     }
 }

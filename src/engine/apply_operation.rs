@@ -105,11 +105,7 @@ impl State {
                 postings,
                 ..
             } => {
-                let sequence = self.sequence;
-                if self.references.insert(*reference, sequence).is_some() {
-                    return Err("a reference is used twice".to_owned());
-                }
-                self.references_by_age.push_back((self.at, *reference));
+                self.note_reference(*reference)?;
                 self.post(*currency, postings)
             }
             Operation::AccountClosed { account, movements } => {
@@ -127,6 +123,7 @@ impl State {
                 }
                 Ok(())
             }
+            Operation::Money(operation) => self.apply_money(operation),
             Operation::ExceptionResolved { sequence, .. } => {
                 self.exceptions.retain(|row| row.sequence != *sequence);
                 Ok(())

@@ -6,17 +6,20 @@ use crate::domain::decision::Reason;
 use crate::domain::facts::{Certainty, Initiation, Purpose};
 use crate::domain::money::Amount;
 use crate::domain::programme::{Channel, RefundAuthorization};
+use crate::domain::rate::share;
 use crate::domain::time::UnixMs;
 
 use super::approval::approval_code;
 use super::booking::{
-    entry_opened, exception, load_split, posted_credit, posted_purchase, refund_split,
+    entry_opened, exception, held_entry, load_split, posted_credit, posted_purchase, posted_refund,
+    raised_hold,
 };
 use super::case::{Case, Intent, Refusal, posts_at_once};
 use super::entry::{Entry, EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
+use super::exchange;
 use super::fee;
-use super::funds;
+use super::funds::{self, Payment};
 use super::ledger::LedgerAccount;
 use super::matching::{Found, Ladder, find};
 use super::rules;
@@ -48,11 +51,22 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
     };
     Verdict {
         reason: Reason::Approved,
-        evidence: rules::first_in_shadow(case).map(noted),
+        evidence: seen(case, &effects),
         approval: Some(approval_code(case.sequence)),
         approved_minor: None,
+        approved_transaction: None,
         show_balances: case.intent == Intent::Enquire,
         effects,
+    }
+}
+
+/// What a row in shadow would have refused, and how purses of other currencies paid.
+fn seen(case: &Case<'_>, effects: &Effects) -> Option<String> {
+    let shadow = rules::first_in_shadow(case).map(noted);
+    let told = exchange::told(case, effects);
+    match (shadow, told) {
+        (Some(shadow), Some(told)) => Some(format!("{shadow}; {told}")),
+        (shadow, told) => shadow.or(told),
     }
 }
 
@@ -80,25 +94,50 @@ fn approved_in_part(case: &Case<'_>, refusal: &Refusal) -> Option<Verdict> {
     if !may_be_part {
         return None;
     }
-    let available = funds::available(case.spend_order(), case.account(), case.amount.currency);
-    if available <= 0 || facts.approved_part(available).amount.minor <= 0 {
-        return None;
-    }
-    let amount = Amount::new(available, case.amount.currency);
-    let effects = spend(&Case { amount, ..*case })?;
+    let part = affordable_part(case)?;
+    let effects = spend(&part)?;
+    let available = part.amount.minor;
     Some(Verdict {
         reason: Reason::PartiallyApproved,
         evidence: Some(format!("{available} of {} is available", case.amount.minor)),
         approval: Some(approval_code(case.sequence)),
         approved_minor: Some(available),
+        approved_transaction: is_counted_as_asked(&part).then_some(part.asked_minor),
         show_balances: false,
         effects,
     })
 }
 
+/// Whether the part of the transaction amount is known by itself, rather than by what was billed.
+fn is_counted_as_asked(case: &Case<'_>) -> bool {
+    let billed = case.facts.billing.map(|billing| billing.currency);
+    let own = case.amount.currency;
+    case.converted.is_some() || (own == case.facts.amount.currency && billed != Some(own))
+}
+
+/// The case for as much as the purses have; `None` where that is nothing.
+fn affordable_part<'a>(case: &Case<'a>) -> Option<Case<'a>> {
+    let whole = case.amount.minor;
+    let worth = funds::available_worth(case);
+    let (minor, asked_minor) = if case.converted.is_some() {
+        let asked = share(case.asked_minor, worth, whole);
+        (share(whole, asked, case.asked_minor), asked)
+    } else if is_counted_as_asked(case) {
+        (worth, worth)
+    } else {
+        (worth, case.facts.approved_part(worth).amount.minor)
+    };
+    let amount = Amount::new(minor, case.amount.currency);
+    (minor > 0 && asked_minor > 0).then_some(Case {
+        amount,
+        asked_minor,
+        ..*case
+    })
+}
+
 /// An authorization that adds to an earlier one: its hold grows. Where no earlier one is found it
 /// is a hold of its own.
-fn raised(case: &Case<'_>, split: &Split) -> Option<Effects> {
+fn raised(case: &Case<'_>, payment: &Payment) -> Option<Effects> {
     if !case.facts.is_incremental() || posts_at_once(case.facts.kind) {
         return None;
     }
@@ -112,10 +151,7 @@ fn raised(case: &Case<'_>, split: &Split) -> Option<Effects> {
         return None;
     };
     Some(Effects::from_iter([
-        Effect::HoldRaised {
-            entry: entry.id,
-            split: split.clone(),
-        },
+        raised_hold(case, entry.id, payment.clone()),
         Effect::Counted {
             entry: entry.id,
             channel: entry.channel.unwrap_or(Channel::Purchase),
@@ -129,22 +165,14 @@ fn raised(case: &Case<'_>, split: &Split) -> Option<Effects> {
 
 fn spend(case: &Case<'_>) -> Option<Effects> {
     let fee = fee::of(case);
-    let wanted = case.amount.minor.checked_add(fee)?;
-    let currency = case.amount.currency;
-    let mut split = funds::spend(case.spend_order(), case.account(), currency, wanted);
-    if split.total() != wanted {
-        return None;
-    }
-    if let Some(effects) = raised(case, &split) {
+    let (payment, fee) = funds::pay(case, fee)?;
+    if let Some(effects) = raised(case, &payment) {
         return Some(effects);
     }
-    // From here it must succeed.
-    let fee = split.take_back(fee);
     let mut effects = if posts_at_once(case.facts.kind) {
-        posted_purchase(case, &split)
+        posted_purchase(case, payment)
     } else {
-        let opened = entry_opened(case, case.amount.minor, split, Some(hold_expiry(case)));
-        Effects::from_iter([opened])
+        held_entry(case, payment, hold_expiry(case))
     };
     effects.push(counted(case, case.amount.minor));
     effects.extend(fee::posted(case, &fee));
@@ -156,15 +184,10 @@ fn refund(case: &Case<'_>) -> Option<Effects> {
         && case.programme.refund.authorization == RefundAuthorization::Pending;
     if pending {
         let expiry = hold_expiry(case);
-        let opened = entry_opened(case, case.amount.minor, Split::default(), Some(expiry));
+        let opened = entry_opened(case, Split::default(), Some(expiry));
         return Some(Effects::from_iter([opened]));
     }
-    let split = refund_split(case)?;
-    Some(posted_credit(
-        case,
-        &split,
-        LedgerAccount::Settlement(case.account().programme),
-    ))
+    posted_refund(case)
 }
 
 fn load(case: &Case<'_>) -> Option<Effects> {
@@ -234,12 +257,13 @@ pub(super) fn record_advice(case: &Case<'_>) -> Verdict {
 }
 
 fn forced_hold(case: &Case<'_>) -> Effects {
-    let (currency, minor) = (case.amount.currency, case.amount.minor);
-    match funds::spend_regardless(case.programme, case.account(), currency, minor) {
-        Some(split) => Effects::from_iter([
-            entry_opened(case, minor, split, Some(hold_expiry(case))),
-            counted(case, minor),
-        ]),
+    let minor = case.amount.minor;
+    match funds::pay_regardless(case, minor) {
+        Some(payment) => {
+            let mut effects = held_entry(case, payment, hold_expiry(case));
+            effects.push(counted(case, minor));
+            effects
+        }
         None => Effects::from_iter([exception(ExceptionKind::CurrencyWithoutPurse, None, minor)]),
     }
 }
@@ -256,20 +280,18 @@ fn replace_hold(case: &Case<'_>, entry: &super::entry::Entry) -> Effects {
         });
     }
     if change > 0 {
-        let more =
-            funds::spend_regardless(case.programme, case.account(), case.amount.currency, change);
-        if let Some(split) = more {
-            effects.push(Effect::HoldRaised {
-                entry: entry.id,
-                split,
-            });
+        let open = case.state.exchange(entry.id).map_or(0, |it| it.held_minor);
+        let asked_minor = case.asked_minor.saturating_sub(open).max(0);
+        if let Some(payment) = funds::pay_regardless(case, change) {
+            let case = &Case {
+                asked_minor,
+                ..*case
+            };
+            effects.push(raised_hold(case, entry.id, payment));
         }
     } else if change < 0 {
         let split = entry.held.clone().take_back(change.saturating_neg());
-        effects.push(Effect::HoldLowered {
-            entry: entry.id,
-            split,
-        });
+        effects.extend(exchange::lowered(case, entry, split, None));
     }
     if change != 0 {
         effects.push(Effect::Counted {

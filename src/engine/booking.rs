@@ -3,56 +3,107 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{PurseIndex, Split};
+use crate::domain::exchange::Legs;
 use crate::domain::time::UnixMs;
 
 use super::case::Case;
 use super::entry::{EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
-use super::funds;
+use super::exchange;
+use super::funds::{self, Payment};
 use super::ledger::{LedgerAccount, Postings, credit_purses, debit_purses};
 
 /// An entry that is posted as it opens, with its double entry against the network.
-pub(super) fn posted_purchase(case: &Case<'_>, split: &Split) -> Effects {
-    let to = LedgerAccount::Settlement(case.account().programme);
-    let postings = debit_purses(case.account().id, split, to);
-    opened_and_posted(case, postings)
+pub(super) fn posted_purchase(case: &Case<'_>, payment: Payment) -> Effects {
+    let posted = debited(case, EntryId(case.sequence), payment);
+    opened_and_posted(case, [Some(posted), None])
+}
+
+/// What a payment takes from purses for an entry, with its double entry against the network.
+pub(super) fn debited(case: &Case<'_>, entry: EntryId, payment: Payment) -> Effect {
+    match payment {
+        Payment::Plain(split) => {
+            let to = LedgerAccount::Settlement(case.account().programme);
+            Effect::Posted {
+                entry,
+                currency: case.amount.currency,
+                postings: debit_purses(case.account().id, &split, to),
+            }
+        }
+        Payment::Exchanged(legs) => exchange::posted(case, entry, legs, false),
+    }
+}
+
+/// An entry that holds what its payment would take.
+pub(super) fn held_entry(case: &Case<'_>, payment: Payment, expires_at: UnixMs) -> Effects {
+    match payment {
+        Payment::Plain(split) => Effects::from_iter([entry_opened(case, split, Some(expires_at))]),
+        Payment::Exchanged(legs) => Effects::from_iter([
+            entry_opened(case, Split::default(), Some(expires_at)),
+            exchange::held(case, EntryId(case.sequence), legs),
+        ]),
+    }
+}
+
+/// More that an entry holds.
+pub(super) fn raised_hold(case: &Case<'_>, entry: EntryId, payment: Payment) -> Effect {
+    match payment {
+        Payment::Plain(split) => Effect::HoldRaised { entry, split },
+        Payment::Exchanged(legs) => exchange::held(case, entry, legs),
+    }
+}
+
+/// A refund that credits as it opens; `None` without a purse of its currency.
+pub(super) fn posted_refund(case: &Case<'_>) -> Option<Effects> {
+    let (split, posted) = refunded(case, EntryId(case.sequence))?;
+    let mut effects = opened_and_posted(case, posted);
+    effects.extend(offset(case, &split));
+    Some(effects)
+}
+
+/// What a refund credits: to purses of its currency, and to others that paid for its purchase.
+pub(super) fn refunded(case: &Case<'_>, entry: EntryId) -> Option<(Split, [Option<Effect>; 2])> {
+    let (split, legs) = match exchange::refund_legs(case) {
+        Some(parts) => parts,
+        None => (refund_split(case)?, Legs::new()),
+    };
+    let from = LedgerAccount::Settlement(case.account().programme);
+    let plain = (!split.is_empty()).then(|| Effect::Posted {
+        entry,
+        currency: case.amount.currency,
+        postings: credit_purses(case.account().id, &split, from),
+    });
+    let exchanged = (!legs.is_empty()).then(|| exchange::posted(case, entry, legs, true));
+    Some((split, [plain, exchanged]))
 }
 
 /// An entry that credits as it opens, and what then offsets purses below zero (rule A34).
 pub(super) fn posted_credit(case: &Case<'_>, split: &Split, from: LedgerAccount) -> Effects {
-    let postings = credit_purses(case.account().id, split, from);
-    let mut effects = opened_and_posted(case, postings);
+    let posted = Effect::Posted {
+        entry: EntryId(case.sequence),
+        currency: case.amount.currency,
+        postings: credit_purses(case.account().id, split, from),
+    };
+    let mut effects = opened_and_posted(case, [Some(posted), None]);
     effects.extend(offset(case, split));
     effects
 }
 
-fn opened_and_posted(case: &Case<'_>, postings: Postings) -> Effects {
-    let entry = EntryId(case.sequence);
-    let currency = case.amount.currency;
-    Effects::from_iter([
-        entry_opened(case, case.amount.minor, Split::default(), None),
-        Effect::Posted {
-            entry,
-            currency,
-            postings,
-        },
-        Effect::EntryMoved {
-            entry,
-            state: EntryState::Captured,
-        },
-    ])
+fn opened_and_posted(case: &Case<'_>, posted: [Option<Effect>; 2]) -> Effects {
+    let mut effects = Effects::from_iter([entry_opened(case, Split::default(), None)]);
+    effects.extend(posted.into_iter().flatten());
+    effects.push(Effect::EntryMoved {
+        entry: EntryId(case.sequence),
+        state: EntryState::Captured,
+    });
+    effects
 }
 
 /// Opens the entry that the record will be numbered after.
-pub(super) fn entry_opened(
-    case: &Case<'_>,
-    authorized: i64,
-    held: Split,
-    expires_at: Option<UnixMs>,
-) -> Effect {
+pub(super) fn entry_opened(case: &Case<'_>, held: Split, expires_at: Option<UnixMs>) -> Effect {
     Effect::EntryOpened {
         currency: case.amount.currency,
-        authorized,
+        authorized: case.amount.minor,
         held,
         expires_at,
         date: case.date,
@@ -61,7 +112,7 @@ pub(super) fn entry_opened(
 }
 
 /// How a refund goes to the purses (rule A13); `None` without a purse of its currency.
-pub(super) fn refund_split(case: &Case<'_>) -> Option<Split> {
+fn refund_split(case: &Case<'_>) -> Option<Split> {
     let rule = &case.programme.refund;
     let purse = case
         .programme

@@ -11,6 +11,7 @@ use crate::domain::rare_facts::LoadChannel;
 use crate::domain::time::{BusinessDate, UnixMs};
 
 use super::entry::Entry;
+use super::exchange::Converted;
 use super::state::{AccountRecord, State};
 
 /// What a message would do to the account, which decides which rules look at it.
@@ -71,6 +72,10 @@ pub struct Case<'a> {
     pub intent: Intent,
     /// Amount that concerns the cardholder.
     pub amount: Amount,
+    /// That this is in another currency than the message asks for.
+    pub converted: Option<Converted>,
+    /// What the message asks for, in the minor units of its own currency.
+    pub asked_minor: i64,
     /// Sequence of the record to be made.
     pub sequence: u64,
     /// When.

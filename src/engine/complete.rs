@@ -5,12 +5,15 @@ use crate::domain::account::Split;
 use crate::domain::facts::MessageKind;
 use crate::domain::programme::Channel;
 
-use super::booking::{exception, load_split, offset, posted_credit, posted_purchase, refund_split};
+use super::booking::{
+    debited, exception, load_split, offset, posted_credit, posted_purchase, posted_refund, refunded,
+};
 use super::case::{Case, Intent, Refusal};
 use super::entry::{Entry, EntryId, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
-use super::funds;
-use super::ledger::{LedgerAccount, credit_purses, debit_purses};
+use super::exchange;
+use super::funds::{self, Payment};
+use super::ledger::LedgerAccount;
 use super::matching::{Found, Ladder, find};
 use super::rules;
 use super::verdict::Verdict;
@@ -50,27 +53,19 @@ fn capture(case: &Case<'_>) -> Verdict {
 /// stand, below zero if need be.
 fn capture_entry(case: &Case<'_>, entry: &Entry) -> Effects {
     let mut left = entry.held.clone();
-    let from_hold = left.take_first(case.amount.minor);
-    let beyond = case.amount.minor.saturating_sub(from_hold.total());
-    let extra =
-        funds::spend_regardless(case.programme, case.account(), case.amount.currency, beyond)
-            .unwrap_or_default();
-
-    let mut effects = Effects::new();
-    if !from_hold.is_empty() {
-        effects.push(Effect::HoldLowered {
-            entry: entry.id,
-            split: from_hold.clone(),
-        });
+    let from_hold = left.take_first(exchange::held_share(case, entry));
+    let is_last = case.facts.is_last_part();
+    let (lowered, asked) = if is_last {
+        (entry.held.clone(), None)
+    } else {
+        (from_hold.clone(), Some(case.asked_minor))
+    };
+    let mut effects = exchange::lowered(case, entry, lowered, asked);
+    if is_last && !left.is_empty() {
+        effects.push(uncounted(entry, &std::mem::take(&mut left)));
     }
-    if case.facts.is_last_part() && !left.is_empty() {
-        effects.extend(let_go(entry, std::mem::take(&mut left)));
-    }
-    let mut paid = from_hold;
-    for (purse, minor) in extra.0 {
-        paid.add(purse, minor);
-    }
-    effects.push(posted(case, entry.id, &paid));
+    let payment = payment(case, entry, from_hold).unwrap_or(Payment::Plain(Split::default()));
+    effects.push(debited(case, entry.id, payment));
     if left.is_empty() {
         effects.push(Effect::EntryMoved {
             entry: entry.id,
@@ -86,40 +81,45 @@ fn capture_entry(case: &Case<'_>, entry: &Entry) -> Effects {
     effects
 }
 
-/// After the last part of a capture nothing is held any more; what was not needed does not count.
-fn let_go(entry: &Entry, rest: Split) -> [Effect; 2] {
-    let unneeded = rest.total().min(entry.counted);
-    [
-        Effect::HoldLowered {
-            entry: entry.id,
-            split: rest,
-        },
-        Effect::Counted {
-            entry: entry.id,
-            channel: entry.channel.unwrap_or(Channel::Purchase),
-            currency: entry.currency,
-            date: entry.date,
-            minor: unneeded.saturating_neg(),
-            count: 0,
-        },
-    ]
+/// Who pays a capture: the purses of its share of the hold first, then all as they stand.
+fn payment(case: &Case<'_>, entry: &Entry, from_hold: Split) -> Option<Payment> {
+    let held = case.state.exchange(entry.id).map(|it| &it.held);
+    if let (None, None) = (held.filter(|legs| !legs.is_empty()), case.converted) {
+        let beyond = case.amount.minor.saturating_sub(from_hold.total());
+        let extra = funds::pay_regardless(case, beyond)?;
+        if let Payment::Plain(extra) = extra {
+            let mut paid = from_hold;
+            extra.0.iter().for_each(|part| paid.add(part.0, part.1));
+            return Some(Payment::Plain(paid));
+        }
+    }
+    let costs = from_hold.0.iter().map(|(purse, worth)| {
+        let leg = held.and_then(|legs| legs.iter().find(|leg| leg.purse == *purse));
+        let part = leg.map_or(0, |leg| leg.worth.min(*worth));
+        let cost = leg.map_or(0, |leg| leg.between(0, part).cost());
+        (*purse, cost.saturating_add(worth.saturating_sub(part)))
+    });
+    funds::pay_from_hold(case, &from_hold, costs)
 }
 
-fn posted(case: &Case<'_>, entry: EntryId, split: &Split) -> Effect {
-    let to = LedgerAccount::Settlement(case.account().programme);
-    Effect::Posted {
-        entry,
-        currency: case.amount.currency,
-        postings: debit_purses(case.account().id, split, to),
+/// After the last part of a capture nothing is held any more; what was not needed does not count.
+fn uncounted(entry: &Entry, rest: &Split) -> Effect {
+    let unneeded = rest.total().min(entry.counted);
+    Effect::Counted {
+        entry: entry.id,
+        channel: entry.channel.unwrap_or(Channel::Purchase),
+        currency: entry.currency,
+        date: entry.date,
+        minor: unneeded.saturating_neg(),
+        count: 0,
     }
 }
 
 /// Posts a capture that no entry is known for.
 fn force(case: &Case<'_>, kind: ExceptionKind) -> Verdict {
-    let (currency, minor) = (case.amount.currency, case.amount.minor);
-    let split = funds::spend_regardless(case.programme, case.account(), currency, minor);
-    let (mut effects, kind) = match split {
-        Some(split) => (posted_purchase(case, &split), kind),
+    let minor = case.amount.minor;
+    let (mut effects, kind) = match funds::pay_regardless(case, minor) {
+        Some(payment) => (posted_purchase(case, payment), kind),
         None => (Effects::new(), ExceptionKind::CurrencyWithoutPurse),
     };
     let entry = (!effects.is_empty()).then_some(EntryId(case.sequence));
@@ -144,11 +144,10 @@ fn post_refund(case: &Case<'_>) -> Verdict {
         let evidence = format!("completes refund {} by {}", entry.id.0, rung.name());
         return Verdict::accepted(complete_refund(case, entry)).seeing(evidence);
     }
-    let Some(split) = refund_split(case) else {
-        return unpostable(case);
-    };
-    let from = LedgerAccount::Settlement(case.account().programme);
-    forced_credit(case, &split, from, ExceptionKind::ForcedRefund)
+    match posted_refund(case) {
+        Some(effects) => forced_credit(case, effects, ExceptionKind::ForcedRefund),
+        None => unpostable(case),
+    }
 }
 
 /// The posting of an authorized refund. One that was credited already has no second effect; one
@@ -171,21 +170,14 @@ fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
         refund_of: purchase.or(case.refund_of),
         ..*case
     };
-    let Some(split) = refund_split(case) else {
+    let Some((split, posted)) = refunded(case, entry.id) else {
         return Effects::new();
     };
-    let from = LedgerAccount::Settlement(case.account().programme);
-    let mut effects = Effects::from_iter([
-        Effect::Posted {
-            entry: entry.id,
-            currency: case.amount.currency,
-            postings: credit_purses(case.account().id, &split, from),
-        },
-        Effect::EntryMoved {
-            entry: entry.id,
-            state: EntryState::Captured,
-        },
-    ]);
+    let mut effects: Effects = posted.into_iter().flatten().collect();
+    effects.push(Effect::EntryMoved {
+        entry: entry.id,
+        state: EntryState::Captured,
+    });
     effects.extend(offset(case, &split));
     let forced = rules::first_refusal(case).map(|_| ExceptionKind::ForcedRefund);
     let raised = late.or(forced);
@@ -198,17 +190,12 @@ fn post_load(case: &Case<'_>) -> Verdict {
         return unpostable(case);
     };
     let from = LedgerAccount::LoadFunds(case.account().programme);
-    forced_credit(case, &split, from, ExceptionKind::ForcedLoad)
+    let effects = posted_credit(case, &split, from);
+    forced_credit(case, effects, ExceptionKind::ForcedLoad)
 }
 
 /// Posts a credit; where the rules would have refused it, a person is told.
-fn forced_credit(
-    case: &Case<'_>,
-    split: &Split,
-    from: LedgerAccount,
-    kind: ExceptionKind,
-) -> Verdict {
-    let mut effects = posted_credit(case, split, from);
+fn forced_credit(case: &Case<'_>, mut effects: Effects, kind: ExceptionKind) -> Verdict {
     match rules::first_refusal(case) {
         None => Verdict::accepted(effects),
         Some(Refusal { reason, .. }) => {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::domain::account::ProgrammeName;
 use crate::domain::card::Card;
-use crate::domain::decision::{Balances, Decision, Reason, ResponseCode};
+use crate::domain::decision::{Approved, Balances, Decision, Reason, ResponseCode};
 use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose};
 use crate::domain::money::Amount;
+use crate::domain::rate::share;
 use crate::domain::rulebook::Rulebook;
 
 use super::authorize;
@@ -15,6 +16,7 @@ use super::command::{Answer, Body, Command, Outcome};
 use super::complete;
 use super::entry::Entry;
 use super::event::{Decided, Effect, Effects, Event, ExceptionKind};
+use super::exchange;
 use super::housekeep;
 use super::link;
 use super::matching::{Found, Ladder, find};
@@ -32,7 +34,9 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
         Body::OpenAccount(account) => open::decide(rulebook, state, account),
         Body::SetPin(card, reference) => pin::set(state, *card, *reference),
         Body::UnlockPin(card) => pin::unlock(state, *card),
-        Body::Operate(order) => operate::decide(rulebook, state, command.sequence, order),
+        Body::Operate(order) => {
+            operate::decide(rulebook, state, (command.sequence, command.at), order)
+        }
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
@@ -90,12 +94,15 @@ fn judge(case: &Case<'_>) -> Verdict {
 
 /// An advice of which a part was undone before it came: only the rest happened.
 fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
-    let rest = match case.facts.billing {
-        Some(billing) => case.facts.billing_share(billing, remaining),
-        None => case.amount.minor.min(remaining),
-    };
+    let asked_minor = case.asked_minor.min(remaining);
+    let rest = share(case.amount.minor, remaining, case.asked_minor);
     let amount = Amount::new(rest, case.amount.currency);
-    let verdict = judge_by_kind(&Case { amount, ..*case }, false);
+    let case = &Case {
+        amount,
+        asked_minor,
+        ..*case
+    };
+    let verdict = judge_by_kind(case, false);
     let evidence = format!("all but {rest} was reversed first");
     match &verdict.evidence {
         Some(seen) => {
@@ -158,18 +165,24 @@ fn case_of<'a>(
                 "the programme is not loaded".to_owned(),
             )
         })?;
+    let intent = intent_of(facts);
+    let refund_of = purchase_of_refund(state, card, facts);
+    let books = (state, programme);
+    let (amount, converted) = exchange::amount_of(books, facts, intent, refund_of, command.at);
     Ok(Case {
         state,
         facts,
         card,
         record,
         programme,
-        intent: intent_of(facts),
-        amount: facts.cardholder_amount(),
+        intent,
+        amount,
+        converted,
+        asked_minor: facts.amount.minor,
         sequence: command.sequence,
         at: command.at,
         date: programme.calendar.date_of(command.at),
-        refund_of: purchase_of_refund(state, card, facts),
+        refund_of,
     })
 }
 
@@ -233,7 +246,7 @@ fn conclude(
         approval: verdict.approval,
         approved: verdict
             .approved_minor
-            .map(|minor| facts.approved_part(minor)),
+            .map(|minor| approved(facts, minor, verdict.approved_transaction)),
         evidence: verdict.evidence.clone(),
         repeated: false,
         show_balances: verdict.show_balances,
@@ -268,11 +281,12 @@ fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
     let told = stored.told.as_deref();
     let balances = told.and_then(|told| told.balances.as_ref());
     let approved_minor = told.and_then(|told| told.approved_minor);
+    let approved_transaction = told.and_then(|told| told.approved_transaction);
     let decision = Decision {
         reason: stored.reason,
         code: stored.code,
         approval: stored.approval,
-        approved: approved_minor.map(|minor| facts.approved_part(minor)),
+        approved: approved_minor.map(|minor| approved(facts, minor, approved_transaction)),
         evidence: Some(format!("answer of record {}", stored.sequence)),
         repeated: true,
         show_balances: balances.is_some(),
@@ -290,6 +304,14 @@ fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
     Outcome {
         answer: Answer::Decided(Box::new(decision)),
         event: None,
+    }
+}
+
+/// What the approval of a part comes to, by the part of the transaction where that is known.
+fn approved(facts: &Facts, minor: i64, transaction: Option<i64>) -> Approved {
+    match transaction {
+        Some(transaction) => facts.approved_transaction(transaction),
+        None => facts.approved_part(minor),
     }
 }
 

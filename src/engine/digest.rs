@@ -75,6 +75,7 @@ impl State {
         hash.value(&(&self.negatives, &self.references_by_age));
         hash.value(&self.device_tokens.iter().collect::<Vec<_>>());
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
+        hash.value(&(&self.rates, &self.exchanges, &self.charges));
         hash.value(&(&self.exceptions, self.exceptions_total));
         Digest(*hash.hasher.finalize().as_bytes())
     }
@@ -114,6 +115,11 @@ impl State {
             for (purse, minor) in &entry.held.0 {
                 let sum = held.entry((entry.account, *purse)).or_default();
                 *sum = sum.saturating_add(*minor);
+            }
+            let exchange = self.exchanges.get(&id);
+            for leg in exchange.into_iter().flat_map(|exchange| &exchange.held) {
+                let sum = held.entry((entry.account, leg.purse)).or_default();
+                *sum = sum.saturating_add(leg.cost().saturating_sub(leg.worth));
             }
         }
         for record in &self.accounts {

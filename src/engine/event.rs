@@ -11,14 +11,16 @@ use smallvec::SmallVec;
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, PurseIndex, Split};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
 use crate::domain::decision::{ApprovalCode, Balances, Reason, ResponseCode};
+use crate::domain::exchange::Legs;
 use crate::domain::facts::{Facts, LinkNumber, Trace};
-use crate::domain::money::Currency;
+use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::programme::Channel;
+use crate::domain::rate::Rate;
 use crate::domain::time::{BusinessDate, UnixMs};
 
 use super::entry::{EntryId, EntryState};
-use super::ledger::Posting;
+use super::ledger::{Posting, Postings};
 use super::operation::Operation;
 
 /// One journal record.
@@ -175,6 +177,29 @@ pub enum Effect {
         /// The double entry.
         postings: SmallVec<[Posting; 3]>,
     },
+    /// More is held of purses that pay in another currency or with a mark-up.
+    ExchangeHeld(Box<Exchanged>),
+    /// Less is held of them.
+    ExchangeLowered(Box<Exchanged>),
+    /// They paid, or were paid back.
+    ExchangePosted(Box<Exchanged>),
+}
+
+/// What an exchange changes for one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchanged {
+    /// Which entry.
+    pub entry: EntryId,
+    /// The part of what the message asked for.
+    pub asked: Amount,
+    /// From its currency to the entry's; `None` where they are the same, or nobody said.
+    pub rate: Option<Rate>,
+    /// What each purse gives for it.
+    pub legs: Legs,
+    /// Whether the purses are credited rather than debited.
+    pub credits: bool,
+    /// The double entries, one for each currency; none for what is only held.
+    pub movements: Vec<(Currency, Postings)>,
 }
 
 /// Why a person must look.

@@ -9,6 +9,7 @@ use crate::domain::facts::Purpose;
 use super::case::Case;
 use super::entry::{Entry, EntryId};
 use super::event::Effect;
+use super::exchange::by_currency;
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 
 /// What approving this would cost the cardholder, minor units of the cardholder's amount.
@@ -31,24 +32,30 @@ pub(super) fn of(case: &Case<'_>) -> i64 {
     }
 }
 
-/// The posting of a fee taken from these purses; none when nothing was taken.
-pub(super) fn posted(case: &Case<'_>, split: &Split) -> Option<Effect> {
+/// The postings of a fee taken from these purses, one for each currency.
+pub(super) fn posted(case: &Case<'_>, split: &Split) -> impl Iterator<Item = Effect> + use<> {
     let account = case.account();
-    let to = LedgerAccount::Fees(account.programme);
-    (!split.is_empty()).then(|| Effect::FeePosted {
-        entry: EntryId(case.sequence),
-        currency: case.amount.currency,
-        postings: debit_purses(account.id, split, to),
+    let (id, to) = (account.id, LedgerAccount::Fees(account.programme));
+    let entry = EntryId(case.sequence);
+    let parts = by_currency(&account.purses, split).into_iter();
+    parts.map(move |(currency, part)| Effect::FeePosted {
+        entry,
+        currency,
+        postings: debit_purses(id, &part, to),
     })
 }
 
-/// The way back of an entry's fee; none when it has none.
-pub(super) fn given_back(case: &Case<'_>, entry: &Entry) -> Option<Effect> {
+/// The way back of an entry's fee; nothing when it has none.
+pub(super) fn given_back(case: &Case<'_>, entry: &Entry) -> impl Iterator<Item = Effect> + use<> {
     let account = case.account();
-    let from = LedgerAccount::Fees(account.programme);
-    entry.fee.as_deref().map(|split| Effect::FeePosted {
-        entry: entry.id,
-        currency: entry.currency,
-        postings: credit_purses(account.id, split, from),
+    let (id, from) = (account.id, LedgerAccount::Fees(account.programme));
+    let entry_id = entry.id;
+    let fee = entry.fee.as_deref();
+    let parts = fee.map(|split| by_currency(&account.purses, split));
+    let parts = parts.unwrap_or_default().into_iter();
+    parts.map(move |(currency, part)| Effect::FeePosted {
+        entry: entry_id,
+        currency,
+        postings: credit_purses(id, &part, from),
     })
 }

@@ -1,8 +1,101 @@
 //! Which purse pays: splits over the purses of one account (rules A11, A13, A14, A27, A34).
 
 use crate::domain::account::{Account, PurseIndex, Split};
+use crate::domain::exchange::Legs;
 use crate::domain::money::Currency;
-use crate::domain::programme::Programme;
+
+use super::case::Case;
+use super::wallet::Wallet;
+
+/// How an amount is taken from purses.
+#[derive(Clone, Debug)]
+pub(super) enum Payment {
+    /// From purses of its own currency, as it stands.
+    Plain(Split),
+    /// Also from others, or with a mark-up.
+    Exchanged(Legs),
+}
+
+/// How the amount of a case is paid, and its fee; `None` when the purses do not have enough.
+pub(super) fn pay(case: &Case<'_>, fee: i64) -> Option<(Payment, Split)> {
+    let (order, amount) = (case.spend_order(), case.amount);
+    if case.converted.is_none() {
+        let wanted = amount.minor.checked_add(fee)?;
+        let mut split = spend(order, case.account(), amount.currency, wanted);
+        if split.total() == wanted {
+            let fee = split.take_back(fee);
+            return Some((Payment::Plain(split), fee));
+        }
+    }
+    exchange(case, fee)
+}
+
+/// As [`pay`], with purses of other currencies and mark-ups.
+pub(super) fn exchange(case: &Case<'_>, fee: i64) -> Option<(Payment, Split)> {
+    case.programme.exchange?;
+    let mut wallet = Wallet::of(case);
+    let order = case.spend_order();
+    if wallet.take_in_order(order, case.amount.minor) > 0 {
+        return None;
+    }
+    let fee = wallet.fee(order, fee)?;
+    Some((wallet.payment(), fee))
+}
+
+/// As [`pay`], but what no purse has is taken from the last one of the amount's currency, below
+/// zero if need be: a capture always posts (rule A34). `None` without a purse of the currency.
+pub(super) fn pay_regardless(case: &Case<'_>, minor: i64) -> Option<Payment> {
+    let (order, currency) = (&case.programme.spend_order, case.amount.currency);
+    let (last, _) = purses(order, case.account(), currency).last()?;
+    if case.converted.is_none() {
+        let mut split = spend(order, case.account(), currency, minor);
+        let missing = minor.saturating_sub(split.total());
+        if missing == 0 || case.programme.exchange.is_none() {
+            split.add(last, missing);
+            return Some(Payment::Plain(split));
+        }
+    }
+    let mut wallet = Wallet::of(case);
+    let missing = wallet.take_in_order(order, minor);
+    wallet.take_regardless(last, missing);
+    Some(wallet.payment())
+}
+
+/// As [`pay_regardless`], but the purses of a hold that is let go pay first.
+pub(super) fn pay_from_hold(
+    case: &Case<'_>,
+    held: &Split,
+    costs: impl Iterator<Item = (PurseIndex, i64)>,
+) -> Option<Payment> {
+    let (order, currency) = (&case.programme.spend_order, case.amount.currency);
+    let mut wallet = Wallet::of(case);
+    for (purse, cost) in costs {
+        wallet.add(purse, cost);
+    }
+    let mut missing = case.amount.minor;
+    for (purse, worth) in &held.0 {
+        let taken = wallet.take(*purse, missing.min(*worth));
+        missing = missing.saturating_sub(taken);
+    }
+    missing = wallet.take_in_order(order, missing);
+    if missing > 0 {
+        let (last, _) = purses(order, case.account(), currency).last()?;
+        wallet.take_regardless(last, missing);
+    }
+    Some(wallet.payment())
+}
+
+/// What all purses together could pay of an amount, minor units of its currency; open holds are
+/// not in it.
+pub(super) fn available_worth(case: &Case<'_>) -> i64 {
+    let order = case.spend_order();
+    if case.programme.exchange.is_none() {
+        return available(order, case.account(), case.amount.currency);
+    }
+    let mut wallet = Wallet::of(case);
+    let missing = wallet.take_in_order(order, case.amount.minor);
+    case.amount.minor.saturating_sub(missing)
+}
 
 /// What a purchase in this currency could spend, minor units; open holds are not in it.
 pub(super) fn available(order: &[PurseIndex], account: &Account, currency: Currency) -> i64 {
@@ -27,21 +120,6 @@ pub(super) fn spend(
         wanted = wanted.saturating_sub(part);
     }
     split
-}
-
-/// As [`spend`], but what no purse has is taken from the last one, below zero if need be: a capture
-/// always posts (rule A34). `None` when the account has no purse of the currency.
-pub(super) fn spend_regardless(
-    programme: &Programme,
-    account: &Account,
-    currency: Currency,
-    minor: i64,
-) -> Option<Split> {
-    let order = &programme.spend_order;
-    let (last, _) = purses(order, account, currency).last()?;
-    let mut split = spend(order, account, currency, minor);
-    split.add(last, minor.saturating_sub(split.total()));
-    Some(split)
 }
 
 /// How a refund goes back (rule A13): first to `refill.0` up to `refill.1`, the rest to `purse`.

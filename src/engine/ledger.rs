@@ -25,6 +25,11 @@ pub enum LedgerAccount {
     Payouts(u8),
     /// What stayed behind in closed accounts.
     Forfeited(u8),
+    /// What a programme has changed from one currency to another: the two sides of each exchange
+    /// stand here in their own currencies.
+    Exchange(u8),
+    /// What a programme took in mark-ups and fees of exchanges.
+    ExchangeFees(u8),
 }
 
 /// One side of a movement: minor units, above zero in, below zero out.

@@ -115,12 +115,16 @@ fn weak<'a>(
         return Found::Nothing;
     };
     let amount = facts.cardholder_amount();
+    // What the programme converted has another amount each day, and what it was asked stays.
+    let is_of_amount = |entry: &Entry| match state.exchange(entry.id) {
+        Some(exchange) => exchange.asked == facts.amount,
+        None => (entry.currency, entry.authorized) == (amount.currency, amount.minor),
+    };
     let open_here = |entry: &Entry| {
         entry.card == card
             && entry.state == EntryState::Pending
             && entry.acceptor == facts.acceptor
-            && entry.currency == amount.currency
-            && entry.authorized == amount.minor
+            && is_of_amount(entry)
             && wanted(entry)
     };
     // Two open holds alike: nobody can tell which, so none is taken.

@@ -33,6 +33,8 @@ pub mod usage;
 
 pub mod ledger;
 
+pub mod rates;
+
 pub mod state;
 
 mod queue;
@@ -45,6 +47,8 @@ pub mod apply;
 mod apply_entry;
 
 mod apply_fee;
+
+mod apply_exchange;
 
 pub mod decide;
 
@@ -75,11 +79,21 @@ pub mod operation;
 
 mod operate;
 
+pub mod operation_money;
+
+mod operate_money;
+
+mod apply_money;
+
 mod apply_operation;
 
 mod housekeep;
 
 mod funds;
+
+pub mod exchange;
+
+mod wallet;
 
 mod matching;
 

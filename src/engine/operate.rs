@@ -5,18 +5,25 @@ use crate::domain::card::{Card, CardId, CardStatus};
 use crate::domain::pan::CardToken;
 use crate::domain::programme::Programme;
 use crate::domain::rulebook::Rulebook;
+use crate::domain::time::UnixMs;
 
 use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
+use super::operate_money;
 use super::operation::{Done, Operation, Order, OrderRefused, Reference};
 use super::state::{AccountRecord, State};
 
 type Decision = Result<Operation, OrderRefused>;
 
-/// Decides an order; `sequence` is the record it would make.
-pub(super) fn decide(rulebook: &Rulebook, state: &State, sequence: u64, order: &Order) -> Outcome {
+/// Decides an order; `sequence` is the record it would make, `at` its time.
+pub(super) fn decide(
+    rulebook: &Rulebook,
+    state: &State,
+    (sequence, at): (u64, UnixMs),
+    order: &Order,
+) -> Outcome {
     if let Order::Transfer { reference, .. } = order
         && let Some(earlier) = state.referred(reference)
     {
@@ -50,6 +57,9 @@ pub(super) fn decide(rulebook: &Rulebook, state: &State, sequence: u64, order: &
         } => transfer(rulebook, state, *reference, (*from, *to), *minor),
         Order::CloseAccount(account) => close(rulebook, state, *account),
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
+        Order::Money(order) => {
+            return operate_money::decide(rulebook, state, (sequence, at), order);
+        }
     };
     let before = false;
     match operation {
@@ -145,7 +155,6 @@ fn transfer(
     (from, to): (AccountId, AccountId),
     minor: i64,
 ) -> Decision {
-    let not_allowed = |what: &str| OrderRefused::NotAllowed(what.to_owned());
     let (giver, programme) = account_of(rulebook, state, from)?;
     let (taker, _) = account_of(rulebook, state, to)?;
     let purse = programme
@@ -190,7 +199,7 @@ fn transfer(
 }
 
 /// The maximum balance that an incoming amount would pass (rule A17).
-fn above_maximum(
+pub(super) fn above_maximum(
     programme: &Programme,
     record: &AccountRecord,
     purse: PurseIndex,
@@ -287,7 +296,7 @@ fn card_of(state: &State, id: CardId) -> Result<&Card, OrderRefused> {
         .ok_or_else(|| not_found("card", id.0.to_string()))
 }
 
-fn account_of<'a>(
+pub(super) fn account_of<'a>(
     rulebook: &'a Rulebook,
     state: &'a State,
     id: AccountId,
@@ -302,7 +311,7 @@ fn account_of<'a>(
     Ok((record, programme))
 }
 
-fn has_open_card(state: &State, record: &AccountRecord) -> bool {
+pub(super) fn has_open_card(state: &State, record: &AccountRecord) -> bool {
     let mut cards = record.cards.iter().filter_map(|id| state.card(*id));
     cards.any(|card| card.status != CardStatus::Closed)
 }
@@ -315,6 +324,10 @@ fn is_free(state: &State, token: CardToken) -> Result<(), OrderRefused> {
             card.id.0
         ))),
     }
+}
+
+pub(super) fn not_allowed(what: &str) -> OrderRefused {
+    OrderRefused::NotAllowed(what.to_owned())
 }
 
 fn not_found(what: &str, number: String) -> OrderRefused {

@@ -12,6 +12,7 @@ use super::command::NewCard;
 use super::entry::EntryId;
 use super::event::CardIssued;
 use super::ledger::Postings;
+use super::operation_money::{MoneyOperation, MoneyOrder};
 
 /// The caller's own name for a movement of money: the same name never moves it twice.
 pub type Reference = ArrayString<36>;
@@ -61,6 +62,8 @@ pub enum Order {
         /// What was done about it.
         note: String,
     },
+    /// About rates and money of several currencies.
+    Money(MoneyOrder),
 }
 
 /// What an operator did.
@@ -115,6 +118,8 @@ pub enum Operation {
         /// What was done about them.
         note: String,
     },
+    /// About rates and money of several currencies.
+    Money(MoneyOperation),
 }
 
 /// Why an order is not carried out.

@@ -7,6 +7,7 @@ use super::booking::exception;
 use super::case::Case;
 use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
+use super::exchange;
 use super::fee;
 use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 use super::matching::{Found, Ladder, find};
@@ -192,13 +193,10 @@ fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
     let mut effects = Effects::new();
     let released = entry.held.clone().take_back(undone);
     let rest = undone.saturating_sub(released.total());
-    if !released.is_empty() {
-        effects.push(Effect::HoldLowered {
-            entry: entry.id,
-            split: released,
-        });
-    }
+    effects.extend(exchange::lowered(case, entry, released, None));
     let returned = entry.posted.clone().take_back(rest);
+    let (returned, exchanged) = exchange::returned(case, entry, &returned);
+    effects.extend(exchanged);
     if !returned.is_empty() {
         let programme = case.account().programme;
         let account = case.account().id;

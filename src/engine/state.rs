@@ -14,6 +14,7 @@ use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
+use crate::domain::exchange::Exchange;
 use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
@@ -27,7 +28,9 @@ use super::entry_list::EntryList;
 use super::event::ExceptionKind;
 use super::ledger::Ledger;
 use super::operation::Reference;
+use super::operation_money::Charge;
 use super::queue::Queue;
+use super::rates::Rates;
 use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
 
@@ -81,6 +84,8 @@ pub struct Told {
     pub balances: Option<Balances>,
     /// What was approved in the cardholder's currency, where that is less than was asked.
     pub approved_minor: Option<i64>,
+    /// The same in the currency of the transaction, where the programme converted.
+    pub approved_transaction: Option<i64>,
 }
 
 /// A reversal that came before its original.
@@ -184,6 +189,12 @@ pub struct State {
     /// Records of movements by the caller's name for them.
     pub(super) references: BTreeMap<Reference, u64>,
     pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
+    /// Exchange rates in force and to come.
+    pub(super) rates: Rates,
+    /// Entries that were paid in another currency, or marked up.
+    pub(super) exchanges: BTreeMap<EntryId, Exchange>,
+    /// Charges by the caller's name for them.
+    pub(super) charges: BTreeMap<Reference, Charge>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }
@@ -374,6 +385,16 @@ impl State {
         self.negatives
             .iter()
             .map(|(key, since)| (key.0, key.1, *since))
+    }
+
+    /// Exchange rates in force and to come.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// What an entry was paid with in other currencies, or with a mark-up.
+    pub fn exchange(&self, id: EntryId) -> Option<&Exchange> {
+        self.exchanges.get(&id)
     }
 
     /// Totals of the ledger accounts that are not purses.

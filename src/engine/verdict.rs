@@ -12,6 +12,8 @@ pub(super) struct Verdict {
     pub(super) approval: Option<ApprovalCode>,
     /// Approved, in the cardholder's currency, where that is less than was asked.
     pub(super) approved_minor: Option<i64>,
+    /// The same in the currency of the transaction, where that was converted.
+    pub(super) approved_transaction: Option<i64>,
     pub(super) show_balances: bool,
     pub(super) effects: Effects,
 }
@@ -24,6 +26,7 @@ impl Verdict {
             evidence: None,
             approval: None,
             approved_minor: None,
+            approved_transaction: None,
             show_balances: false,
             effects,
         }
@@ -36,6 +39,7 @@ impl Verdict {
             evidence: refusal.evidence,
             approval: None,
             approved_minor: None,
+            approved_transaction: None,
             show_balances: false,
             effects: Effects::new(),
         }

@@ -27,6 +27,8 @@ pub struct Config {
     pub dialects_dir: Option<PathBuf>,
     /// File of the keys that PIN blocks are judged with; `None`: no block can be judged.
     pub pin_keys: Option<PathBuf>,
+    /// File of exchange rates, taken in at start; `None`: those that the journal has.
+    pub rates: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
     /// Address of the operators' API: loopback only, because it has no authentication yet.
@@ -258,6 +260,7 @@ impl Config {
             programmes_dir: None,
             dialects_dir: None,
             pin_keys: None,
+            rates: None,
             io_threads: knob::IO_THREADS.standard,
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
             listeners: vec![

@@ -62,6 +62,7 @@ pub(super) fn parse(
         programmes_dir: top.path_optional("programmes_dir", &mut notes),
         dialects_dir: top.path_optional("dialects_dir", &mut notes),
         pin_keys: top.path_optional("pin_keys", &mut notes),
+        rates: top.path_optional("rates", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
         listeners: listeners(&mut top, standard.listeners, &mut notes),

@@ -12,19 +12,22 @@ use cardswitch::domain::decision::{ApprovalCode, Balances, Decision, Reason};
 use cardswitch::domain::facts::{Facts, MessageKind, Purpose, TraceKey};
 use cardswitch::domain::pan::{MaskedPan, Pan};
 use cardswitch::domain::programme_file;
+use cardswitch::domain::rate_file::RateRow;
 use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::command::{
     Answer, Body, Command, Housekeep, NewCard, OpenAccount, Opened, Outcome,
 };
 use cardswitch::engine::decide::decide;
+use cardswitch::engine::operation::{Order, Reference};
+use cardswitch::engine::operation_money::MoneyOrder;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::switch::dialect::code_list::REFUND_REASONS;
 use cardswitch::switch::rulebook::LoadedRules;
 
 use crate::decisions_notation::{
-    CardLine, CaseText, Expected, Line, MessageLine, cases, instant, token, trace,
+    CardLine, CaseText, ChargeLine, Expected, Line, MessageLine, cases, instant, token, trace,
 };
 
 /// Reasons that the shell gives before a message comes to the engine.
@@ -50,6 +53,7 @@ decided_as_written! {
     cards_that_may_not_pay: "cards.txt",
     cash_from_machines_and_its_fee: "cash.txt",
     blocks_by_place_and_time: "conditions.txt",
+    other_currencies_are_exchanged: "exchange.txt",
     holds_end_with_time: "holds.txt",
     limits_count_in_calendar_windows: "limits.txt",
     loads_reach_their_purse: "loads.txt",
@@ -128,6 +132,8 @@ fn wrong_steps(file: &str, case: &CaseText) -> Vec<String> {
             }
             Line::UnlockPin(card) => desk.unlock_pin(card),
             Line::Card(card) => desk.open(card),
+            Line::Rate(rate) => desk.set_rate(*rate),
+            Line::Charge(charge, expected) => desk.charge(charge, expected),
             Line::At(at) => desk.set_clock(*at),
             Line::Housekeep(terms, expected) => desk.housekeep(terms, expected),
             Line::Message(message) => desk.send_all(message),
@@ -250,6 +256,41 @@ impl Desk {
             &expected.outcome,
             &format!("{released} released{more}"),
         )?;
+        self.check_balances(&before, expected)
+    }
+
+    fn set_rate(&mut self, mut rate: RateRow) -> Step {
+        rate.effective = self.now;
+        let order = Order::Money(MoneyOrder::SetRates(vec![rate]));
+        match self.execute(Body::Operate(Box::new(order)))?.answer {
+            Answer::Ordered(Ok(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    fn charge(&mut self, line: &ChargeLine, expected: &Expected) -> Step {
+        let before = self.balances();
+        let account = self.accounts.get(&line.card).ok_or("no such card")?;
+        let reference: Reference = line.reference.parse().unwrap();
+        let order = Order::Money(MoneyOrder::Charge {
+            reference,
+            account: *account,
+            source: line.source,
+            charge: line.charge,
+            minor: line.minor,
+        });
+        let answer = self.execute(Body::Operate(Box::new(order)))?.answer;
+        let got = match answer {
+            Answer::Ordered(Ok(done)) => {
+                let (_, charge) = self.state.charge(&reference).ok_or("nothing is kept")?;
+                let again = if done.before { " again" } else { "" };
+                let (credited, fee) = (charge.credited, charge.fee);
+                format!("credited {credited} fee {fee} at {}{again}", charge.rate)
+            }
+            Answer::Ordered(Err(refused)) => format!("refused: {refused}"),
+            other => format!("{other:?}"),
+        };
+        same("outcome", &expected.outcome, &got)?;
         self.check_balances(&before, expected)
     }
 

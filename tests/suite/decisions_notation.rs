@@ -6,6 +6,8 @@
 //! card  K PROGRAMME KYC purse=minor … [expiry=YYMM] [status=…]
 //! at    2027-03-01 12:00                             the clock, in Tokyo; starts as written here
 //! without PROGRAMME                                  the programme is not loaded any more
+//! rate  USD JPY 150.25                           a rate holds from now on
+//! charge K reference USD JPY minor | credited n fee n at rate | balances   (or `refused: …`)
 //! unlock K                                           the issuer unlocks the PIN of a card
 //! housekeep [releases=n] [answers=h] [entries=h] [tombstones=h] | n released [more] | balances
 //!   MTI #stan CARD PURPOSE amount word …             | code reason | balances | remarks
@@ -31,6 +33,8 @@ use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
 use cardswitch::domain::rare_facts::{CapturePart, RareFacts};
+use cardswitch::domain::rate::Rate;
+use cardswitch::domain::rate_file::RateRow;
 use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::command::Housekeep;
 use serde::de::DeserializeOwned;
@@ -52,6 +56,8 @@ pub(crate) enum Line {
     /// The issuer unlocks the PIN of a card.
     UnlockPin(String),
     Card(Box<CardLine>),
+    Rate(RateRow),
+    Charge(ChargeLine, Expected),
     At(UnixMs),
     Housekeep(Housekeep, Expected),
     Message(Box<MessageLine>),
@@ -65,6 +71,15 @@ pub(crate) struct CardLine {
     pub(crate) balances: Vec<(String, i64)>,
     pub(crate) expiry: Option<ExpiryMonth>,
     pub(crate) status: CardStatus,
+}
+
+/// Money of one purse changed into another currency.
+pub(crate) struct ChargeLine {
+    pub(crate) card: String,
+    pub(crate) reference: String,
+    pub(crate) source: Currency,
+    pub(crate) charge: Currency,
+    pub(crate) minor: i64,
 }
 
 /// A message, or one for each merchant category.
@@ -128,6 +143,11 @@ fn line_of(line: &str) -> Result<Line, String> {
         "without" => Line::Without(rest.to_owned()),
         "card" => Line::Card(Box::new(card(rest)?)),
         "at" => Line::At(instant(rest)?),
+        "rate" => Line::Rate(rate(rest)?),
+        "charge" => {
+            let (asked, told) = rest.split_once('|').ok_or("expected | outcome")?;
+            Line::Charge(charge(asked)?, expected(told)?)
+        }
         "housekeep" => {
             let mut columns = rest.splitn(2, '|');
             let terms = housekeep(columns.next().unwrap_or_default())?;
@@ -157,6 +177,38 @@ fn card(text: &str) -> Result<CardLine, String> {
         }
     }
     Ok(card)
+}
+
+/// `USD JPY 150.25`; from when on is the clock's business.
+fn rate(text: &str) -> Result<RateRow, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [from, to, rate] = words[..] else {
+        return Err("expected FROM TO RATE".to_owned());
+    };
+    Ok(RateRow {
+        from: currency(from)?,
+        to: currency(to)?,
+        rate: Rate::parse(rate)?,
+        effective: UnixMs(0),
+    })
+}
+
+fn charge(text: &str) -> Result<ChargeLine, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [card, reference, source, target, minor] = words[..] else {
+        return Err("expected CARD REFERENCE SOURCE CHARGE minor".to_owned());
+    };
+    Ok(ChargeLine {
+        card: card.to_owned(),
+        reference: reference.to_owned(),
+        source: currency(source)?,
+        charge: currency(target)?,
+        minor: number(minor)?,
+    })
+}
+
+fn currency(letters: &str) -> Result<Currency, String> {
+    Currency::from_alpha(letters).ok_or(format!("no currency {letters}"))
 }
 
 fn housekeep(text: &str) -> Result<Housekeep, String> {
@@ -417,7 +469,7 @@ fn amount(text: &str) -> Result<Amount, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_uppercase());
     let currency = match &text[digits.len()..] {
         "" => Currency::JPY,
-        letters => Currency::from_alpha(letters).ok_or(format!("no currency {letters}"))?,
+        letters => currency(letters)?,
     };
     Ok(Amount::new(number(digits)?, currency))
 }

@@ -14,6 +14,7 @@ use cardswitch::domain::conditions::{
     Attendance, EntryMode, LocalTime, PinVerdict, PointOfService, StoredCredential,
 };
 use cardswitch::domain::decision::{PurseBalance, Reason};
+use cardswitch::domain::exchange::{Leg, Legs};
 use cardswitch::domain::facts::{
     Certainty, Device, Evidence, FactName, Facts, Initiation, LinkNumber, Presence, Purpose,
 };
@@ -22,13 +23,16 @@ use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
 use cardswitch::domain::programme::Channel;
 use cardswitch::domain::rare_facts::{AdviceReason, CapturePart, LoadChannel, MonthDay, RareFacts};
+use cardswitch::domain::rate::Rate;
+use cardswitch::domain::rate_file::RateRow;
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::entry::{EntryId, EntryState};
 use cardswitch::engine::event::{
-    AccountOpened, CardIssued, Decided, Effect, Effects, Event, ExceptionKind, Housekept,
+    AccountOpened, CardIssued, Decided, Effect, Effects, Event, ExceptionKind, Exchanged, Housekept,
 };
 use cardswitch::engine::ledger::{LedgerAccount, Posting, Postings};
 use cardswitch::engine::operation::Operation;
+use cardswitch::engine::operation_money::{Charge, MoneyOperation};
 use cardswitch::engine::record;
 
 use crate::decisions_notation::{plain_facts, token, trace};
@@ -160,6 +164,9 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::TombstoneSet { .. } => "tombstone-set",
         Effect::ExceptionRaised { .. } => "exception-raised",
         Effect::PartTombstoneSet { .. } => "part-tombstone-set",
+        Effect::ExchangeHeld(_) => "exchange-held",
+        Effect::ExchangeLowered(_) => "exchange-lowered",
+        Effect::ExchangePosted(_) => "exchange-posted",
     }
 }
 
@@ -276,6 +283,31 @@ fn operations() -> Vec<(&'static str, Operation)> {
                 note: "charged back".to_owned(),
             },
         ),
+        (
+            "rates-set",
+            Operation::Money(MoneyOperation::RatesSet(vec![RateRow {
+                from: Currency::from_numeric(840),
+                to: CURRENCY,
+                rate: rate("150.25"),
+                effective: AT,
+            }])),
+        ),
+        (
+            "charged",
+            Operation::Money(MoneyOperation::Charged {
+                reference: "charge-1".parse().unwrap(),
+                charge: Charge {
+                    account: AccountId(7),
+                    source: PurseIndex(0),
+                    target: PurseIndex(1),
+                    minor: 1_000,
+                    fee: 10,
+                    credited: 660,
+                    rate: rate("0.00666666666667"),
+                },
+                movements: exchange_movements(),
+            }),
+        ),
     ]
 }
 
@@ -372,7 +404,49 @@ fn effects() -> Vec<Effect> {
             entry: Some(ENTRY),
             minor: 250,
         },
+        Effect::ExchangeHeld(Box::new(exchanged(Vec::new()))),
+        Effect::ExchangeLowered(Box::new(Exchanged {
+            rate: None,
+            ..exchanged(Vec::new())
+        })),
+        Effect::ExchangePosted(Box::new(Exchanged {
+            credits: true,
+            ..exchanged(exchange_movements())
+        })),
     ]
+}
+
+fn rate(text: &str) -> Rate {
+    Rate::parse(text).unwrap()
+}
+
+fn exchanged(movements: Vec<(Currency, Postings)>) -> Exchanged {
+    let leg = |purse, rate| Leg {
+        purse: PurseIndex(purse),
+        worth: 750,
+        net: 1_127,
+        markup: 45,
+        rate,
+    };
+    Exchanged {
+        entry: ENTRY,
+        asked: Amount::new(1_500, Currency::from_numeric(840)),
+        rate: Some(rate("150.25")),
+        legs: Legs::from_iter([leg(0, None), leg(1, Some(rate("0.00665557404326")))]),
+        credits: false,
+        movements,
+    }
+}
+
+fn exchange_movements() -> Vec<(Currency, Postings)> {
+    let purse = LedgerAccount::Purse(AccountId(7), PurseIndex(0));
+    let rows = [
+        (purse, -1_172),
+        (LedgerAccount::Exchange(1), 1_127),
+        (LedgerAccount::ExchangeFees(1), 45),
+    ];
+    let posting = |(account, minor)| Posting { account, minor };
+    vec![(CURRENCY, Postings::from_iter(rows.map(posting)))]
 }
 
 fn decided(facts: Facts, effects: Effects) -> Event {
@@ -407,6 +481,8 @@ fn every_fact() -> Event {
         load_partner: Some("00000012345".parse().unwrap()),
         funding_bin: Some("45678901".parse().unwrap()),
         advice_reason: Some(AdviceReason::PartialDispense),
+        // Not known yet when this record was kept: a scenario has it on the wire.
+        billing_rate: None,
     };
     let facts = Facts {
         pin: PinVerdict::Wrong,

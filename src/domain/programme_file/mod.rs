@@ -14,7 +14,10 @@ mod cash;
 
 mod loads;
 
+mod exchange;
+
 #[cfg(test)]
 mod tests;
 
+pub(super) use place::{line_at, line_of};
 pub use reader::{ProgrammeErrors, parse};

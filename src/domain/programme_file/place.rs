@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 /// The line of `key` in `text`, from 1: of the nearest table above it where the key is missing.
 ///
 /// A key reads `limit[3].amount_max`; words after it, such as a name in quotes, are passed over.
-pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
+pub(in crate::domain) fn line_of(text: &str, key: &str) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let mut offset = None;
     let mut table = Some(document.get_ref());
@@ -30,7 +30,7 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
 }
 
 /// The line on which a byte stands, from 1.
-pub(super) fn line_at(text: &str, offset: usize) -> usize {
+pub(in crate::domain) fn line_at(text: &str, offset: usize) -> usize {
     let before = text.bytes().take(offset);
     before
         .filter(|byte| *byte == b'\n')

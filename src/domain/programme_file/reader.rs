@@ -127,6 +127,9 @@ impl Reader {
         let hold = self.hold(&raw.hold);
         let pin = self.pin(raw.pin);
         let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
+        let exchange = raw
+            .exchange
+            .and_then(|row| self.exchange(&row, &purses, &spend_order));
         let blocks: Vec<Block> = raw
             .block
             .into_iter()
@@ -180,6 +183,7 @@ impl Reader {
             partial_approval: raw.partial_approval,
             pin,
             cash,
+            exchange,
             pin_block: match raw.pin_block {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,

@@ -30,6 +30,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) pin: PinRow,
     pub(super) cash: Option<CashRow>,
+    pub(super) exchange: Option<ExchangeRow>,
     #[serde(default)]
     pub(super) block: Vec<BlockRow>,
     #[serde(default)]
@@ -158,6 +159,14 @@ pub(super) struct CashRow {
 pub(super) struct FeeRow {
     pub(super) currency: String,
     pub(super) amount: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExchangeRow {
+    pub(super) billing: String,
+    pub(super) markup: String,
+    pub(super) charge_fee: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -159,3 +159,28 @@ fn every_condition_of_a_block_is_proven() {
     }
     assert_eq!(error.mistakes.len(), parts.len(), "{error}");
 }
+
+#[test]
+fn what_is_exchanged_has_a_purse_to_become_and_percentages_that_can_be_read() {
+    let text = SHIPPED[0]
+        .1
+        .replace("billing = \"JPY\"", "billing = \"USD\"")
+        .replace("markup = \"4.0\"", "markup = \"4 %\"\ncharge_fee = \"101\"");
+    let error = parse("x", &text).unwrap_err();
+    for part in [
+        "exchange.billing: expected the currency of a purse in spend_order, got USD",
+        "exchange.markup: expected a percentage such as \"4.0\", got \"4 %\"",
+        "exchange.charge_fee: expected a percentage such as \"4.0\", got \"101\"",
+    ] {
+        assert!(error.to_string().contains(part), "{part} is not in {error}");
+    }
+    assert_eq!(error.mistakes.len(), 3, "{error}");
+    let unknown = SHIPPED[0]
+        .1
+        .replace("billing = \"JPY\"", "billing = \"YEN\"");
+    let error = parse("x", &unknown).unwrap_err().to_string();
+    assert!(
+        error.contains("exchange.billing: expected ISO 4217 letters"),
+        "{error}"
+    );
+}

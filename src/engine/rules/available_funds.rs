@@ -1,4 +1,5 @@
-//! A11, A14, A27: nothing is approved beyond what the purses have available, its fee included.
+//! A11, A14, A27, C2: nothing is approved beyond what the purses have available, its fee and the
+//! mark-up of what others than its own currency's pay included.
 
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
@@ -16,14 +17,25 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
-    let available = funds::available(case.spend_order(), case.account(), case.amount.currency);
     let fee = fee::of(case);
-    (case.amount.minor.saturating_add(fee) > available).then(|| {
-        let asked = case.amount.minor;
-        let evidence = match fee {
-            0 => format!("available {available}, asked {asked}"),
-            _ => format!("available {available}, asked {asked} and a fee of {fee}"),
+    let asked = case.amount.minor;
+    let mut available = funds::available(case.spend_order(), case.account(), case.amount.currency);
+    if case.converted.is_none() && asked.saturating_add(fee) <= available {
+        return None;
+    }
+    if funds::exchange(case, fee).is_some() {
+        return None;
+    }
+    if case.programme.exchange.is_some() {
+        let worth = funds::available_worth(case);
+        available = match case.converted {
+            Some(_) => worth,
+            None => available.max(worth),
         };
-        Refusal::because(Reason::InsufficientFunds, evidence)
-    })
+    }
+    let evidence = match fee {
+        0 => format!("available {available}, asked {asked}"),
+        _ => format!("available {available}, asked {asked} and a fee of {fee}"),
+    };
+    Some(Refusal::because(Reason::InsufficientFunds, evidence))
 }

@@ -24,9 +24,16 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         Intent::Spend | Intent::Verify | Intent::Enquire => case.programme.purse_of(currency),
     };
     purse.is_none().then(|| {
-        Refusal::because(
-            Reason::CurrencyNotAllowed,
-            format!("no purse for {currency}"),
-        )
+        let rule = case
+            .programme
+            .exchange
+            .filter(|_| case.intent != Intent::Load);
+        let evidence = match rule {
+            Some(rule) => {
+                format!("no purse for {currency}, and no rate to {}", rule.billing)
+            }
+            None => format!("no purse for {currency}"),
+        };
+        Refusal::because(Reason::CurrencyNotAllowed, evidence)
     })
 }

@@ -39,6 +39,8 @@ mod loads;
 
 mod pins;
 
+mod rates;
+
 mod transfers;
 
 /// Largest request body, bytes: a card file of some 50,000 rows.
@@ -92,6 +94,8 @@ pub async fn serve(
         .route("/v1/holds/{entry}/release", post(holds::release))
         .route("/v1/loads", post(loads::load))
         .route("/v1/transfers", post(transfers::transfer))
+        .route("/v1/rates", get(rates::rates).post(rates::set))
+        .route("/v1/charges", post(rates::charge))
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);

@@ -142,6 +142,9 @@ pub(super) fn read_elements(message: &Message, facts: &mut Facts) {
     if let Some(date) = message.number(15).and_then(|date| u16::try_from(date).ok()) {
         rare(facts).settlement = Some(MonthDay(date));
     }
+    if let Some(rate) = message.number(10).and_then(|rate| u32::try_from(rate).ok()) {
+        rare(facts).billing_rate = Some(rate);
+    }
     if let Some(minor) = acquirer_fee(message) {
         rare(facts).acquirer_fee_minor = Some(minor);
     }
@@ -286,6 +289,7 @@ mod tests {
     #[test]
     fn the_generic_dialect_reads_every_rare_fact() {
         let facts = read(&[
+            (10, "69972522"),
             (15, "0302"),
             (22, "810"),
             (28, "D00000110"),
@@ -312,6 +316,7 @@ mod tests {
             load_partner: ArrayString::from("00000012345").ok(),
             funding_bin: ArrayString::from("45678901").ok(),
             advice_reason: None,
+            billing_rate: Some(69_972_522),
         };
         assert_eq!(facts.rare, Some(Box::new(rare)));
         assert_eq!(facts.certainty, Certainty::Estimated);

@@ -1,0 +1,195 @@
+//! Decides what operators ask for about rates and money of several currencies.
+
+use crate::domain::account::{AccountId, PurseIndex};
+use crate::domain::money::{Amount, Currency};
+use crate::domain::rate_file::{RATES_MAX, RateRow};
+use crate::domain::rulebook::Rulebook;
+use crate::domain::time::UnixMs;
+
+use super::command::{Answer, Outcome};
+use super::event::Event;
+use super::ledger::{LedgerAccount, Posting, Postings};
+use super::operate::{above_maximum, account_of, has_open_card, not_allowed};
+use super::operation::{Done, Operation, OrderRefused};
+use super::operation_money::{Charge, MoneyOperation, MoneyOrder};
+use super::state::State;
+
+/// Decides an order; `sequence` is the record it would make, `at` its time.
+pub(super) fn decide(
+    rulebook: &Rulebook,
+    state: &State,
+    (sequence, at): (u64, UnixMs),
+    order: &MoneyOrder,
+) -> Outcome {
+    let operation = match order {
+        MoneyOrder::SetRates(rows) => set_rates(state, rows, at),
+        MoneyOrder::Charge {
+            reference,
+            account,
+            source,
+            charge: target,
+            minor,
+        } => {
+            let wanted = (*account, *source, *target, *minor);
+            match state.charge(reference) {
+                Some((done, earlier)) => repeated(done, earlier, wanted, state),
+                None if state.referred(reference).is_some() => Err(other_content()),
+                None => charge(rulebook, state, wanted, at).map(|(charge, movements)| {
+                    Decided::New(MoneyOperation::Charged {
+                        reference: *reference,
+                        charge,
+                        movements,
+                    })
+                }),
+            }
+        }
+    };
+    let (answer, event) = match operation {
+        Ok(Decided::New(operation)) => {
+            let event = Event::Operated(Box::new(Operation::Money(operation)));
+            let before = false;
+            (Ok(Done { sequence, before }), Some(event))
+        }
+        Ok(Decided::Before(sequence)) => {
+            let before = true;
+            (Ok(Done { sequence, before }), None)
+        }
+        Err(refused) => (Err(refused), None),
+    };
+    Outcome {
+        answer: Answer::Ordered(answer),
+        event,
+    }
+}
+
+/// What becomes of an order that is not refused.
+enum Decided {
+    New(MoneyOperation),
+    /// Done before, by this record.
+    Before(u64),
+}
+
+fn set_rates(state: &State, rows: &[RateRow], at: UnixMs) -> Result<Decided, OrderRefused> {
+    let news = state.rates().news(rows, at);
+    if news.is_empty() {
+        return Ok(Decided::Before(state.sequence()));
+    }
+    if !state.rates().has_room_for(news.len()) {
+        let what = format!("more than {RATES_MAX} rates in force or to come");
+        return Err(OrderRefused::Conflict(what));
+    }
+    Ok(Decided::New(MoneyOperation::RatesSet(news)))
+}
+
+/// The same reference is the same charge, or a mistake of the caller.
+fn repeated(
+    done: u64,
+    earlier: &Charge,
+    (account, source, target, minor): (AccountId, Currency, Currency, i64),
+    state: &State,
+) -> Result<Decided, OrderRefused> {
+    let record = state.account(earlier.account);
+    let currency = |purse: PurseIndex| {
+        let purse = record?.account.purses.get(purse.position())?;
+        Some(purse.currency)
+    };
+    let same = (earlier.account, earlier.minor) == (account, minor)
+        && currency(earlier.source) == Some(source)
+        && currency(earlier.target) == Some(target);
+    if same {
+        Ok(Decided::Before(done))
+    } else {
+        Err(other_content())
+    }
+}
+
+fn other_content() -> OrderRefused {
+    let what = "the reference stands for another movement of money".to_owned();
+    OrderRefused::Conflict(what)
+}
+
+fn charge(
+    rulebook: &Rulebook,
+    state: &State,
+    (account, source, target, minor): (AccountId, Currency, Currency, i64),
+    at: UnixMs,
+) -> Result<(Charge, Vec<(Currency, Postings)>), OrderRefused> {
+    let (record, programme) = account_of(rulebook, state, account)?;
+    let offered = programme
+        .exchange
+        .and_then(|rule| Some((rule.billing, rule.charge_fee?)));
+    let (billing, percent) =
+        offered.ok_or_else(|| not_allowed("the programme does not offer charges"))?;
+    if source == target {
+        return Err(not_allowed("a charge goes to another currency"));
+    }
+    if minor <= 0 {
+        return Err(not_allowed("a charge moves more than 0"));
+    }
+    let purse = |currency: Currency| {
+        let what = || not_allowed(&format!("the programme has no purse for {currency}"));
+        programme.purse_of(currency).ok_or_else(what)
+    };
+    let (from, to) = (purse(source)?, purse(target)?);
+    if !has_open_card(state, record) {
+        let what = format!("account {} is closed", account.0);
+        return Err(OrderRefused::Conflict(what));
+    }
+    let available = record.account.purses.get(from.position());
+    let available = available.map_or(0, |purse| purse.available());
+    if minor > available {
+        let what = format!("available {available}, asked {minor}");
+        return Err(OrderRefused::Conflict(what));
+    }
+    let rate = state.rates().find(source, target, billing, at);
+    let rate = rate.ok_or_else(|| {
+        OrderRefused::Conflict(format!("no rate from {source} to {target} is in force"))
+    })?;
+    let fee = percent.of(minor);
+    let net = minor.saturating_sub(fee);
+    let credited = rate.convert(Amount::new(net, source), target);
+    let credited = credited
+        .filter(|credited| *credited > 0)
+        .ok_or_else(|| not_allowed("nothing is left of so small a charge"))?;
+    if let Some(most) = above_maximum(programme, record, to, credited) {
+        let what = format!("the account would be above its maximum of {most}");
+        return Err(OrderRefused::Conflict(what));
+    }
+    let charge = Charge {
+        account,
+        source: from,
+        target: to,
+        minor,
+        fee,
+        credited,
+        rate,
+    };
+    let movements = movements(&charge, record.account.programme, (source, target));
+    Ok((charge, movements))
+}
+
+fn movements(
+    charge: &Charge,
+    programme: u8,
+    (source, target): (Currency, Currency),
+) -> Vec<(Currency, Postings)> {
+    let posting = |account, minor| Posting { account, minor };
+    let exchange = LedgerAccount::Exchange(programme);
+    let (given, got) = (
+        LedgerAccount::Purse(charge.account, charge.source),
+        LedgerAccount::Purse(charge.account, charge.target),
+    );
+    let mut out = Postings::from_iter([
+        posting(given, charge.minor.saturating_neg()),
+        posting(exchange, charge.minor.saturating_sub(charge.fee)),
+    ]);
+    if charge.fee > 0 {
+        let fees = LedgerAccount::ExchangeFees(programme);
+        out.push(posting(fees, charge.fee));
+    }
+    let back = Postings::from_iter([
+        posting(exchange, charge.credited.saturating_neg()),
+        posting(got, charge.credited),
+    ]);
+    vec![(source, out), (target, back)]
+}
