@@ -25,6 +25,8 @@ pub mod card;
 
 pub mod account;
 
+pub mod holder;
+
 pub mod merchant;
 
 pub mod conditions;

@@ -29,10 +29,14 @@ use super::verdict::Verdict;
 pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome {
     match &command.body {
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
-        Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::OpenAccount(account) => {
+            open::decide(rulebook, state, (command.sequence, command.at), account)
+        }
         Body::SetPin(card, reference) => pin::set(state, *card, *reference),
         Body::UnlockPin(card) => pin::unlock(state, *card),
-        Body::Operate(order) => operate::decide(rulebook, state, command.sequence, order),
+        Body::Operate(order) => {
+            operate::decide(rulebook, state, (command.sequence, command.at), order)
+        }
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }

@@ -73,9 +73,17 @@ mod pin;
 mod fee;
 pub mod operation;
 
+pub mod operation_holder;
+
 mod operate;
 
+mod operate_holder;
+
 mod apply_operation;
+
+mod apply_holder;
+
+pub mod holders;
 
 mod housekeep;
 

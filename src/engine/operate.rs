@@ -5,18 +5,25 @@ use crate::domain::card::{Card, CardId, CardStatus};
 use crate::domain::pan::CardToken;
 use crate::domain::programme::Programme;
 use crate::domain::rulebook::Rulebook;
+use crate::domain::time::UnixMs;
 
 use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
+use super::operate_holder;
 use super::operation::{Done, Operation, Order, OrderRefused, Reference};
 use super::state::{AccountRecord, State};
 
 type Decision = Result<Operation, OrderRefused>;
 
-/// Decides an order; `sequence` is the record it would make.
-pub(super) fn decide(rulebook: &Rulebook, state: &State, sequence: u64, order: &Order) -> Outcome {
+/// Decides an order; `sequence` is the record it would make, `at` its time.
+pub(super) fn decide(
+    rulebook: &Rulebook,
+    state: &State,
+    (sequence, at): (u64, UnixMs),
+    order: &Order,
+) -> Outcome {
     if let Order::Transfer { reference, .. } = order
         && let Some(earlier) = state.referred(reference)
     {
@@ -32,7 +39,10 @@ pub(super) fn decide(rulebook: &Rulebook, state: &State, sequence: u64, order: &
     let operation = match order {
         Order::ReleaseHold(entry) => release_hold(state, *entry),
         Order::ChangeCardStatus(card, status) => change_status(state, *card, *status),
-        Order::ReplaceCard { card, status, with } => replace_card(state, *card, *status, with),
+        Order::ReplaceCard { card, status, with } => {
+            operate_holder::may_be_replaced(rulebook, state, *card, at)
+                .and_then(|()| replace_card(state, *card, *status, with))
+        }
         Order::AddDeviceToken {
             card,
             token,
@@ -50,6 +60,9 @@ pub(super) fn decide(rulebook: &Rulebook, state: &State, sequence: u64, order: &
         } => transfer(rulebook, state, *reference, (*from, *to), *minor),
         Order::CloseAccount(account) => close(rulebook, state, *account),
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
+        Order::Holder(order) => {
+            return operate_holder::decide(rulebook, state, (sequence, at), order);
+        }
     };
     let before = false;
     match operation {
@@ -281,13 +294,13 @@ fn resolve(state: &State, sequence: u64, note: &str) -> Decision {
     })
 }
 
-fn card_of(state: &State, id: CardId) -> Result<&Card, OrderRefused> {
+pub(super) fn card_of(state: &State, id: CardId) -> Result<&Card, OrderRefused> {
     state
         .card(id)
         .ok_or_else(|| not_found("card", id.0.to_string()))
 }
 
-fn account_of<'a>(
+pub(super) fn account_of<'a>(
     rulebook: &'a Rulebook,
     state: &'a State,
     id: AccountId,
@@ -302,7 +315,7 @@ fn account_of<'a>(
     Ok((record, programme))
 }
 
-fn has_open_card(state: &State, record: &AccountRecord) -> bool {
+pub(super) fn has_open_card(state: &State, record: &AccountRecord) -> bool {
     let mut cards = record.cards.iter().filter_map(|id| state.card(*id));
     cards.any(|card| card.status != CardStatus::Closed)
 }
@@ -317,6 +330,6 @@ fn is_free(state: &State, token: CardToken) -> Result<(), OrderRefused> {
     }
 }
 
-fn not_found(what: &str, number: String) -> OrderRefused {
+pub(super) fn not_found(what: &str, number: String) -> OrderRefused {
     OrderRefused::NotFound(format!("there is no {what} {number}"))
 }

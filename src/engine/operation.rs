@@ -12,6 +12,7 @@ use super::command::NewCard;
 use super::entry::EntryId;
 use super::event::CardIssued;
 use super::ledger::Postings;
+use super::operation_holder::{HolderOperation, HolderOrder};
 
 /// The caller's own name for a movement of money: the same name never moves it twice.
 pub type Reference = ArrayString<36>;
@@ -61,6 +62,8 @@ pub enum Order {
         /// What was done about it.
         note: String,
     },
+    /// About holders and the end of their cards.
+    Holder(HolderOrder),
 }
 
 /// What an operator did.
@@ -115,6 +118,8 @@ pub enum Operation {
         /// What was done about them.
         note: String,
     },
+    /// About holders and the end of their cards.
+    Holder(HolderOperation),
 }
 
 /// Why an order is not carried out.

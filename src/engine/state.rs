@@ -25,6 +25,7 @@ use crate::domain::time::UnixMs;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
+use super::holders::HolderBook;
 use super::ledger::Ledger;
 use super::operation::Reference;
 use super::queue::Queue;
@@ -184,6 +185,7 @@ pub struct State {
     /// Records of movements by the caller's name for them.
     pub(super) references: BTreeMap<Reference, u64>,
     pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
+    pub(super) holders: HolderBook,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }

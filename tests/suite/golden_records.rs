@@ -32,6 +32,7 @@ use cardswitch::engine::operation::Operation;
 use cardswitch::engine::record;
 
 use crate::decisions_notation::{plain_facts, token, trace};
+use crate::golden_holders::holder_operations;
 
 const AT: UnixMs = UnixMs(1_803_870_000_123);
 const ENTRY: EntryId = EntryId(4_711);
@@ -277,6 +278,9 @@ fn operations() -> Vec<(&'static str, Operation)> {
             },
         ),
     ]
+    .into_iter()
+    .chain(holder_operations(account_opened()))
+    .collect()
 }
 
 const EXCEPTIONS: [ExceptionKind; 10] = [

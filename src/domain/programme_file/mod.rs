@@ -14,6 +14,8 @@ mod cash;
 
 mod loads;
 
+mod holders;
+
 #[cfg(test)]
 mod tests;
 
