@@ -24,6 +24,7 @@ pub(super) fn tell(programme: &Programme, codes: &ResponseCodes) -> String {
         .flatten()
         .chain(loads(programme))
         .chain([refunds(programme), holds(programme)])
+        .chain(holders(programme))
         .chain(pins(programme))
         .chain([cash(programme)])
         .chain(exchange(programme))
@@ -158,6 +159,23 @@ fn holds(programme: &Programme) -> String {
         "holds      end after {} days at home, {} days abroad",
         rule.domestic_days, rule.foreign_days
     )
+}
+
+fn holders(programme: &Programme) -> Vec<String> {
+    let holder = programme.holder.map(|rule| {
+        format!(
+            "holders    have one account, are {} at least, and need a parent's consent below {}",
+            rule.minimum_age, rule.consent_below
+        )
+    });
+    let renewal = programme.renewal.map(|rule| {
+        let whose = whose(rule.kyc);
+        format!(
+            "renewal    at expiry cards{whose} go on for {} months",
+            rule.months
+        )
+    });
+    holder.into_iter().chain(renewal).collect()
 }
 
 fn pins(programme: &Programme) -> Vec<String> {

@@ -54,6 +54,13 @@ impl ExpiryMonth {
         Some(ExpiryMonth { month_index })
     }
 
+    /// The month that many months later.
+    pub fn plus_months(self, months: u16) -> ExpiryMonth {
+        ExpiryMonth {
+            month_index: self.month_index.saturating_add(i32::from(months)),
+        }
+    }
+
     /// Whether a day falls after the last instant of this month.
     pub fn is_over_on(self, date: BusinessDate) -> bool {
         date.month_index() > self.month_index

@@ -28,6 +28,7 @@ pub mod card;
 pub mod account;
 
 pub mod exchange;
+pub mod holder;
 
 pub mod merchant;
 

@@ -7,6 +7,7 @@ use std::fmt;
 use super::account::{Kyc, ProgrammeName, PurseIndex};
 use super::block::{Block, BlockedCategories};
 use super::exchange::ExchangeRule;
+use super::holder::{HolderRule, RenewalRule};
 use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
 use super::rare_facts::{CompanyCode, FundingBin, LoadChannel};
@@ -303,6 +304,10 @@ pub struct Programme {
     pub closing_fee: i64,
     /// Holds.
     pub hold: HoldRule,
+    /// Who may hold an account (rule A1); `None`: nobody is asked.
+    pub holder: Option<HolderRule>,
+    /// Whose cards go on at expiry by themselves (rule A3); `None`: nobody's.
+    pub renewal: Option<RenewalRule>,
     /// PIN blocks.
     pub pin_block: Unverified,
     /// Whether a part is approved where the whole is not available (rule A14).

@@ -69,7 +69,26 @@ impl BusinessDate {
         BusinessDate(self.0.saturating_sub(since_monday))
     }
 
-    fn civil(self) -> civil::Date {
+    /// The day that `YYYY-MM-DD` names; nothing unless there is such a day.
+    pub fn from_iso(text: &str) -> Option<BusinessDate> {
+        let date: civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+        let epoch = civil::date(1970, 1, 1);
+        let days = epoch.until(date).ok()?.get_days();
+        Some(BusinessDate(days))
+    }
+
+    /// Years completed on a later day by who was born on this one; 0 before that.
+    pub fn completed_years(self, on: BusinessDate) -> i32 {
+        let (from, to) = (self.civil(), on.civil());
+        let before_birthday = (to.month(), to.day()) < (from.month(), from.day());
+        i32::from(to.year())
+            .saturating_sub(i32::from(from.year()))
+            .saturating_sub(i32::from(before_birthday))
+            .max(0)
+    }
+
+    /// This day in the calendar of everybody.
+    pub fn civil(self) -> civil::Date {
         civil::date(1970, 1, 1)
             .checked_add(jiff::Span::new().try_days(self.0).unwrap_or_default())
             .unwrap_or(civil::Date::MAX)

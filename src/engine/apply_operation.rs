@@ -57,7 +57,7 @@ impl State {
         self.issue(opened.account, &opened.card)
     }
 
-    fn programme_index(&mut self, name: ProgrammeName) -> Result<u8, String> {
+    pub(super) fn programme_index(&mut self, name: ProgrammeName) -> Result<u8, String> {
         let known = self
             .programmes
             .iter()
@@ -128,6 +128,7 @@ impl State {
                 self.exceptions.retain(|row| row.sequence != *sequence);
                 Ok(())
             }
+            Operation::Holder(operation) => self.apply_holder_operation(operation),
         }
     }
 
@@ -168,6 +169,7 @@ impl State {
         if self.cards_by_token.insert(card.token, card.id).is_some() {
             return Err("a card is issued twice".to_owned());
         }
+        self.holders.note_issued(card.id, card.expiry, self.at);
         self.cards.push(card);
         Ok(())
     }

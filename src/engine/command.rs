@@ -6,6 +6,7 @@ use crate::domain::account::{AccountId, Kyc, ProgrammeName};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
 use crate::domain::decision::Decision;
 use crate::domain::facts::{Facts, LinkNumber};
+use crate::domain::holder::{Applicant, HolderId};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
 
@@ -53,6 +54,19 @@ pub struct OpenAccount {
     pub balances: Vec<(String, i64)>,
     /// Its card.
     pub card: NewCard,
+    /// Who holds it.
+    pub holder: HeldBy,
+}
+
+/// Who holds an account that is opened (rule A1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Nobody is known; only where the programme does not ask.
+    Nobody,
+    /// A holder who was registered before; how well it is known counts for the account.
+    Registered(HolderId),
+    /// A person who becomes a holder with it.
+    Applicant(Applicant),
 }
 
 /// A card to issue.

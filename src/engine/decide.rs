@@ -31,7 +31,9 @@ use super::verdict::Verdict;
 pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome {
     match &command.body {
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
-        Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::OpenAccount(account) => {
+            open::decide(rulebook, state, (command.sequence, command.at), account)
+        }
         Body::SetPin(card, reference) => pin::set(state, *card, *reference),
         Body::UnlockPin(card) => pin::unlock(state, *card),
         Body::Operate(order) => {

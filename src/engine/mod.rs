@@ -77,6 +77,8 @@ mod pin;
 mod fee;
 pub mod operation;
 
+pub mod operation_holder;
+
 mod operate;
 
 pub mod operation_money;
@@ -84,8 +86,13 @@ pub mod operation_money;
 mod operate_money;
 
 mod apply_money;
+mod operate_holder;
 
 mod apply_operation;
+
+mod apply_holder;
+
+pub mod holders;
 
 mod housekeep;
 

@@ -12,6 +12,7 @@ use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
 use super::operate_money;
+use super::operate_holder;
 use super::operation::{Done, Operation, Order, OrderRefused, Reference};
 use super::state::{AccountRecord, State};
 
@@ -39,7 +40,10 @@ pub(super) fn decide(
     let operation = match order {
         Order::ReleaseHold(entry) => release_hold(state, *entry),
         Order::ChangeCardStatus(card, status) => change_status(state, *card, *status),
-        Order::ReplaceCard { card, status, with } => replace_card(state, *card, *status, with),
+        Order::ReplaceCard { card, status, with } => {
+            operate_holder::may_be_replaced(rulebook, state, *card, at)
+                .and_then(|()| replace_card(state, *card, *status, with))
+        }
         Order::AddDeviceToken {
             card,
             token,
@@ -59,6 +63,9 @@ pub(super) fn decide(
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
         Order::Money(order) => {
             return operate_money::decide(rulebook, state, (sequence, at), order);
+        }
+        Order::Holder(order) => {
+            return operate_holder::decide(rulebook, state, (sequence, at), order);
         }
     };
     let before = false;
@@ -290,7 +297,7 @@ fn resolve(state: &State, sequence: u64, note: &str) -> Decision {
     })
 }
 
-fn card_of(state: &State, id: CardId) -> Result<&Card, OrderRefused> {
+pub(super) fn card_of(state: &State, id: CardId) -> Result<&Card, OrderRefused> {
     state
         .card(id)
         .ok_or_else(|| not_found("card", id.0.to_string()))
@@ -330,6 +337,6 @@ pub(super) fn not_allowed(what: &str) -> OrderRefused {
     OrderRefused::NotAllowed(what.to_owned())
 }
 
-fn not_found(what: &str, number: String) -> OrderRefused {
+pub(super) fn not_found(what: &str, number: String) -> OrderRefused {
     OrderRefused::NotFound(format!("there is no {what} {number}"))
 }

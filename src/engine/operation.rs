@@ -13,6 +13,7 @@ use super::entry::EntryId;
 use super::event::CardIssued;
 use super::ledger::Postings;
 use super::operation_money::{MoneyOperation, MoneyOrder};
+use super::operation_holder::{HolderOperation, HolderOrder};
 
 /// The caller's own name for a movement of money: the same name never moves it twice.
 pub type Reference = ArrayString<36>;
@@ -64,6 +65,8 @@ pub enum Order {
     },
     /// About rates and money of several currencies.
     Money(MoneyOrder),
+    /// About holders and the end of their cards.
+    Holder(HolderOrder),
 }
 
 /// What an operator did.
@@ -120,6 +123,8 @@ pub enum Operation {
     },
     /// About rates and money of several currencies.
     Money(MoneyOperation),
+    /// About holders and the end of their cards.
+    Holder(HolderOperation),
 }
 
 /// Why an order is not carried out.

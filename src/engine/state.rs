@@ -26,6 +26,7 @@ use crate::domain::time::UnixMs;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
+use super::holders::HolderBook;
 use super::ledger::Ledger;
 use super::operation::Reference;
 use super::operation_money::Charge;
@@ -195,6 +196,7 @@ pub struct State {
     pub(super) exchanges: BTreeMap<EntryId, Exchange>,
     /// Charges by the caller's name for them.
     pub(super) charges: BTreeMap<Reference, Charge>,
+    pub(super) holders: HolderBook,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }

@@ -10,6 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::facts::LinkNumber;
 use crate::engine::command::{Answer, Body, Housekeep};
+use crate::engine::operation::{Done, Order};
+use crate::engine::operation_holder::HolderOrder;
 use crate::iso8583::MessageSpec;
 use crate::journal::SledJournal;
 use crate::transport::FrameCodec;
@@ -17,7 +19,7 @@ use crate::transport::FrameCodec;
 use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
-use super::jobs::{Job, Jobs};
+use super::jobs::{Job, Jobs, Stopping};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::sequencer::{Sequencer, SequencerFault};
@@ -36,7 +38,8 @@ const SOCKET_BUFFER_BYTES: u32 = 256 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a stop waits for peers to take their last answers.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Holds released by one command, so that a sweep never delays a decision for long.
+/// Holds released, or cards that end, by one command, so that a sweep never delays a decision for
+/// long.
 const RELEASES_MAX: usize = 256;
 
 /// The switch cannot open its doors.
@@ -341,6 +344,19 @@ async fn serve(link: &Link, stream: TcpStream, peer: SocketAddr, stopping: watch
     }
 }
 
+/// Has every card looked at whose last month is over (rule A3).
+async fn end_cards(jobs: &Jobs) -> Result<(), Stopping> {
+    let order = Order::Holder(HolderOrder::RenewCards {
+        cards_max: RELEASES_MAX,
+    });
+    loop {
+        let answer = jobs.command(Body::Operate(Box::new(order.clone()))).await?;
+        if !matches!(answer, Answer::Ordered(Ok(Done { before: false, .. }))) {
+            return Ok(());
+        }
+    }
+}
+
 /// Tells the single writer that time has passed.
 async fn sweep(jobs: Jobs, retention: RetentionConfig, mut stopping: watch::Receiver<bool>) {
     let hours = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
@@ -357,7 +373,7 @@ async fn sweep(jobs: Jobs, retention: RetentionConfig, mut stopping: watch::Rece
             _ = every.tick() => {}
             _ = stopping.changed() => return,
         }
-        if jobs.submit(Job::Housekeep(terms)).await.is_err() {
+        if jobs.submit(Job::Housekeep(terms)).await.is_err() || end_cards(&jobs).await.is_err() {
             return;
         }
     }

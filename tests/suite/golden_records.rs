@@ -36,6 +36,7 @@ use cardswitch::engine::operation_money::{Charge, MoneyOperation};
 use cardswitch::engine::record;
 
 use crate::decisions_notation::{plain_facts, token, trace};
+use crate::golden_holders::holder_operations;
 
 const AT: UnixMs = UnixMs(1_803_870_000_123);
 const ENTRY: EntryId = EntryId(4_711);
@@ -309,6 +310,9 @@ fn operations() -> Vec<(&'static str, Operation)> {
             }),
         ),
     ]
+    .into_iter()
+    .chain(holder_operations(account_opened()))
+    .collect()
 }
 
 const EXCEPTIONS: [ExceptionKind; 10] = [

@@ -12,6 +12,7 @@ use cardswitch::domain::decision::{ApprovalCode, Reason};
 use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, IssuerRoute, Presence, Purpose, Trace,
 };
+use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::merchant::Mcc;
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
@@ -19,10 +20,10 @@ use cardswitch::domain::programme::Programme;
 use cardswitch::domain::programme_file;
 use cardswitch::domain::rare_facts::CapturePart;
 use cardswitch::domain::rulebook::Rulebook;
-use cardswitch::domain::time::UnixMs;
+use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::approval::approval_code;
 use cardswitch::engine::command::{
-    Answer, Body, Command, Housekeep, NewCard, OpenAccount, Opened, Outcome,
+    Answer, Body, Command, HeldBy, Housekeep, NewCard, OpenAccount, Opened, Outcome,
 };
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
@@ -165,6 +166,13 @@ impl Table<'_> {
                 masked: Pan::parse("4761739001010119").unwrap().masked(),
                 expiry: holder.expiry,
                 status: holder.status,
+            },
+            holder: match holder.product {
+                Product::Prepaid => HeldBy::Applicant(Applicant {
+                    born: BusinessDate(-7_000),
+                    consent: false,
+                }),
+                Product::GiftCode | Product::Travel => HeldBy::Nobody,
             },
         };
         let outcome = self.execute(Body::OpenAccount(Box::new(account))).unwrap();

@@ -15,6 +15,8 @@ const BESIDE: &[(&str, &str)] = &[("A26", "A26b")];
 
 /// Rules that are tested elsewhere, and where.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("A1", "holders.rs, domain::holder"),
+    ("A3", "holders.rs, over years"),
     (
         "A6",
         "domain::pin_choice, pins.rs over TCP and the operators' API",

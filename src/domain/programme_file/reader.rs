@@ -125,6 +125,8 @@ impl Reader {
             self.amount("closing_fee", fee);
         }
         let hold = self.hold(&raw.hold);
+        let holder = raw.holder.map(|row| self.holder(&row));
+        let renewal = raw.renewal.map(|row| self.renewal(&row));
         let pin = self.pin(raw.pin);
         let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
         let exchange = raw
@@ -180,6 +182,8 @@ impl Reader {
             transfer,
             closing_fee: raw.closing_fee.unwrap_or(0),
             hold,
+            holder,
+            renewal,
             partial_approval: raw.partial_approval,
             pin,
             cash,

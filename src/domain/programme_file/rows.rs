@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) transfer: Option<TransferRow>,
     pub(super) closing_fee: Option<i64>,
     pub(super) hold: HoldRow,
+    pub(super) holder: Option<HolderRow>,
+    pub(super) renewal: Option<RenewalRow>,
     pub(super) pin_block: UnverifiedRow,
     #[serde(default)]
     pub(super) partial_approval: bool,
@@ -115,6 +117,20 @@ pub(super) enum RefundAuthorizationRow {
 pub(super) struct HoldRow {
     pub(super) domestic_days: u16,
     pub(super) foreign_days: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HolderRow {
+    pub(super) minimum_age: u8,
+    pub(super) consent_below: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RenewalRow {
+    pub(super) months: u16,
+    pub(super) kyc: Option<Kyc>,
 }
 
 #[derive(Deserialize)]

@@ -48,6 +48,7 @@ pub(super) async fn account(
 pub(super) struct AccountView {
     id: u32,
     programme: String,
+    holder: Option<u64>,
     kyc: crate::domain::account::Kyc,
     available: i64,
     purses: Vec<PurseView>,
@@ -116,6 +117,7 @@ fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<Acc
     Some(AccountView {
         id: id.0,
         programme: programme.name.to_string(),
+        holder: state.holders().of_account(id).map(|holder| holder.id.0),
         kyc: record.account.kyc,
         available,
         purses: balances

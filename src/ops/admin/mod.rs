@@ -33,6 +33,8 @@ mod cards;
 
 mod exceptions;
 
+mod holders;
+
 mod holds;
 
 mod loads;
@@ -77,6 +79,11 @@ pub async fn serve(
     let routes = Router::new()
         .route("/healthz", get(health))
         .route("/v1/state", get(state))
+        .route("/v1/holders", post(holders::register))
+        .route("/v1/holders/{id}", get(holders::holder))
+        .route("/v1/holders/{id}/kyc", post(holders::change_kyc))
+        .route("/v1/accounts", post(holders::open_account))
+        .route("/v1/accounts/{id}/kyc", post(holders::change_account_kyc))
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
         .route("/v1/negative-balances", get(accounts::negative))

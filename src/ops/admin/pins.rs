@@ -5,6 +5,7 @@
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -13,6 +14,7 @@ use crate::domain::card::CardId;
 use crate::domain::pan::Pan;
 use crate::domain::pin_choice;
 use crate::engine::command::{Answer, Body};
+use crate::engine::state::State;
 
 use super::{AdminContext, Asked, Problem, wrong};
 
@@ -39,13 +41,16 @@ pub(super) async fn set(
                 .map_err(|_| wrong("born: expected YYYY-MM-DD"))?,
         ),
     };
-    pin_choice::check(&wanted.pin, born, wanted.telephone.as_deref())
-        .map_err(|rule| Problem(StatusCode::UNPROCESSABLE_ENTITY, rule.to_string()))?;
+    let card = card_of(&context, &pan).await?;
+    // What is recorded of the holder counts whatever the caller knows.
+    for born in [born, recorded_birth(&context, card).await?] {
+        pin_choice::check(&wanted.pin, born, wanted.telephone.as_deref())
+            .map_err(|rule| Problem(StatusCode::UNPROCESSABLE_ENTITY, rule.to_string()))?;
+    }
     let reference = context.pins.reference(&wanted.pin, &pan).ok_or_else(|| {
         let what = "no key to make a verification value with; see pin_keys".to_owned();
         Problem(StatusCode::CONFLICT, what)
     })?;
-    let card = card_of(&context, &pan).await?;
     let answer = change(&context, Body::SetPin(card, reference)).await?;
     context.pins.learn(context.token_key.token(&pan), reference);
     Ok(answer)
@@ -81,6 +86,15 @@ async fn card_of(context: &AdminContext, pan: &Pan) -> Result<CardId, Problem> {
         let what = format!("there is no card {}", pan.masked());
         Problem(StatusCode::NOT_FOUND, what)
     })
+}
+
+/// The day of birth of a card's holder, where one is registered.
+async fn recorded_birth(context: &AdminContext, card: CardId) -> Result<Option<Date>, Problem> {
+    let born = move |state: &State| {
+        let account = state.card(card)?.account;
+        Some(state.holders().of_account(account)?.person.born.civil())
+    };
+    Ok(context.jobs.query(born).await?)
 }
 
 async fn change(context: &AdminContext, body: Body) -> Result<Json<serde_json::Value>, Problem> {
