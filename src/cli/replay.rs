@@ -159,7 +159,8 @@ impl Postings {
                 | Operation::CardStatusChanged(..)
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }
-                | Operation::ExceptionResolved { .. } => {}
+                | Operation::ExceptionResolved { .. }
+                | Operation::ClearingClosed { .. } => {}
             },
             Event::Housekept(_)
             | Event::LinkNamed(..)

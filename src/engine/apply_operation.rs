@@ -6,6 +6,7 @@ use crate::domain::account::{Account, AccountId, ProgrammeName, Purse};
 use crate::domain::card::{Card, CardId, CardPin, CardStatus};
 
 use super::apply::Fit;
+use super::clearing::ClosedBatch;
 use super::entry_list::EntryList;
 use super::event::{AccountOpened, CardIssued};
 use super::ledger::{LedgerAccount, Posting};
@@ -124,6 +125,16 @@ impl State {
                 }
                 for card in cards {
                     self.set_status(card, CardStatus::Closed)?;
+                }
+                Ok(())
+            }
+            Operation::ClearingClosed { batch, lines } => {
+                let closed = ClosedBatch {
+                    lines: *lines,
+                    sequence: self.sequence,
+                };
+                if self.clearing_closed.insert(*batch, closed).is_some() {
+                    return Err("a clearing batch is closed twice".to_owned());
                 }
                 Ok(())
             }

@@ -9,8 +9,9 @@ use crate::domain::facts::{Facts, LinkNumber};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
 
+use super::clearing::{Presented, Presentment};
 use super::event::Event;
-use super::operation::{Order, Ordered};
+use super::operation::{Order, Ordered, Reference};
 
 /// One input, stamped by the sequencer.
 #[derive(Clone, Debug)]
@@ -32,6 +33,10 @@ pub enum Body {
     OpenAccount(Box<OpenAccount>),
     /// Do what an operator asks for.
     Operate(Box<Order>),
+    /// Post a line of a clearing file, unless it was posted before.
+    Present(Presentment),
+    /// Never post a line of this clearing batch again: it has so many, all posted.
+    CloseClearing(Reference, u32),
     /// Give a link its number in the journal.
     NameLink(String),
     /// Set what tells a card's right PIN from a wrong one.
@@ -99,6 +104,8 @@ pub enum Answer {
     Opened(Opened),
     /// To an operator's order.
     Ordered(Ordered),
+    /// To a line of a clearing file.
+    Presented(Presented),
     /// To the naming of a link: its number, now or earlier; none when there are too many links.
     LinkNamed(Option<LinkNumber>),
     /// To the setting or unlocking of a PIN: whether there is such a card.

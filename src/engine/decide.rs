@@ -11,6 +11,7 @@ use crate::domain::rulebook::Rulebook;
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
+use super::clearing;
 use super::command::{Answer, Body, Command, Outcome};
 use super::complete;
 use super::entry::Entry;
@@ -33,6 +34,10 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
         Body::SetPin(card, reference) => pin::set(state, *card, *reference),
         Body::UnlockPin(card) => pin::unlock(state, *card),
         Body::Operate(order) => operate::decide(rulebook, state, command.sequence, order),
+        Body::Present(line) => clearing::present(rulebook, state, command, line),
+        Body::CloseClearing(batch, lines) => {
+            clearing::close(state, command.sequence, *batch, *lines)
+        }
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
@@ -76,7 +81,7 @@ fn decide_message(
     conclude(rulebook, state, matter, keep, verdict)
 }
 
-fn judge(case: &Case<'_>) -> Verdict {
+pub(super) fn judge(case: &Case<'_>) -> Verdict {
     let tombstone = case.state.tombstone(case.card.token, case.facts.trace);
     let is_advice = matches!(
         case.facts.kind,
@@ -123,14 +128,14 @@ fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
 
 /// A message with the card it names, looked up once.
 #[derive(Clone, Copy)]
-struct Matter<'a> {
-    command: &'a Command,
-    facts: &'a Arc<Facts>,
-    card: Option<&'a Card>,
+pub(super) struct Matter<'a> {
+    pub(super) command: &'a Command,
+    pub(super) facts: &'a Arc<Facts>,
+    pub(super) card: Option<&'a Card>,
 }
 
 /// The message at its card, account and programme; or why there is none.
-fn case_of<'a>(
+pub(super) fn case_of<'a>(
     rulebook: &'a Rulebook,
     state: &'a State,
     matter: Matter<'a>,
@@ -201,12 +206,12 @@ fn unknown_card(facts: &Facts, refusal: Refusal) -> Verdict {
 
 /// Whether the answer is kept for repeats.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
+pub(super) enum Keep {
     Stored,
     Unstored,
 }
 
-fn conclude(
+pub(super) fn conclude(
     rulebook: &Rulebook,
     state: &State,
     matter: Matter<'_>,

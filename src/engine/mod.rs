@@ -48,6 +48,8 @@ mod apply_fee;
 
 pub mod decide;
 
+pub mod clearing;
+
 pub mod case;
 
 pub mod rules;
@@ -81,6 +83,6 @@ mod housekeep;
 
 mod funds;
 
-mod matching;
+pub mod matching;
 
 pub mod digest;

@@ -115,6 +115,13 @@ pub enum Operation {
         /// What was done about them.
         note: String,
     },
+    /// A clearing batch was posted whole.
+    ClearingClosed {
+        /// Its name.
+        batch: Reference,
+        /// How many lines it has.
+        lines: u32,
+    },
 }
 
 /// Why an order is not carried out.

@@ -22,6 +22,7 @@ use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
 
+use super::clearing::ClosedBatch;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
@@ -184,6 +185,8 @@ pub struct State {
     /// Records of movements by the caller's name for them.
     pub(super) references: BTreeMap<Reference, u64>,
     pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
+    /// Clearing batches that were posted whole; one row a batch, kept for ever.
+    pub(super) clearing_closed: BTreeMap<Reference, ClosedBatch>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }
@@ -341,6 +344,11 @@ impl State {
     /// The record of a movement under the caller's name for it, unless forgotten.
     pub fn referred(&self, reference: &Reference) -> Option<u64> {
         self.references.get(reference).copied()
+    }
+
+    /// A clearing batch that was posted whole.
+    pub fn closed_batch(&self, batch: &Reference) -> Option<ClosedBatch> {
+        self.clearing_closed.get(batch).copied()
     }
 
     /// What is known of a device's number for a card.

@@ -26,6 +26,8 @@ pub mod doctor;
 
 pub mod card_file;
 
+pub mod clearing;
+
 pub mod jobs;
 
 pub mod commit;

@@ -194,6 +194,7 @@ impl<J: Journal + 'static> Sequencer<J> {
                 | Answer::Decided(_)
                 | Answer::Opened(_)
                 | Answer::Ordered(_)
+                | Answer::Presented(_)
                 | Answer::LinkNamed(_)
                 | Answer::PinChanged(_) => break,
             }

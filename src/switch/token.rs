@@ -4,10 +4,13 @@
 //! be searched for the number behind it, which an unkeyed hash can within a second (PCI DSS
 //! 3.5.1.1). The key is read once and never printed.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use arrayvec::ArrayString;
 
 use crate::domain::pan::{CardToken, Pan};
 
@@ -90,6 +93,18 @@ impl TokenKey {
             .zip(hash.as_bytes())
             .for_each(|(to, from)| *to = *from);
         CardToken(token)
+    }
+
+    /// A name of 15 characters for a text that could be a card number: equal for equal texts, and
+    /// without the key of no use to find the text.
+    pub fn name_of(&self, text: &str) -> ArrayString<15> {
+        let hash = blake3::keyed_hash(&self.0, text.as_bytes());
+        let mut name = ArrayString::from("#").unwrap_or_default();
+        for byte in hash.as_bytes().iter().take(7) {
+            // Seven bytes are fourteen digits.
+            let _ = write!(name, "{byte:02x}");
+        }
+        name
     }
 
     fn create(path: PathBuf) -> Result<TokenKey, TokenKeyError> {

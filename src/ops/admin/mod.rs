@@ -31,6 +31,8 @@ mod accounts;
 
 mod cards;
 
+mod clearing;
+
 mod exceptions;
 
 mod holds;
@@ -92,6 +94,9 @@ pub async fn serve(
         .route("/v1/holds/{entry}/release", post(holds::release))
         .route("/v1/loads", post(loads::load))
         .route("/v1/transfers", post(transfers::transfer))
+        .route("/v1/clearing", post(clearing::post))
+        .route("/v1/clearing/check", post(clearing::check))
+        .route("/v1/clearing/close", post(clearing::close))
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
@@ -131,13 +136,17 @@ async fn order(context: &AdminContext, order: Order) -> Result<Json<serde_json::
         Answer::Ordered(Err(refused)) => Err(refused.into()),
         Answer::Decided(_)
         | Answer::Opened(_)
+        | Answer::Presented(_)
         | Answer::LinkNamed(_)
         | Answer::PinChanged(_)
-        | Answer::Housekept { .. } => {
-            let what = "the single writer answered something else".to_owned();
-            Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
-        }
+        | Answer::Housekept { .. } => Err(unexpected()),
     }
+}
+
+/// The single writer answered to something that was not asked.
+fn unexpected() -> Problem {
+    let what = "the single writer answered something else".to_owned();
+    Problem(StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
 /// The body of a request. One that cannot be read is refused without quoting it, as the JSON

@@ -90,6 +90,7 @@ async fn change(context: &AdminContext, body: Body) -> Result<Json<serde_json::V
         | Answer::Ordered(_)
         | Answer::Decided(_)
         | Answer::Opened(_)
+        | Answer::Presented(_)
         | Answer::LinkNamed(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();
