@@ -156,6 +156,8 @@ fn append(
             Answer::Decided(_)
             | Answer::Ordered(_)
             | Answer::Presented(_)
+            | Answer::CutOver(_)
+            | Answer::Reconciled(_)
             | Answer::LinkNamed(_)
             | Answer::PinChanged(_)
             | Answer::Housekept { .. } => {}

@@ -165,7 +165,9 @@ impl Postings {
             Event::Housekept(_)
             | Event::LinkNamed(..)
             | Event::PinSet(..)
-            | Event::PinUnlocked(_) => {}
+            | Event::PinUnlocked(_)
+            | Event::CutOver(..)
+            | Event::Reconciled(_) => {}
         }
     }
 

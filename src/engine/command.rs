@@ -12,6 +12,7 @@ use crate::domain::time::UnixMs;
 use super::clearing::{Presented, Presentment};
 use super::event::Event;
 use super::operation::{Order, Ordered, Reference};
+use super::reconcile::{CutOver, CutOverDone, Reconcile, Reconciled};
 
 /// One input, stamped by the sequencer.
 #[derive(Clone, Debug)]
@@ -37,6 +38,10 @@ pub enum Body {
     Present(Presentment),
     /// Never post a line of this clearing batch again: it has so many, all posted.
     CloseClearing(Reference, u32),
+    /// End a link's business day and begin the next.
+    CutOver(CutOver),
+    /// Compare what a peer counted with what was counted here.
+    Reconcile(Box<Reconcile>),
     /// Give a link its number in the journal.
     NameLink(String),
     /// Set what tells a card's right PIN from a wrong one.
@@ -106,6 +111,10 @@ pub enum Answer {
     Ordered(Ordered),
     /// To a line of a clearing file.
     Presented(Presented),
+    /// To a cutover: the day that is current now; none when it cannot begin.
+    CutOver(CutOverDone),
+    /// To a reconciliation; none when there is no such link or day.
+    Reconciled(Option<Box<Reconciled>>),
     /// To the naming of a link: its number, now or earlier; none when there are too many links.
     LinkNamed(Option<LinkNumber>),
     /// To the setting or unlocking of a PIN: whether there is such a card.

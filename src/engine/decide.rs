@@ -22,6 +22,7 @@ use super::matching::{Found, Ladder, find};
 use super::open;
 use super::operate;
 use super::pin;
+use super::reconcile;
 use super::reverse;
 use super::state::{State, StoredAnswer};
 use super::verdict::Verdict;
@@ -38,6 +39,8 @@ pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome 
         Body::CloseClearing(batch, lines) => {
             clearing::close(state, command.sequence, *batch, *lines)
         }
+        Body::CutOver(wanted) => reconcile::cut_over(state, command.at, wanted),
+        Body::Reconcile(wanted) => reconcile::reconcile(state, command.at, wanted),
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }

@@ -76,7 +76,7 @@ impl State {
         hash.value(&self.device_tokens.iter().collect::<Vec<_>>());
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
         hash.value(&(&self.exceptions, self.exceptions_total));
-        hash.value(&self.clearing_closed);
+        hash.value(&(&self.clearing_closed, &self.link_books));
         Digest(*hash.hasher.finalize().as_bytes())
     }
 

@@ -50,6 +50,8 @@ pub mod decide;
 
 pub mod clearing;
 
+pub mod reconcile;
+
 pub mod case;
 
 pub mod rules;

@@ -29,6 +29,7 @@ use super::event::ExceptionKind;
 use super::ledger::Ledger;
 use super::operation::Reference;
 use super::queue::Queue;
+use super::reconcile::LinkBook;
 use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
 
@@ -185,6 +186,8 @@ pub struct State {
     /// Records of movements by the caller's name for them.
     pub(super) references: BTreeMap<Reference, u64>,
     pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
+    /// The business days of the links, in the order of their numbers.
+    pub(super) link_books: Vec<LinkBook>,
     /// Clearing batches that were posted whole; one row a batch, kept for ever.
     pub(super) clearing_closed: BTreeMap<Reference, ClosedBatch>,
     pub(super) exceptions: VecDeque<ExceptionRow>,

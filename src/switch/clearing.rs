@@ -14,7 +14,7 @@ use crate::domain::masking;
 use crate::domain::merchant::{Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{CardToken, Pan};
-use crate::domain::rare_facts::{CapturePart, LifecycleId, MonthDay, RareFacts};
+use crate::domain::rare_facts::{CapturePart, MonthDay, RareFacts};
 use crate::domain::rulebook::Rulebook;
 use crate::engine::clearing::{Matched, Presented, Presentment};
 use crate::engine::command::{Answer, Body, Command};
@@ -302,7 +302,7 @@ fn rare_facts(reader: &mut Reader<'_>, token_key: &TokenKey) -> RareFacts {
     };
     RareFacts {
         lifecycle_id: reader.read("lifecycle_id", "15 characters at most", |text| {
-            lifecycle_id(text, token_key)
+            token_key.lifecycle_id(text)
         }),
         part: part.map(|number| CapturePart {
             number,
@@ -320,16 +320,6 @@ fn letters(text: &str) -> Option<[u8; 2]> {
         .iter()
         .all(u8::is_ascii_uppercase)
         .then_some(letters)
-}
-
-/// The network's name for a transaction as it is kept: one that could be a card number is kept as
-/// a keyed hash, so that it still finds its transaction and is no card number.
-pub fn lifecycle_id(text: &str, token_key: &TokenKey) -> Option<LifecycleId> {
-    let id = LifecycleId::from(text).ok()?;
-    Some(match masking::masked(text) {
-        Some(_) => token_key.name_of(text),
-        None => id,
-    })
 }
 
 impl Line {

@@ -42,6 +42,8 @@ mod session;
 
 mod session_log;
 
+mod settlement;
+
 mod in_flight;
 
 pub mod decision_line;

@@ -195,6 +195,8 @@ impl<J: Journal + 'static> Sequencer<J> {
                 | Answer::Opened(_)
                 | Answer::Ordered(_)
                 | Answer::Presented(_)
+                | Answer::CutOver(_)
+                | Answer::Reconciled(_)
                 | Answer::LinkNamed(_)
                 | Answer::PinChanged(_) => break,
             }

@@ -10,9 +10,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use arrayvec::ArrayString;
-
+use crate::domain::masking;
 use crate::domain::pan::{CardToken, Pan};
+use crate::domain::rare_facts::LifecycleId;
 
 /// Name of the key file inside the data directory.
 pub const KEY_FILE: &str = "card-token.key";
@@ -95,11 +95,20 @@ impl TokenKey {
         CardToken(token)
     }
 
-    /// A name of 15 characters for a text that could be a card number: equal for equal texts, and
-    /// without the key of no use to find the text.
-    pub fn name_of(&self, text: &str) -> ArrayString<15> {
+    /// The network's name for a transaction as it is kept. One that could be a card number is kept
+    /// as a keyed hash: equal names stay equal, and without the key it is of no use to find the
+    /// number. `None`: it is too long.
+    pub fn lifecycle_id(&self, text: &str) -> Option<LifecycleId> {
+        let id = LifecycleId::from(text).ok()?;
+        Some(match masking::masked(text) {
+            Some(_) => self.name_of(text),
+            None => id,
+        })
+    }
+
+    fn name_of(&self, text: &str) -> LifecycleId {
         let hash = blake3::keyed_hash(&self.0, text.as_bytes());
-        let mut name = ArrayString::from("#").unwrap_or_default();
+        let mut name = LifecycleId::from("#").unwrap_or_default();
         for byte in hash.as_bytes().iter().take(7) {
             // Seven bytes are fourteen digits.
             let _ = write!(name, "{byte:02x}");

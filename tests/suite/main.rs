@@ -37,6 +37,7 @@ mod part_forms;
 mod peers;
 mod pins;
 mod programme_check;
+mod reconciliation;
 mod rules_page;
 mod scenarios;
 mod secrets;

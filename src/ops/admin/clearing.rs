@@ -92,6 +92,8 @@ pub(super) async fn close(
         Answer::Decided(_)
         | Answer::Opened(_)
         | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::PinChanged(_)
         | Answer::Housekept { .. } => Err(super::unexpected()),

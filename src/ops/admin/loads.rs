@@ -62,6 +62,8 @@ pub(super) async fn load(
         | Answer::Opened(_)
         | Answer::PinChanged(_)
         | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();

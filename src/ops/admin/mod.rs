@@ -41,6 +41,8 @@ mod loads;
 
 mod pins;
 
+mod reconciliation;
+
 mod transfers;
 
 /// Largest request body, bytes: a card file of some 50,000 rows.
@@ -97,6 +99,8 @@ pub async fn serve(
         .route("/v1/clearing", post(clearing::post))
         .route("/v1/clearing/check", post(clearing::check))
         .route("/v1/clearing/close", post(clearing::close))
+        .route("/v1/reconciliation", get(reconciliation::totals))
+        .route("/v1/links/{name}/cutover", post(reconciliation::cut_over))
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
@@ -137,6 +141,8 @@ async fn order(context: &AdminContext, order: Order) -> Result<Json<serde_json::
         Answer::Decided(_)
         | Answer::Opened(_)
         | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::PinChanged(_)
         | Answer::Housekept { .. } => Err(unexpected()),

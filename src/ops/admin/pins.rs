@@ -91,6 +91,8 @@ async fn change(context: &AdminContext, body: Body) -> Result<Json<serde_json::V
         | Answer::Decided(_)
         | Answer::Opened(_)
         | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();
