@@ -168,12 +168,15 @@ impl Postings {
                 | Operation::CardStatusChanged(..)
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }
-                | Operation::ExceptionResolved { .. } => {}
+                | Operation::ExceptionResolved { .. }
+                | Operation::ClearingClosed { .. } => {}
             },
             Event::Housekept(_)
             | Event::LinkNamed(..)
             | Event::PinSet(..)
-            | Event::PinUnlocked(_) => {}
+            | Event::PinUnlocked(_)
+            | Event::CutOver(..)
+            | Event::Reconciled(_) => {}
         }
     }
 

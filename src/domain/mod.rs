@@ -44,6 +44,8 @@ pub mod pin_choice;
 
 pub mod programme;
 
+pub mod reconciliation;
+
 pub mod rulebook;
 
 pub mod programme_file;

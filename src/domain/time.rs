@@ -87,6 +87,29 @@ impl BusinessDate {
             .max(0)
     }
 
+    /// The day of the UTC calendar on which an instant falls.
+    pub fn utc(at: UnixMs) -> BusinessDate {
+        BusinessDate(i32::try_from(at.0.div_euclid(DAY_MS)).unwrap_or_default())
+    }
+
+    /// The day of this year, month and day, where there is one.
+    pub fn of(year: i16, month: u16, day: u16) -> Option<BusinessDate> {
+        let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        let date = civil::Date::new(year, month, day).ok()?;
+        let since = date.since(civil::date(1970, 1, 1)).ok()?;
+        Some(BusinessDate(since.get_days()))
+    }
+
+    /// The day after this one.
+    pub fn next(self) -> BusinessDate {
+        BusinessDate(self.0.saturating_add(1))
+    }
+
+    /// Its year.
+    pub fn year(self) -> i16 {
+        self.civil().year()
+    }
+
     /// This day in the calendar of everybody.
     pub fn civil(self) -> civil::Date {
         civil::date(1970, 1, 1)

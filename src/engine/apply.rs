@@ -13,6 +13,7 @@ use crate::domain::time::UnixMs;
 use super::entry::{EntryId, EntryState};
 use super::event::{Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
+use super::reconcile::LinkBook;
 use super::state::{
     EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone, is_kept_with_entries,
 };
@@ -64,11 +65,14 @@ impl State {
             Event::PinUnlocked(card) => self.change_pin(*card, |pin| pin.wrong_tries = 0),
             Event::Operated(operation) => self.apply_operated(operation),
             Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
+            Event::CutOver(link, date, asker) => self.apply_cut_over(*link, *date, *asker),
+            Event::Reconciled(reconciled) => self.apply_reconciled(reconciled),
         }
         .map_err(broken)
     }
 
     fn apply_decided(&mut self, decided: &Decided) -> Fit {
+        self.count_on_link(decided);
         for effect in &decided.effects {
             self.apply_effect(decided, effect)?;
         }
@@ -390,6 +394,7 @@ impl State {
             return Err(format!("link number {} does not follow", number.0));
         }
         self.links.push(name.to_owned());
+        self.link_books.push(LinkBook::default());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use crate::domain::account::{Account, AccountId, ProgrammeName, Purse};
 use crate::domain::card::{Card, CardId, CardPin, CardStatus};
 
 use super::apply::Fit;
+use super::clearing::ClosedBatch;
 use super::entry_list::EntryList;
 use super::event::{AccountOpened, CardIssued};
 use super::ledger::{LedgerAccount, Posting};
@@ -124,6 +125,16 @@ impl State {
                 Ok(())
             }
             Operation::Money(operation) => self.apply_money(operation),
+            Operation::ClearingClosed { batch, lines } => {
+                let closed = ClosedBatch {
+                    lines: *lines,
+                    sequence: self.sequence,
+                };
+                if self.clearing_closed.insert(*batch, closed).is_some() {
+                    return Err("a clearing batch is closed twice".to_owned());
+                }
+                Ok(())
+            }
             Operation::ExceptionResolved { sequence, .. } => {
                 self.exceptions.retain(|row| row.sequence != *sequence);
                 Ok(())

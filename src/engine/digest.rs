@@ -78,6 +78,7 @@ impl State {
         hash.value(&(&self.rates, &self.exchanges, &self.charges));
         hash.value(&self.holders);
         hash.value(&(&self.exceptions, self.exceptions_total));
+        hash.value(&(&self.clearing_closed, &self.link_books));
         Digest(*hash.hasher.finalize().as_bytes())
     }
 

@@ -52,6 +52,10 @@ mod apply_exchange;
 
 pub mod decide;
 
+pub mod clearing;
+
+pub mod reconcile;
+
 pub mod case;
 
 pub mod rules;
@@ -102,6 +106,6 @@ pub mod exchange;
 
 mod wallet;
 
-mod matching;
+pub mod matching;
 
 pub mod digest;

@@ -125,6 +125,13 @@ pub enum Operation {
     Money(MoneyOperation),
     /// About holders and the end of their cards.
     Holder(HolderOperation),
+    /// A clearing batch was posted whole.
+    ClearingClosed {
+        /// Its name.
+        batch: Reference,
+        /// How many lines it has.
+        lines: u32,
+    },
 }
 
 /// Why an order is not carried out.

@@ -23,6 +23,7 @@ use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
 
+use super::clearing::ClosedBatch;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
@@ -32,6 +33,7 @@ use super::operation::Reference;
 use super::operation_money::Charge;
 use super::queue::Queue;
 use super::rates::Rates;
+use super::reconcile::LinkBook;
 use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
 
@@ -197,6 +199,10 @@ pub struct State {
     /// Charges by the caller's name for them.
     pub(super) charges: BTreeMap<Reference, Charge>,
     pub(super) holders: HolderBook,
+    /// The business days of the links, in the order of their numbers.
+    pub(super) link_books: Vec<LinkBook>,
+    /// Clearing batches that were posted whole; one row a batch, kept for ever.
+    pub(super) clearing_closed: BTreeMap<Reference, ClosedBatch>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }
@@ -368,6 +374,11 @@ impl State {
     /// The record of a movement under the caller's name for it, unless forgotten.
     pub fn referred(&self, reference: &Reference) -> Option<u64> {
         self.references.get(reference).copied()
+    }
+
+    /// A clearing batch that was posted whole.
+    pub fn closed_batch(&self, batch: &Reference) -> Option<ClosedBatch> {
+        self.clearing_closed.get(batch).copied()
     }
 
     /// What is known of a device's number for a card.

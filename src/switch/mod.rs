@@ -26,6 +26,8 @@ pub mod doctor;
 
 pub mod card_file;
 
+pub mod clearing;
+
 pub mod jobs;
 
 pub mod commit;
@@ -39,6 +41,8 @@ pub mod server;
 mod session;
 
 mod session_log;
+
+mod settlement;
 
 mod in_flight;
 

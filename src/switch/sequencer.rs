@@ -198,6 +198,9 @@ impl<J: Journal + 'static> Sequencer<J> {
                 | Answer::Decided(_)
                 | Answer::Opened(_)
                 | Answer::Ordered(_)
+                | Answer::Presented(_)
+                | Answer::CutOver(_)
+                | Answer::Reconciled(_)
                 | Answer::LinkNamed(_)
                 | Answer::PinChanged(_) => break,
             }

@@ -23,7 +23,7 @@ use crate::transport::{Frame, FrameCodec};
 
 use super::clock;
 use super::config::Listener;
-use super::dialect::request::{Reject, Request, RequestParser};
+use super::dialect::request::{Reject, Request, RequestParser, Settlement};
 use super::dialect::response::{Reply, render};
 use super::dialect::table::{Dialect, Management};
 use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
@@ -32,6 +32,7 @@ use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::session_log::{self, Steps};
+use super::settlement;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
 
@@ -123,6 +124,8 @@ pub(super) struct Session<'a> {
     frame_began: Option<Instant>,
     /// Lines to be logged once their answers are written.
     lines: session_log::Lines,
+    /// Requests about the link's business day, for after what came with them.
+    settlements: Vec<(Frame, Message, Settlement, Steps)>,
     /// Whether the peer can still take answers.
     writable: bool,
 }
@@ -147,6 +150,7 @@ impl<'a> Session<'a> {
             last_read: clock::instant(),
             frame_began: None,
             lines: session_log::Lines::default(),
+            settlements: Vec::new(),
             writable: true,
         }
     }
@@ -358,6 +362,13 @@ impl<'a> Session<'a> {
                 .await
                 .map_err(|_| SessionEnd::Stopping)?;
         }
+        for (frame, message, wanted, steps) in std::mem::take(&mut self.settlements) {
+            let settled = settlement::settle(self.link, wanted).await;
+            match settled.map_err(|_| SessionEnd::Stopping)? {
+                Ok(reply) => self.render_reply(&frame.header, &message, &reply),
+                Err(reject) => self.reject(&frame, &message, &reject, steps),
+            }
+        }
         self.write_out().await?;
         broken.map_or(Ok(()), Err)
     }
@@ -394,6 +405,10 @@ impl<'a> Session<'a> {
                 });
             }
             Request::Management(what) => self.manage(&frame, &message, what),
+            Request::Settlement(wanted) => {
+                let steps = Steps::new(received, decoded);
+                self.settlements.push((frame, message, wanted, steps));
+            }
             Request::Reject(reject) => {
                 self.reject(&frame, &message, &reject, Steps::new(received, decoded));
             }
@@ -433,15 +448,11 @@ impl<'a> Session<'a> {
         match what {
             Management::SignOn => self.sign_on = SignOn::On,
             Management::SignOff => self.sign_on = SignOn::Off,
+            // A cutover is the single writer's to decide.
             Management::Echo | Management::Cutover => {}
         }
         let approved = self.link.dialect.codes.code(Reason::Approved);
-        let reply = Reply {
-            code: approved,
-            approval: None,
-            balances: None,
-            approved: None,
-        };
+        let reply = Reply::coded(approved);
         self.render_reply(&frame.header, message, &reply);
         tracing::info!(link = self.link.listener.name, management = ?what, "network management");
     }
@@ -449,12 +460,7 @@ impl<'a> Session<'a> {
     /// A message that is not processed is answered, and logged like a decision.
     fn reject(&mut self, frame: &Frame, message: &Message, reject: &Reject, steps: Steps) {
         let code = self.link.dialect.codes.code(reject.reason);
-        let reply = Reply {
-            code,
-            approval: None,
-            balances: None,
-            approved: None,
-        };
+        let reply = Reply::coded(code);
         self.render_reply(&frame.header, message, &reply);
         self.lines
             .push_reject(message, reject, code, steps.rendered_now());

@@ -7,6 +7,7 @@
 
 mod acquirer;
 mod backtest;
+mod clearing;
 mod codec_properties;
 mod corridor;
 mod decision_log;
@@ -40,6 +41,7 @@ mod peers;
 mod pins;
 mod programme_check;
 mod rates;
+mod reconciliation;
 mod rules_page;
 mod scenarios;
 mod secrets;

@@ -31,6 +31,8 @@ mod accounts;
 
 mod cards;
 
+mod clearing;
+
 mod exceptions;
 
 mod holders;
@@ -42,6 +44,7 @@ mod loads;
 mod pins;
 
 mod rates;
+mod reconciliation;
 
 mod transfers;
 
@@ -103,6 +106,11 @@ pub async fn serve(
         .route("/v1/transfers", post(transfers::transfer))
         .route("/v1/rates", get(rates::rates).post(rates::set))
         .route("/v1/charges", post(rates::charge))
+        .route("/v1/clearing", post(clearing::post))
+        .route("/v1/clearing/check", post(clearing::check))
+        .route("/v1/clearing/close", post(clearing::close))
+        .route("/v1/reconciliation", get(reconciliation::totals))
+        .route("/v1/links/{name}/cutover", post(reconciliation::cut_over))
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
@@ -142,13 +150,19 @@ async fn order(context: &AdminContext, order: Order) -> Result<Json<serde_json::
         Answer::Ordered(Err(refused)) => Err(refused.into()),
         Answer::Decided(_)
         | Answer::Opened(_)
+        | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::PinChanged(_)
-        | Answer::Housekept { .. } => {
-            let what = "the single writer answered something else".to_owned();
-            Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
-        }
+        | Answer::Housekept { .. } => Err(unexpected()),
     }
+}
+
+/// The single writer answered to something that was not asked.
+fn unexpected() -> Problem {
+    let what = "the single writer answered something else".to_owned();
+    Problem(StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
 /// The body of a request. One that cannot be read is refused without quoting it, as the JSON

@@ -104,6 +104,9 @@ async fn change(context: &AdminContext, body: Body) -> Result<Json<serde_json::V
         | Answer::Ordered(_)
         | Answer::Decided(_)
         | Answer::Opened(_)
+        | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();

@@ -15,7 +15,9 @@ use crate::domain::masking;
 use crate::domain::merchant::{Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
+use crate::domain::reconciliation::Claim;
 use crate::domain::rulebook::Rulebook;
+use crate::engine::reconcile::{CutOver, Reconcile};
 use crate::iso8583::{Message, Mti};
 use crate::switch::config::ReplacementAmounts;
 use crate::switch::pin::PinDesk;
@@ -34,10 +36,21 @@ pub enum Request {
     Card(CardRequest),
     /// To manage the link.
     Management(Management),
+    /// To end the link's business day, or to compare its totals.
+    Settlement(Settlement),
     /// Something we do not do, or cannot read far enough; answered with this reason.
     Reject(Reject),
     /// An answer to something we never asked; not answered.
     Unasked,
+}
+
+/// A request about a link's business day.
+#[derive(Debug)]
+pub enum Settlement {
+    /// The network's day has changed.
+    CutOver(CutOver),
+    /// What the peer counted.
+    Reconcile(Box<Reconcile>),
 }
 
 /// A request about a card.
@@ -107,6 +120,7 @@ impl RequestParser<'_> {
             (2, 0) => MessageKind::Financial,
             (2, 2) => MessageKind::FinancialAdvice,
             (4, 0 | 2) => MessageKind::Reversal,
+            (5, 0 | 2) => return settled(self.reconcile(message)),
             (8, _) => return self.management(message),
             _ => return Request::Reject(unsupported(mti)),
         };
@@ -121,12 +135,49 @@ impl RequestParser<'_> {
             return Request::Reject(Reject::missing(70));
         };
         match self.dialect.management(code) {
+            Some(Management::Cutover) => settled(self.cut_over(message)),
             Some(management) => Request::Management(management),
             None => Request::Reject(Reject {
                 reason: Reason::NotSupported,
                 evidence: format!("network management {code:03} is not in the dialect's table"),
             }),
         }
+    }
+
+    fn cut_over(&self, message: &Message) -> Result<Settlement, Reject> {
+        let trace = self.trace(message)?;
+        Ok(Settlement::CutOver(CutOver {
+            link: self.link_number,
+            to: month_day(message, 15)?,
+            asker: Some((trace.transmitted, trace.stan)),
+        }))
+    }
+
+    /// DE 74 to 77, 80, 81, 86 to 89 and 97: what the peer counted (lifecycle D.7).
+    fn reconcile(&self, message: &Message) -> Result<Settlement, Reject> {
+        let trace = self.trace(message)?;
+        let count = |element: u8| message.number(element);
+        let minor = |element: u8| count(element).and_then(|minor| i64::try_from(minor).ok());
+        let claim = Claim {
+            credits: count(74),
+            credit_reversals: count(75),
+            debits: count(76),
+            debit_reversals: count(77),
+            enquiries: count(80),
+            authorizations: count(81),
+            credits_minor: minor(86),
+            credit_reversals_minor: minor(87),
+            debits_minor: minor(88),
+            debit_reversals_minor: minor(89),
+            net_minor: said::signed(message, 97),
+        };
+        Ok(Settlement::Reconcile(Box::new(Reconcile {
+            link: self.link_number,
+            of: month_day(message, 15)?,
+            currency: currency(message, 50).or_else(|| currency(message, 49)),
+            claim,
+            asker: (trace.transmitted, trace.stan),
+        })))
     }
 
     fn facts(&self, kind: MessageKind, message: &Message) -> Result<CardRequest, Reject> {
@@ -182,7 +233,7 @@ impl RequestParser<'_> {
             rare: None,
             evidence: SmallVec::new(),
         };
-        said::read_rows(self.dialect, message, &mut facts);
+        said::read_rows(self.dialect, self.token_key, message, &mut facts);
         said::read_elements(message, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000).into();
@@ -241,6 +292,27 @@ impl RequestParser<'_> {
             transmitted: u32::try_from(transmitted).ok()?,
             stan: u32::try_from(stan).ok()?,
         })
+    }
+}
+
+fn settled(read: Result<Settlement, Reject>) -> Request {
+    match read {
+        Ok(settlement) => Request::Settlement(settlement),
+        Err(reject) => Request::Reject(reject),
+    }
+}
+
+/// A date whose last four digits are month and day.
+fn month_day(message: &Message, element: u8) -> Result<Option<(u16, u16)>, Reject> {
+    let Some(date) = message.number(element) else {
+        return Ok(None);
+    };
+    let part = |number: u64| u16::try_from(number % 100).unwrap_or_default();
+    let (month, day) = (part(date / 100), part(date));
+    if (1..=12).contains(&month) && (1..=31).contains(&day) {
+        Ok(Some((month, day)))
+    } else {
+        Err(Reject::wrong(element, "a month and a day"))
     }
 }
 

@@ -7,9 +7,9 @@ use arrayvec::ArrayString;
 
 use crate::domain::conditions::LocalTime;
 use crate::domain::facts::{Evidence, Facts};
-use crate::domain::masking;
 use crate::domain::rare_facts::{CapturePart, FundingBin, MonthDay, RareFacts};
 use crate::iso8583::Message;
+use crate::switch::token::TokenKey;
 
 use super::table::{Dialect, Indicator, Reach, ReadFact, Statement};
 use super::value_set::Read;
@@ -21,7 +21,12 @@ const CASH_BACK: &str = "40";
 
 /// Sets the facts that the rows of a dialect's table read. Of the rows of one fact, the one that
 /// stands first in the file decides.
-pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts) {
+pub(super) fn read_rows(
+    dialect: &Dialect,
+    token_key: &TokenKey,
+    message: &Message,
+    facts: &mut Facts,
+) {
     let mut first: [Option<(usize, &Indicator)>; Statement::FACTS] = [None; Statement::FACTS];
     let mut parts = (None, None);
     let mut read: [Option<usize>; ReadFact::FACTS] = [None; ReadFact::FACTS];
@@ -71,7 +76,7 @@ pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts)
             let stated = reading.reach.cut(&text).map(|it| it.trim_matches(' '));
             if let (true, Some(stated)) = (is_earlier, stated.filter(|it| !it.is_empty())) {
                 *slot = Some(*place);
-                take_over(reading.fact, stated, facts, &mut parts);
+                take_over(reading.fact, stated, token_key, facts, &mut parts);
             }
         }
     }
@@ -113,15 +118,14 @@ fn state(facts: &mut Facts, indicator: &Indicator) {
 fn take_over(
     fact: ReadFact,
     read: &str,
+    token_key: &TokenKey,
     facts: &mut Facts,
     parts: &mut (Option<u16>, Option<u16>),
 ) {
     let number = || read.parse().ok().filter(|number: &u16| *number > 0);
     match fact {
         ReadFact::LifecycleId => {
-            let could_be_card = masking::masked(read).is_some();
-            let id = ArrayString::from(read).ok();
-            rare(facts).lifecycle_id = id.filter(|_| !could_be_card);
+            rare(facts).lifecycle_id = token_key.lifecycle_id(read);
         }
         ReadFact::PartNumber => parts.0 = number(),
         ReadFact::PartCount => parts.1 = number(),
@@ -155,7 +159,12 @@ pub(super) fn read_elements(message: &Message, facts: &mut Facts) {
 
 /// DE 28: `D` debits the cardholder, `C` credits (lifecycle D.6).
 fn acquirer_fee(message: &Message) -> Option<i64> {
-    let text = message.text(28)?;
+    signed(message, 28)
+}
+
+/// An amount with its sign: `D` above zero, `C` below.
+pub(super) fn signed(message: &Message, element: u8) -> Option<i64> {
+    let text = message.text(element)?;
     let minor: i64 = text.get(1..)?.parse().ok()?;
     match text.get(..1)? {
         "D" => Some(minor),
@@ -212,7 +221,6 @@ mod tests {
     use crate::switch::config::ReplacementAmounts;
     use crate::switch::pin::PinDesk;
     use crate::switch::rulebook::LoadedRules;
-    use crate::switch::token::TokenKey;
 
     #[test]
     fn a_second_of_the_year_counts_from_its_first_midnight() {
@@ -330,8 +338,22 @@ mod tests {
     }
 
     #[test]
-    fn a_card_number_is_no_name_of_a_transaction() {
-        let facts = read(&[(62, "4761739001010119")]);
-        assert_eq!(facts.lifecycle_id(), None);
+    fn a_name_that_could_be_a_card_number_still_names_the_transaction_and_is_not_kept() {
+        assert_eq!(
+            read(&[(62, "4761739001010119")]).lifecycle_id(),
+            None,
+            "too long"
+        );
+        for name in ["6", "10"].map(|tail| format!("400000000000{tail}")) {
+            let name = name.as_str();
+            let kept = read(&[(62, name)]).lifecycle_id().unwrap();
+            assert_eq!(read(&[(62, name)]).lifecycle_id(), Some(kept));
+            assert!(
+                kept.starts_with('#') && !kept.contains(&name[..6]),
+                "{kept}"
+            );
+        }
+        let plain = read(&[(62, "400000000000A")]).lifecycle_id().unwrap();
+        assert_eq!(plain.as_str(), "400000000000A");
     }
 }
