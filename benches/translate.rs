@@ -96,10 +96,8 @@ fn translate(criterion: &mut Criterion) {
             });
         });
         let reply = Reply {
-            code: dialect.codes.code(Reason::Approved),
             approval: ApprovalCode::from("4F7K2Q").ok(),
-            balances: None,
-            approved: None,
+            ..Reply::coded(dialect.codes.code(Reason::Approved))
         };
         let mut out = BytesMut::new();
         group.bench_function("render_response", |bench| {

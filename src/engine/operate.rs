@@ -11,8 +11,8 @@ use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
-use super::operate_money;
 use super::operate_holder;
+use super::operate_money;
 use super::operation::{Done, Operation, Order, OrderRefused, Reference};
 use super::state::{AccountRecord, State};
 

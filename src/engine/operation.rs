@@ -12,8 +12,8 @@ use super::command::NewCard;
 use super::entry::EntryId;
 use super::event::CardIssued;
 use super::ledger::Postings;
-use super::operation_money::{MoneyOperation, MoneyOrder};
 use super::operation_holder::{HolderOperation, HolderOrder};
+use super::operation_money::{MoneyOperation, MoneyOrder};
 
 /// The caller's own name for a movement of money: the same name never moves it twice.
 pub type Reference = ArrayString<36>;

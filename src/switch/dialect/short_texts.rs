@@ -47,10 +47,8 @@ impl ShortTexts {
     /// Positions of the indicators that fit a text; `None` when it is no such text.
     pub(super) fn fitting(&self, text: &str) -> Option<&[u8]> {
         let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
-        let number = text.bytes().fold(Some(0_usize), |number, byte| {
-            number
-                .filter(|_| byte.is_ascii_digit())
-                .map(|number| number * 10 + digit(byte))
+        let number = text.bytes().try_fold(0_usize, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + digit(byte))
         });
         let table = match text.len() {
             2 => &self.two,
