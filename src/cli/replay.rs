@@ -157,6 +157,7 @@ impl Postings {
                 }
                 Operation::HoldReleased(_)
                 | Operation::Holder(_)
+                | Operation::Card(_)
                 | Operation::CardStatusChanged(..)
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }

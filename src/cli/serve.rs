@@ -238,10 +238,10 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
     println!("\ndemo cards (test numbers, as in fixtures/demo.toml)");
     for (row, outcome) in rows.iter().zip(opened) {
         use crate::engine::command::Opened;
-        if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+        if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
             let job = server.jobs.command(Body::SetPin(*card, pin)).await;
             job.map_err(|error| Stopped::because(70, error))?;
-            server.pins.learn(row.account.card.token, pin);
+            server.pins.learn(row.account.card.token, *account, pin);
         }
         let account = match outcome {
             Opened::Created(account, _) | Opened::Existing(account, _) => account.0.to_string(),

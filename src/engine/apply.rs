@@ -134,6 +134,7 @@ impl State {
                 self.note_fee(*entry, postings)
             }
             Effect::EntryMoved { entry, state } => self.move_entry(*entry, *state),
+            Effect::CardActivation { is_active } => self.apply_activation(decided, *is_active),
             Effect::Counted {
                 entry,
                 channel,
@@ -496,6 +497,7 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         | Effect::EntryMoved { entry, .. } => Some(*entry),
         Effect::Offset { .. }
         | Effect::PinTried { .. }
+        | Effect::CardActivation { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }
         | Effect::PartTombstoneSet { .. }

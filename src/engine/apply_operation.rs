@@ -84,7 +84,7 @@ impl State {
                     .account_mut(account)
                     .ok_or("a card of an unknown account")?;
                 record.cards.push(with.card);
-                Ok(())
+                self.pass_on_pin(*card, with.card)
             }
             Operation::DeviceTokenAdded {
                 card,
@@ -132,12 +132,13 @@ impl State {
                 Ok(())
             }
             Operation::Holder(operation) => self.apply_holder_operation(operation),
+            Operation::Card(operation) => self.apply_card_operation(operation),
         }
     }
 
     /// Gives a card another status; a card that is not to be found any more takes the numbers of
     /// its devices with it (rule A5).
-    fn set_status(&mut self, id: CardId, status: CardStatus) -> Fit {
+    pub(super) fn set_status(&mut self, id: CardId, status: CardStatus) -> Fit {
         let position = id.0.checked_sub(1).and_then(|it| usize::try_from(it).ok());
         let card = position
             .and_then(|position| self.cards.get_mut(position))

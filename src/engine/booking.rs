@@ -3,6 +3,9 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{PurseIndex, Split};
+use crate::domain::card::CardStatus;
+use crate::domain::facts::Purpose;
+use crate::domain::programme::Activation;
 use crate::domain::time::UnixMs;
 
 use super::case::Case;
@@ -23,7 +26,16 @@ pub(super) fn posted_credit(case: &Case<'_>, split: &Split, from: LedgerAccount)
     let postings = credit_purses(case.account().id, split, from);
     let mut effects = opened_and_posted(case, postings);
     effects.extend(offset(case, split));
+    effects.extend(activated(case));
     effects
+}
+
+/// The first money makes a card usable that a till activates (rule B4).
+fn activated(case: &Case<'_>) -> Option<Effect> {
+    let is_first = case.facts.purpose == Purpose::Activation
+        && case.programme.activation == Activation::ShopTill
+        && case.card.status == CardStatus::NotActivated;
+    is_first.then_some(Effect::CardActivation { is_active: true })
 }
 
 fn opened_and_posted(case: &Case<'_>, postings: Postings) -> Effects {

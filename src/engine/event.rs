@@ -175,6 +175,11 @@ pub enum Effect {
         /// The double entry.
         postings: SmallVec<[Posting; 3]>,
     },
+    /// A till made the card usable, or took that back.
+    CardActivation {
+        /// Whether it may be used from here on.
+        is_active: bool,
+    },
 }
 
 /// Why a person must look.

@@ -75,13 +75,19 @@ pub mod operation;
 
 pub mod operation_holder;
 
+pub mod operation_card;
+
 mod operate;
 
 mod operate_holder;
 
+mod operate_card;
+
 mod apply_operation;
 
 mod apply_holder;
+
+mod apply_card;
 
 pub mod holders;
 

@@ -11,6 +11,7 @@ use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
+use super::operate_card;
 use super::operate_holder;
 use super::operation::{Done, Operation, Order, OrderRefused, Reference};
 use super::state::{AccountRecord, State};
@@ -38,7 +39,10 @@ pub(super) fn decide(
     }
     let operation = match order {
         Order::ReleaseHold(entry) => release_hold(state, *entry),
-        Order::ChangeCardStatus(card, status) => change_status(state, *card, *status),
+        Order::ChangeCardStatus(card, status) => {
+            operate_card::may_change_status(rulebook, state, *card, *status)
+                .and_then(|()| change_status(state, *card, *status))
+        }
         Order::ReplaceCard { card, status, with } => {
             operate_holder::may_be_replaced(rulebook, state, *card, at)
                 .and_then(|()| replace_card(state, *card, *status, with))
@@ -60,6 +64,7 @@ pub(super) fn decide(
         } => transfer(rulebook, state, *reference, (*from, *to), *minor),
         Order::CloseAccount(account) => close(rulebook, state, *account),
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
+        Order::Card(order) => return operate_card::decide(rulebook, state, sequence, order),
         Order::Holder(order) => {
             return operate_holder::decide(rulebook, state, (sequence, at), order);
         }

@@ -12,6 +12,7 @@ use super::command::NewCard;
 use super::entry::EntryId;
 use super::event::CardIssued;
 use super::ledger::Postings;
+use super::operation_card::{CardOperation, CardOrder};
 use super::operation_holder::{HolderOperation, HolderOrder};
 
 /// The caller's own name for a movement of money: the same name never moves it twice.
@@ -64,6 +65,8 @@ pub enum Order {
     },
     /// About holders and the end of their cards.
     Holder(HolderOrder),
+    /// For the holder of a card.
+    Card(CardOrder),
 }
 
 /// What an operator did.
@@ -120,6 +123,8 @@ pub enum Operation {
     },
     /// About holders and the end of their cards.
     Holder(HolderOperation),
+    /// For the holder of a card.
+    Card(CardOperation),
 }
 
 /// Why an order is not carried out.

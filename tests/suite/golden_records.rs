@@ -161,6 +161,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::TombstoneSet { .. } => "tombstone-set",
         Effect::ExceptionRaised { .. } => "exception-raised",
         Effect::PartTombstoneSet { .. } => "part-tombstone-set",
+        Effect::CardActivation { .. } => "card-activation",
     }
 }
 
@@ -366,6 +367,7 @@ fn effects() -> Vec<Effect> {
                 },
             ]),
         },
+        Effect::CardActivation { is_active: true },
         Effect::TombstoneSet { trace: trace(123) },
         Effect::PartTombstoneSet {
             trace: trace(123),

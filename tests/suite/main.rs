@@ -7,6 +7,7 @@
 
 mod acquirer;
 mod backtest;
+mod card_life;
 mod codec_properties;
 mod corridor;
 mod decision_log;

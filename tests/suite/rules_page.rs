@@ -28,6 +28,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "A31",
         "cash.txt (machines), operators.rs (closing an account)",
     ),
+    ("B4", "card_life.rs over TCP"),
+    ("C1", "card_life.rs over TCP and the operators' API"),
     ("A36", "reversals.txt, repeats.txt, scenarios/life"),
     ("D2", "switch::dialect::code_list, programme_check.rs"),
     ("D3", "model.rs after every command, `ledger verify`"),

@@ -179,6 +179,7 @@ impl Reader {
             transfer,
             closing_fee: raw.closing_fee.unwrap_or(0),
             hold,
+            activation: raw.activation,
             holder,
             renewal,
             partial_approval: raw.partial_approval,

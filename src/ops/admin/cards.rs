@@ -91,8 +91,17 @@ pub(super) async fn replace(
     let card = CardId(number_of("card", &id)?);
     let pan = number(&context, card, &wanted.pan).await?;
     let with = new_card(&context, &pan, wanted.expiry.as_deref(), wanted.status)?;
-    let status = wanted.old_status;
-    order(&context, Order::ReplaceCard { card, status, with }).await
+    let (status, token) = (wanted.old_status, with.token);
+    let done = order(&context, Order::ReplaceCard { card, status, with }).await?;
+    // A PIN that belongs to the account goes on.
+    let passed_on = context.jobs.query(move |state| {
+        let card = state.card_by_token(&token)?;
+        Some((card.account, card.pin.reference?))
+    });
+    if let Some((account, reference)) = passed_on.await? {
+        context.pins.learn(token, account, reference);
+    }
+    Ok(done)
 }
 
 /// A card to issue.

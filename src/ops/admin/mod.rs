@@ -91,6 +91,8 @@ pub async fn serve(
         .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
         .route("/v1/pins", post(pins::set))
         .route("/v1/pins/unlock", post(pins::unlock))
+        .route("/v1/pins/change", post(pins::change_by_holder))
+        .route("/v1/cards/{id}/enrol", post(pins::enrol))
         .route("/v1/exceptions", get(exceptions::exceptions))
         .route(
             "/v1/exceptions/{sequence}/resolve",
@@ -266,9 +268,9 @@ async fn import(
         let accounts = chunk.iter().map(|row| row.account.clone()).collect();
         let outcomes = context.jobs.open(accounts).await?;
         for (row, outcome) in chunk.iter().zip(outcomes) {
-            if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+            if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
                 context.jobs.command(Body::SetPin(*card, pin)).await?;
-                context.pins.learn(row.account.card.token, pin);
+                context.pins.learn(row.account.card.token, *account, pin);
             }
             match outcome {
                 Opened::Created(..) => created += 1,
