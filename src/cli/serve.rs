@@ -160,6 +160,7 @@ async fn serve(
         rules: server.rules.clone(),
         token_key: server.token_key.clone(),
         pins: server.pins.clone(),
+        journal: server.journal.clone(),
         log: log.counters(),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();

@@ -13,7 +13,7 @@ use crate::engine::command::{Answer, Body, Housekeep};
 use crate::engine::operation::{Done, Order};
 use crate::engine::operation_holder::HolderOrder;
 use crate::iso8583::MessageSpec;
-use crate::journal::SledJournal;
+use crate::journal::{JournalReader, SledJournal};
 use crate::transport::FrameCodec;
 
 use super::commit::CommitFault;
@@ -84,6 +84,8 @@ pub struct Server {
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
     pub pins: Arc<PinDesk>,
+    /// Reads the journal beside the single writer.
+    pub journal: Option<JournalReader>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
@@ -98,12 +100,13 @@ impl Server {
     /// [`ServerError`]; nothing keeps running then.
     pub async fn start(
         config: &Config,
-        store: OpenStore,
+        mut store: OpenStore,
         rules: LoadedRules,
     ) -> Result<Server, ServerError> {
         let telemetry = Arc::new(Telemetry::default());
         let token_key = Arc::new(store.token_key);
         let pins = Arc::new(store.pins);
+        let journal = store.journal.reader();
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
             store.state,
@@ -151,6 +154,7 @@ impl Server {
             rules,
             token_key,
             pins,
+            journal,
             addresses,
             stop,
             tasks,

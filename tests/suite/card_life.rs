@@ -157,6 +157,9 @@ fn wrong_pins_at_enrolment_lock_it_also_after_a_restart() {
     for _ in 0..3 {
         assert_eq!(enrol(&desk, "2581").0, 422);
     }
+    let heard = desk.get("/v1/events");
+    assert_eq!(heard["events"][0]["kind"], "pin-lock");
+    assert_eq!(heard["events"][0]["card"], number);
     let desk = desk.restart();
     assert_eq!(enrol(&desk, "2580").0, 409);
     assert_eq!(

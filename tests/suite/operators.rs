@@ -39,6 +39,11 @@ impl Desk {
         body
     }
 
+    /// Status of a request that reads.
+    pub(crate) fn status(&self, path: &str) -> u16 {
+        self.api(path, None).0
+    }
+
     fn api(&self, path: &str, body: Option<&Value>) -> (u16, Value) {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)

@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::engine::command::{Answer, Body, Opened};
 use crate::engine::operation::{Order, OrderRefused};
+use crate::journal::JournalReader;
 use crate::switch::card_file;
 use crate::switch::jobs::{Jobs, Stopping};
 use crate::switch::pin::PinDesk;
@@ -31,6 +32,8 @@ mod accounts;
 
 mod cards;
 
+mod events;
+
 mod exceptions;
 
 mod holders;
@@ -40,6 +43,10 @@ mod holds;
 mod loads;
 
 mod pins;
+
+mod records;
+
+mod statements;
 
 mod transfers;
 
@@ -61,6 +68,8 @@ pub struct AdminContext {
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
     pub pins: Arc<PinDesk>,
+    /// Reads the journal beside the single writer.
+    pub journal: Option<JournalReader>,
     /// Counters of the log.
     pub log: LogCounters,
 }
@@ -84,6 +93,8 @@ pub async fn serve(
         .route("/v1/accounts/{id}/kyc", post(holders::change_account_kyc))
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
+        .route("/v1/accounts/{id}/statement", get(statements::statement))
+        .route("/v1/events", get(events::events))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
