@@ -158,6 +158,7 @@ impl Postings {
                 Operation::HoldReleased(_)
                 | Operation::Holder(_)
                 | Operation::Card(_)
+                | Operation::RulesChanged(_)
                 | Operation::CardStatusChanged(..)
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::domain::money::Amount;
 use crate::engine::command::Body;
@@ -15,8 +16,10 @@ use crate::ops::log;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
 use crate::switch::config::{Config, Listener, Overrides};
+use crate::switch::jobs::Jobs;
 use crate::switch::pin::PinKeys;
 use crate::switch::rulebook::LoadedRules;
+use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::server::Server;
 use crate::switch::store::{self, OpenStore};
 
@@ -199,7 +202,14 @@ async fn serve(
     }
     println!("{}", next_step(args.demo, accounts));
 
+    let reloads = tokio::spawn(reload_at_hang_up(
+        signal(SignalKind::hangup())
+            .map_err(|error| Stopped::because(71, format!("listen for signals: {error}")))?,
+        server.rules.clone(),
+        server.jobs.clone(),
+    ));
     let stopped = server.run(stop_signal()?).await;
+    reloads.abort();
     drop(stop_admin);
     // Its connections may be idle; the runtime ends them.
     let _ = tokio::time::timeout(RUNTIME_STOP, admin).await;
@@ -228,7 +238,7 @@ fn next_step(demo: bool, accounts: usize) -> &'static str {
 }
 
 async fn open_demo(server: &Server) -> Result<(), Stopped> {
-    let rows = card_file::parse(DEMO, &server.rules.rulebook, &server.token_key)
+    let rows = card_file::parse(DEMO, &server.rules.rulebook(), &server.token_key)
         .map_err(|error| Stopped::because(65, error))?;
     let accounts = rows.iter().map(|row| row.account.clone()).collect();
     let opened = server
@@ -255,7 +265,8 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
 }
 
 fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
-    let programme = server.rules.rulebook.programme(&row.account.programme);
+    let rulebook = server.rules.rulebook();
+    let programme = rulebook.programme(&row.account.programme);
     let balances: Vec<String> = row
         .account
         .balances
@@ -277,6 +288,16 @@ fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
         },
         row.note,
     )
+}
+
+/// Reads the programme files again at every SIGHUP; with a mistake in any, nothing changes.
+async fn reload_at_hang_up(mut hang_up: Signal, rules: Arc<RulesInForce>, jobs: Jobs) {
+    while hang_up.recv().await.is_some() {
+        match rules.reload(&jobs).await {
+            Ok(done) => tracing::info!(sequence = done.sequence, "programmes reloaded"),
+            Err(error) => tracing::error!(%error, "programmes not reloaded; nothing has changed"),
+        }
+    }
 }
 
 /// Resolves at SIGINT or SIGTERM.

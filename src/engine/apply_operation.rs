@@ -10,6 +10,7 @@ use super::entry_list::EntryList;
 use super::event::{AccountOpened, CardIssued};
 use super::ledger::{LedgerAccount, Posting};
 use super::operation::Operation;
+use super::operation_rules::ProgrammeInForce;
 use super::state::{AccountRecord, DeviceToken, State};
 
 impl State {
@@ -133,6 +134,10 @@ impl State {
             }
             Operation::Holder(operation) => self.apply_holder_operation(operation),
             Operation::Card(operation) => self.apply_card_operation(operation),
+            Operation::RulesChanged(files) => {
+                self.programmes_in_force = files.iter().map(ProgrammeInForce::of).collect();
+                Ok(())
+            }
         }
     }
 

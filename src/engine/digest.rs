@@ -75,7 +75,7 @@ impl State {
         hash.value(&(&self.negatives, &self.references_by_age));
         hash.value(&self.device_tokens.iter().collect::<Vec<_>>());
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
-        hash.value(&self.holders);
+        hash.value(&(&self.holders, &self.programmes_in_force));
         hash.value(&(&self.exceptions, self.exceptions_total));
         Digest(*hash.hasher.finalize().as_bytes())
     }

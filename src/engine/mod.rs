@@ -77,6 +77,8 @@ pub mod operation_holder;
 
 pub mod operation_card;
 
+pub mod operation_rules;
+
 mod operate;
 
 mod operate_holder;

@@ -14,6 +14,7 @@ use super::ledger::{LedgerAccount, Postings, debit_purses};
 use super::operate_card;
 use super::operate_holder;
 use super::operation::{Done, Operation, Order, OrderRefused, Reference};
+use super::operation_rules;
 use super::state::{AccountRecord, State};
 
 type Decision = Result<Operation, OrderRefused>;
@@ -64,6 +65,20 @@ pub(super) fn decide(
         } => transfer(rulebook, state, *reference, (*from, *to), *minor),
         Order::CloseAccount(account) => close(rulebook, state, *account),
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
+        Order::ChangeRules(new) => match operation_rules::decide(rulebook, state, new) {
+            Ok(Some(operation)) => Ok(operation),
+            Ok(None) => {
+                let done = Done {
+                    sequence: state.sequence(),
+                    before: true,
+                };
+                return Outcome {
+                    answer: Answer::Ordered(Ok(done)),
+                    event: None,
+                };
+            }
+            Err(refused) => Err(refused),
+        },
         Order::Card(order) => return operate_card::decide(rulebook, state, sequence, order),
         Order::Holder(order) => {
             return operate_holder::decide(rulebook, state, (sequence, at), order);

@@ -14,6 +14,7 @@ use super::event::CardIssued;
 use super::ledger::Postings;
 use super::operation_card::{CardOperation, CardOrder};
 use super::operation_holder::{HolderOperation, HolderOrder};
+use super::operation_rules::{NewRules, ProgrammeRecord};
 
 /// The caller's own name for a movement of money: the same name never moves it twice.
 pub type Reference = ArrayString<36>;
@@ -67,6 +68,8 @@ pub enum Order {
     Holder(HolderOrder),
     /// For the holder of a card.
     Card(CardOrder),
+    /// Decide by other programmes from the next command on.
+    ChangeRules(NewRules),
 }
 
 /// What an operator did.
@@ -125,6 +128,8 @@ pub enum Operation {
     Holder(HolderOperation),
     /// For the holder of a card.
     Card(CardOperation),
+    /// Other programmes came into force.
+    RulesChanged(Vec<ProgrammeRecord>),
 }
 
 /// Why an order is not carried out.

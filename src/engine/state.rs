@@ -28,6 +28,7 @@ use super::event::ExceptionKind;
 use super::holders::HolderBook;
 use super::ledger::Ledger;
 use super::operation::Reference;
+use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
 use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
@@ -186,6 +187,8 @@ pub struct State {
     pub(super) references: BTreeMap<Reference, u64>,
     pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
     pub(super) holders: HolderBook,
+    /// Programme files of the last change of programmes.
+    pub(super) programmes_in_force: Vec<ProgrammeInForce>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }

@@ -350,7 +350,8 @@ impl Book {
             | Operation::DeviceTokenAdded { .. }
             | Operation::ExceptionResolved { .. }
             | Operation::Holder(_)
-            | Operation::Card(_) => {}
+            | Operation::Card(_)
+            | Operation::RulesChanged(_) => {}
         }
     }
 

@@ -22,6 +22,7 @@ use super::doctor::Desk;
 use super::jobs::{Job, Jobs, Stopping};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
+use super::rules_in_force::RulesInForce;
 use super::sequencer::{Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
 use super::spec_source::{self, Loaded};
@@ -78,8 +79,8 @@ pub struct Server {
     pub jobs: Jobs,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
-    /// Programmes and dialects.
-    pub rules: LoadedRules,
+    /// Programmes in force.
+    pub rules: Arc<RulesInForce>,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
@@ -104,6 +105,8 @@ impl Server {
         rules: LoadedRules,
     ) -> Result<Server, ServerError> {
         let telemetry = Arc::new(Telemetry::default());
+        let in_force = RulesInForce::new(&rules, config.programmes_dir.clone());
+        let in_force = Arc::new(in_force);
         let token_key = Arc::new(store.token_key);
         let pins = Arc::new(store.pins);
         let journal = store.journal.reader();
@@ -121,7 +124,8 @@ impl Server {
 
         let mut links = Vec::new();
         for listener in &config.listeners {
-            let link = link(listener, &rules, (&token_key, &pins), &jobs, &telemetry)?;
+            let shared = (&rules, in_force.as_ref());
+            let link = link(listener, shared, (&token_key, &pins), &jobs, &telemetry)?;
             links.push((bind(listener.address)?, link));
         }
         let addresses = links
@@ -151,7 +155,7 @@ impl Server {
         Ok(Server {
             jobs,
             telemetry,
-            rules,
+            rules: in_force,
             token_key,
             pins,
             journal,
@@ -219,7 +223,7 @@ async fn number_of(jobs: &Jobs, name: &str) -> Result<LinkNumber, ServerError> {
 
 fn link(
     listener: &Listener,
-    rules: &LoadedRules,
+    (rules, in_force): (&LoadedRules, &RulesInForce),
     (token_key, pins): (&Arc<TokenKey>, &Arc<PinDesk>),
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
@@ -240,7 +244,7 @@ fn link(
         spec,
         dialect,
         dialect_number,
-        rules: rules.clone(),
+        rules: in_force.subscribe(),
         token_key: Arc::clone(token_key),
         pins: Arc::clone(pins),
         jobs: jobs.clone(),

@@ -8,6 +8,7 @@ use cardswitch::engine::event::Event;
 use cardswitch::engine::operation::Operation;
 use cardswitch::engine::operation_card::CardOperation;
 use cardswitch::engine::operation_holder::{HolderOperation, Whose};
+use cardswitch::engine::operation_rules::ProgrammeRecord;
 
 /// One of each thing that is done about holders.
 pub(crate) fn holder_operations(opened: Event) -> Vec<(&'static str, Operation)> {
@@ -44,6 +45,14 @@ pub(crate) fn holder_operations(opened: Event) -> Vec<(&'static str, Operation)>
     .map(|(name, operation)| (name, Operation::Holder(operation)))
     .into_iter()
     .chain(card_operations())
+    .chain([(
+        "rules-changed",
+        Operation::RulesChanged(vec![ProgrammeRecord {
+            name: "travel".parse().unwrap(),
+            version: 300,
+            text: "name = \"travel\"\n".to_owned(),
+        }]),
+    )])
     .collect()
 }
 

@@ -40,6 +40,7 @@ mod part_forms;
 mod peers;
 mod pins;
 mod programme_check;
+mod reload;
 mod rules_page;
 mod scenarios;
 mod secrets;

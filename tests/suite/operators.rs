@@ -19,7 +19,12 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn open() -> Desk {
-        let process = Process::serve(&["--demo"]);
+        Desk::serve(&["--demo"])
+    }
+
+    /// At a switch that was told something else.
+    pub(crate) fn serve(args: &[&str]) -> Desk {
+        let process = Process::serve(args);
         let client = Client::connect(&process.addresses[0], "be2", "iso87-ascii");
         Desk {
             process,

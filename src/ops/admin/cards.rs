@@ -148,15 +148,12 @@ pub(super) fn number_of_programme(
     text: &str,
 ) -> Result<Pan, Problem> {
     let pan = Pan::parse(text).ok_or_else(|| wrong("pan: expected 8 to 19 digits"))?;
-    let fits = context
-        .rules
-        .rulebook
-        .range_of(&pan)
-        .is_some_and(|(owner, range)| {
-            programme.is_none_or(|name| owner.name == name)
-                && text.len() == range.pan_length
-                && (!range.check_digit || pan.has_valid_check_digit())
-        });
+    let rulebook = context.rules.rulebook();
+    let fits = rulebook.range_of(&pan).is_some_and(|(owner, range)| {
+        programme.is_none_or(|name| owner.name == name)
+            && text.len() == range.pan_length
+            && (!range.check_digit || pan.has_valid_check_digit())
+    });
     if fits {
         Ok(pan)
     } else {

@@ -1,7 +1,7 @@
 //! Notices as one ordered stream that goes on where a reader stopped (rule A37).
 //!
-//! The journal is the stream, so a reader keeps nothing here: its cursor is a sequence, and one that
-//! is slow or gone costs nobody anything.
+//! The journal is the stream, so a reader keeps nothing here: its cursor is a sequence, and one
+//! that is slow or gone costs nobody anything.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;

@@ -22,7 +22,7 @@ use crate::journal::JournalReader;
 use crate::switch::card_file;
 use crate::switch::jobs::{Jobs, Stopping};
 use crate::switch::pin::PinDesk;
-use crate::switch::rulebook::LoadedRules;
+use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
 use crate::switch::token::TokenKey;
 
@@ -44,6 +44,8 @@ mod loads;
 
 mod pins;
 
+mod programmes;
+
 mod records;
 
 mod statements;
@@ -63,7 +65,7 @@ pub struct AdminContext {
     /// Counters of the shell.
     pub telemetry: Arc<Telemetry>,
     /// Programmes.
-    pub rules: LoadedRules,
+    pub rules: Arc<RulesInForce>,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
@@ -94,6 +96,8 @@ pub async fn serve(
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
         .route("/v1/accounts/{id}/statement", get(statements::statement))
+        .route("/v1/programmes", get(programmes::programmes))
+        .route("/v1/programmes/reload", post(programmes::reload))
         .route("/v1/events", get(events::events))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
@@ -272,7 +276,7 @@ async fn import(
     Shared(context): Shared<AdminContext>,
     body: String,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let rows = card_file::parse(&body, &context.rules.rulebook, &context.token_key)
+    let rows = card_file::parse(&body, &context.rules.rulebook(), &context.token_key)
         .map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let (mut created, mut existing, mut refused) = (0_u64, 0_u64, Vec::new());
     for chunk in rows.chunks(OPEN_CHUNK) {

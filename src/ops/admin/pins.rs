@@ -168,7 +168,8 @@ impl Known {
         pin: &str,
         pan: &Pan,
     ) -> Result<PinReference, Problem> {
-        let programme = context.rules.rulebook.programme(&self.programme);
+        let rulebook = context.rules.rulebook();
+        let programme = rulebook.programme(&self.programme);
         let over = match programme.map(|programme| programme.pin.owner) {
             Some(PinOwner::Account) => MadeOver::Account(self.account),
             Some(PinOwner::Card) | None => MadeOver::Card(pan),

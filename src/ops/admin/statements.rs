@@ -78,7 +78,7 @@ pub(super) async fn statement(
         let what = format!("there is no account {number}");
         Problem(StatusCode::NOT_FOUND, what)
     })?;
-    let rulebook = context.rules.rulebook.clone();
+    let rulebook = context.rules.rulebook();
     let programme = rulebook.programme(&name).ok_or_else(|| {
         let what = format!("programme {name} is not loaded");
         Problem(StatusCode::CONFLICT, what)
