@@ -116,8 +116,8 @@ fn the_hang_up_signal_reloads_and_each_decision_tells_its_version() {
     assert!(asked.success());
     let version = |desk: &Desk| {
         let told = desk.get("/v1/programmes");
-        let rows = told["programmes"].as_array().unwrap().iter();
-        let row = rows.filter(|row| row["name"] == "prepaid-jp").last();
+        let mut rows = told["programmes"].as_array().unwrap().iter();
+        let row = rows.find(|row| row["name"] == "prepaid-jp");
         row.unwrap()["version"].as_u64().unwrap()
     };
     while version(&desk) != 2 {
