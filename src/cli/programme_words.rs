@@ -8,8 +8,8 @@ use crate::domain::decision::ResponseCodes;
 use crate::domain::facts::{Device, Purpose};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::programme::{
-    Channel, Limit, LoadRule, LoadTerms, MaximumBalance, PinUse, Programme, RefundAuthorization,
-    Unverified, Window,
+    Activation, Channel, Limit, LoadRule, LoadTerms, MaximumBalance, PinOwner, PinUse, Programme,
+    RefundAuthorization, Unverified, Window,
 };
 use crate::domain::rare_facts::LoadChannel;
 
@@ -175,7 +175,16 @@ fn holders(programme: &Programme) -> Vec<String> {
             rule.months
         )
     });
-    holder.into_iter().chain(renewal).collect()
+    let activation = match programme.activation {
+        Activation::Operator => None,
+        Activation::Enrolment => Some("activation is by the holder, with last digits and PIN"),
+        Activation::ShopTill => Some("activation is at the till, with the face value, once"),
+    };
+    holder
+        .into_iter()
+        .chain(renewal)
+        .chain(activation.map(str::to_owned))
+        .collect()
 }
 
 fn pins(programme: &Programme) -> Vec<String> {
@@ -188,6 +197,9 @@ fn pins(programme: &Programme) -> Vec<String> {
         blocks.to_owned(),
         format!("PIN        is locked by {tries} wrong tries"),
     ];
+    if programme.pin.owner == PinOwner::Account {
+        lines.push("PIN        goes on with a card in place of another".to_owned());
+    }
     lines.extend(programme.pin.required.iter().map(|needed| {
         match needed {
             PinUse::CashWithdrawal => "PIN        is needed for cash",
@@ -375,6 +387,7 @@ fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::BalanceEnquiry => "balance enquiry",
         Purpose::Refund => "refund",
         Purpose::Load => "load",
+        Purpose::Activation => "activation",
         Purpose::CashWithdrawal => "cash withdrawal",
         Purpose::AccountFunding => "account funding",
         Purpose::QuasiCash => "quasi-cash",

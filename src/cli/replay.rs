@@ -165,6 +165,8 @@ impl Postings {
                 Operation::Money(MoneyOperation::RatesSet(_))
                 | Operation::HoldReleased(_)
                 | Operation::Holder(_)
+                | Operation::Card(_)
+                | Operation::RulesChanged(_)
                 | Operation::CardStatusChanged(..)
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }

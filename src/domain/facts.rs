@@ -55,6 +55,8 @@ pub enum Purpose {
     Unnamed,
     /// Money that somebody sends to the card: no purchase comes before it.
     OriginalCredit,
+    /// The first money on a card that is sold, which makes it usable (rule B4).
+    Activation,
 }
 
 /// Who started this and under which agreement.

@@ -156,6 +156,14 @@ impl Calendar {
         BusinessDate(i32::try_from(day).unwrap_or_default())
     }
 
+    /// The first instant of a day of this calendar.
+    pub fn start_of(&self, date: BusinessDate) -> UnixMs {
+        let start = date.civil().to_zoned(self.zone.clone());
+        start.map_or(UnixMs(i64::MAX), |start| {
+            UnixMs(start.timestamp().as_millisecond())
+        })
+    }
+
     /// The minute of this calendar's day, 0 to 1439, in which an instant falls.
     pub fn minute_of_day(&self, at: UnixMs) -> u16 {
         let minute = self.local_ms(at).rem_euclid(DAY_MS).div_euclid(60_000);
@@ -191,6 +199,11 @@ mod tests {
         ];
         for (instant, day) in cases {
             assert_eq!(tokyo.date_of(ms(instant)).to_string(), day, "{instant}");
+            let date = BusinessDate::from_iso(day).unwrap();
+            let start = tokyo.start_of(date);
+            assert!(start <= ms(instant), "{day}");
+            assert_eq!(tokyo.date_of(start), date);
+            assert_ne!(tokyo.date_of(UnixMs(start.0 - 1)), date);
         }
     }
 

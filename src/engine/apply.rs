@@ -143,6 +143,7 @@ impl State {
                 self.lower_exchanged(change.entry, change.asked.minor, &change.legs)
             }
             Effect::ExchangePosted(change) => self.post_exchanged(change),
+            Effect::CardActivation { is_active } => self.apply_activation(decided, *is_active),
             Effect::Counted {
                 entry,
                 channel,
@@ -529,6 +530,7 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         | Effect::ExchangePosted(change) => Some(change.entry),
         Effect::Offset { .. }
         | Effect::PinTried { .. }
+        | Effect::CardActivation { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }
         | Effect::PartTombstoneSet { .. }

@@ -11,6 +11,7 @@ use super::entry_list::EntryList;
 use super::event::{AccountOpened, CardIssued};
 use super::ledger::{LedgerAccount, Posting};
 use super::operation::Operation;
+use super::operation_rules::ProgrammeInForce;
 use super::state::{AccountRecord, DeviceToken, State};
 
 impl State {
@@ -85,7 +86,7 @@ impl State {
                     .account_mut(account)
                     .ok_or("a card of an unknown account")?;
                 record.cards.push(with.card);
-                Ok(())
+                self.pass_on_pin(*card, with.card)
             }
             Operation::DeviceTokenAdded {
                 card,
@@ -140,12 +141,17 @@ impl State {
                 Ok(())
             }
             Operation::Holder(operation) => self.apply_holder_operation(operation),
+            Operation::Card(operation) => self.apply_card_operation(operation),
+            Operation::RulesChanged(files) => {
+                self.programmes_in_force = files.iter().map(ProgrammeInForce::of).collect();
+                Ok(())
+            }
         }
     }
 
     /// Gives a card another status; a card that is not to be found any more takes the numbers of
     /// its devices with it (rule A5).
-    fn set_status(&mut self, id: CardId, status: CardStatus) -> Fit {
+    pub(super) fn set_status(&mut self, id: CardId, status: CardStatus) -> Fit {
         let position = id.0.checked_sub(1).and_then(|it| usize::try_from(it).ok());
         let card = position
             .and_then(|position| self.cards.get_mut(position))

@@ -76,7 +76,7 @@ impl State {
         hash.value(&self.device_tokens.iter().collect::<Vec<_>>());
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
         hash.value(&(&self.rates, &self.exchanges, &self.charges));
-        hash.value(&self.holders);
+        hash.value(&(&self.holders, &self.programmes_in_force));
         hash.value(&(&self.exceptions, self.exceptions_total));
         hash.value(&(&self.clearing_closed, &self.link_books));
         Digest(*hash.hasher.finalize().as_bytes())

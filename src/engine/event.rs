@@ -188,6 +188,11 @@ pub enum Effect {
     ExchangeLowered(Box<Exchanged>),
     /// They paid, or were paid back.
     ExchangePosted(Box<Exchanged>),
+    /// A till made the card usable, or took that back.
+    CardActivation {
+        /// Whether it may be used from here on.
+        is_active: bool,
+    },
 }
 
 /// What an exchange changes for one entry.

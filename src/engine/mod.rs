@@ -83,6 +83,10 @@ pub mod operation;
 
 pub mod operation_holder;
 
+pub mod operation_card;
+
+pub mod operation_rules;
+
 mod operate;
 
 pub mod operation_money;
@@ -92,9 +96,13 @@ mod operate_money;
 mod apply_money;
 mod operate_holder;
 
+mod operate_card;
+
 mod apply_operation;
 
 mod apply_holder;
+
+mod apply_card;
 
 pub mod holders;
 

@@ -11,9 +11,11 @@ use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
+use super::operate_card;
 use super::operate_holder;
 use super::operate_money;
 use super::operation::{Done, Operation, Order, OrderRefused, Reference};
+use super::operation_rules;
 use super::state::{AccountRecord, State};
 
 type Decision = Result<Operation, OrderRefused>;
@@ -39,7 +41,10 @@ pub(super) fn decide(
     }
     let operation = match order {
         Order::ReleaseHold(entry) => release_hold(state, *entry),
-        Order::ChangeCardStatus(card, status) => change_status(state, *card, *status),
+        Order::ChangeCardStatus(card, status) => {
+            operate_card::may_change_status(rulebook, state, *card, *status)
+                .and_then(|()| change_status(state, *card, *status))
+        }
         Order::ReplaceCard { card, status, with } => {
             operate_holder::may_be_replaced(rulebook, state, *card, at)
                 .and_then(|()| replace_card(state, *card, *status, with))
@@ -64,6 +69,21 @@ pub(super) fn decide(
         Order::Money(order) => {
             return operate_money::decide(rulebook, state, (sequence, at), order);
         }
+        Order::ChangeRules(new) => match operation_rules::decide(rulebook, state, new) {
+            Ok(Some(operation)) => Ok(operation),
+            Ok(None) => {
+                let done = Done {
+                    sequence: state.sequence(),
+                    before: true,
+                };
+                return Outcome {
+                    answer: Answer::Ordered(Ok(done)),
+                    event: None,
+                };
+            }
+            Err(refused) => Err(refused),
+        },
+        Order::Card(order) => return operate_card::decide(rulebook, state, sequence, order),
         Order::Holder(order) => {
             return operate_holder::decide(rulebook, state, (sequence, at), order);
         }

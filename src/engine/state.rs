@@ -31,6 +31,7 @@ use super::holders::HolderBook;
 use super::ledger::Ledger;
 use super::operation::Reference;
 use super::operation_money::Charge;
+use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
 use super::rates::Rates;
 use super::reconcile::LinkBook;
@@ -203,6 +204,8 @@ pub struct State {
     pub(super) link_books: Vec<LinkBook>,
     /// Clearing batches that were posted whole; one row a batch, kept for ever.
     pub(super) clearing_closed: BTreeMap<Reference, ClosedBatch>,
+    /// Programme files of the last change of programmes.
+    pub(super) programmes_in_force: Vec<ProgrammeInForce>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }

@@ -20,6 +20,8 @@ pub mod token;
 
 pub mod rulebook;
 
+pub mod rules_in_force;
+
 pub mod dialect;
 
 pub mod doctor;

@@ -15,6 +15,7 @@ use crate::domain::time::UnixMs;
 use crate::engine::apply::InvariantBroken;
 use crate::engine::command::{Answer, Body, Command, Housekeep, OpenAccount, Opened, Outcome};
 use crate::engine::decide::decide;
+use crate::engine::operation::Order;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::Journal;
@@ -121,7 +122,8 @@ impl<J: Journal + 'static> Sequencer<J> {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
             Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
             Job::Command { body, answered } => {
-                let (answer, _) = self.execute(clock::now(), body)?;
+                let (answer, body) = self.execute(clock::now(), body)?;
+                self.take_rules(&answer, body);
                 self.work.waiting.push(Waiting::Answered(answered, answer));
                 Ok(())
             }
@@ -135,6 +137,15 @@ impl<J: Journal + 'static> Sequencer<J> {
                 self.stopping = true;
                 Ok(())
             }
+        }
+    }
+
+    /// Other programmes were journalled: they decide from the next command on.
+    fn take_rules(&mut self, answer: &Answer, body: Body) {
+        if let (Answer::Ordered(Ok(_)), Body::Operate(order)) = (answer, body)
+            && let Order::ChangeRules(new) = *order
+        {
+            self.rulebook = new.rulebook;
         }
     }
 

@@ -18,6 +18,7 @@ use tokio_util::codec::Decoder;
 
 use crate::domain::decision::Reason;
 use crate::domain::facts::LinkNumber;
+use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
 use crate::transport::{Frame, FrameCodec};
 
@@ -30,7 +31,6 @@ use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
 use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::pin::PinDesk;
-use super::rulebook::LoadedRules;
 use super::session_log::{self, Steps};
 use super::settlement;
 use super::telemetry::Telemetry;
@@ -57,8 +57,8 @@ pub(super) struct Link {
     pub dialect: Arc<Dialect>,
     /// The dialect's number in the rulebook.
     pub dialect_number: u8,
-    /// Programmes.
-    pub rules: LoadedRules,
+    /// Tells of other programmes.
+    pub rules: watch::Receiver<Arc<Rulebook>>,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
@@ -109,6 +109,10 @@ enum SignOn {
 pub(super) struct Session<'a> {
     link: &'a Link,
     stream: TcpStream,
+    /// Tells of other programmes.
+    rules: watch::Receiver<Arc<Rulebook>>,
+    /// The programmes as the last read found them.
+    rulebook: Arc<Rulebook>,
     codec: FrameCodec,
     sign_on: SignOn,
     in_flight: InFlightTable,
@@ -136,9 +140,13 @@ impl<'a> Session<'a> {
         let in_flight_max = link.listener.in_flight_max;
         // Every message of the channel answers at least one request in flight.
         let (replies_in, replies) = mpsc::channel(in_flight_max);
+        let mut rules = link.rules.clone();
+        let rulebook = Arc::clone(&rules.borrow_and_update());
         Session {
             link,
             stream,
+            rules,
+            rulebook,
             codec: link.codec.clone(),
             sign_on: SignOn::NotYet,
             in_flight: InFlightTable::new(in_flight_max),
@@ -324,6 +332,10 @@ impl<'a> Session<'a> {
 
     /// Takes every complete frame that there is room for, and hands the requests over as one job.
     async fn take_frames(&mut self) -> Result<(), SessionEnd> {
+        // Nobody is left to change them when asking fails.
+        if self.rules.has_changed().unwrap_or(false) {
+            self.rulebook = Arc::clone(&self.rules.borrow_and_update());
+        }
         let mut requests = Vec::new();
         let mut broken = None;
         let mut is_new = false;
@@ -423,13 +435,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn parser(&self) -> RequestParser<'a> {
+    fn parser(&self) -> RequestParser<'_> {
         RequestParser {
             dialect: &self.link.dialect,
             dialect_number: self.link.dialect_number,
             token_key: &self.link.token_key,
             pins: &self.link.pins,
-            rulebook: &self.link.rules.rulebook,
+            rulebook: &self.rulebook,
             link: &self.link.listener.name,
             link_number: self.link.number,
             replacement_amounts: self.link.listener.replacement_amounts,
@@ -554,7 +566,7 @@ impl<'a> Session<'a> {
         let link = self.link;
         self.lines.log(
             &link.listener.name,
-            &link.rules.rulebook,
+            &self.rulebook,
             &link.telemetry,
             delivered,
         );

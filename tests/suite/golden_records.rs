@@ -168,6 +168,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::ExchangeHeld(_) => "exchange-held",
         Effect::ExchangeLowered(_) => "exchange-lowered",
         Effect::ExchangePosted(_) => "exchange-posted",
+        Effect::CardActivation { .. } => "card-activation",
     }
 }
 
@@ -398,6 +399,7 @@ fn effects() -> Vec<Effect> {
                 },
             ]),
         },
+        Effect::CardActivation { is_active: true },
         Effect::TombstoneSet { trace: trace(123) },
         Effect::PartTombstoneSet {
             trace: trace(123),

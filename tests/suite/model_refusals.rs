@@ -42,7 +42,7 @@ impl Oracle {
             Purpose::Unnamed => true,
             Purpose::CashWithdrawal => gift,
             Purpose::AccountFunding | Purpose::QuasiCash => gift,
-            Purpose::Load => facts.kind == MessageKind::Authorization,
+            Purpose::Load | Purpose::Activation => facts.kind == MessageKind::Authorization,
             Purpose::Purchase
             | Purpose::Refund
             | Purpose::OriginalCredit

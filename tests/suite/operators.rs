@@ -19,7 +19,12 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn open() -> Desk {
-        let process = Process::serve(&["--demo"]);
+        Desk::serve(&["--demo"])
+    }
+
+    /// At a switch that was told something else.
+    pub(crate) fn serve(args: &[&str]) -> Desk {
+        let process = Process::serve(args);
         let client = Client::connect(&process.addresses[0], "be2", "iso87-ascii");
         Desk {
             process,
@@ -37,6 +42,11 @@ impl Desk {
         let (status, body) = self.api(path, None);
         assert_eq!(status, 200, "{path}: {body}");
         body
+    }
+
+    /// Status of a request that reads.
+    pub(crate) fn status(&self, path: &str) -> u16 {
+        self.api(path, None).0
     }
 
     fn api(&self, path: &str, body: Option<&Value>) -> (u16, Value) {
@@ -81,6 +91,17 @@ impl Desk {
             .collect()
     }
 
+    /// Stops the switch and starts it on what it left behind.
+    pub(crate) fn restart(self) -> Desk {
+        let process = Process::serve_in(self.process.stop(), &["--demo"]);
+        let client = Client::connect(&process.addresses[0], "be2", "iso87-ascii");
+        Desk {
+            process,
+            client,
+            stan: self.stan,
+        }
+    }
+
     /// Stops the switch and replays its journal: the state is the same, the money adds up.
     pub(crate) fn close(self) {
         let digest = self.get("/v1/state");
@@ -98,7 +119,11 @@ impl Desk {
 
 /// A number of the range of the everyday card that nobody has, with its check digit.
 pub(crate) fn spare_number(tail: u64) -> String {
-    let body = format!("476173{tail:09}");
+    checked(&format!("476173{tail:09}"))
+}
+
+/// A card number with its check digit behind it.
+pub(crate) fn checked(body: &str) -> String {
     let digits = body.bytes().rev().map(|byte| u32::from(byte - b'0'));
     let sum: u32 = (0..)
         .zip(digits)

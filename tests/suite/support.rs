@@ -198,6 +198,11 @@ impl Process {
         std::mem::replace(&mut self.directory, empty)
     }
 
+    /// Its number for the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop (SIGTERM) and waits; what it left behind stays in the directory.
     pub(crate) fn stop(mut self) -> TempDir {
         let id = self.child.id().to_string();

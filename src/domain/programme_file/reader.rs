@@ -12,7 +12,8 @@ use crate::domain::time::Calendar;
 
 use super::place::{line_at, line_of};
 use super::rows::{
-    BinRow, File, HoldRow, PurseRow, RefundAuthorizationRow, RefundRow, UnverifiedRow,
+    BinRow, File, HoldRow, MaximumBalanceRow, PurseRow, RefundAuthorizationRow, RefundRow,
+    UnverifiedRow,
 };
 
 /// Greatest amount a file may state, minor units: the twelve nines that DE 4 can carry.
@@ -149,17 +150,7 @@ impl Reader {
             .maximum_balance
             .iter()
             .enumerate()
-            .filter_map(|(n, row)| {
-                let key = format!("maximum_balance[{n}]");
-                let currency = self.currency(&key, &row.currency)?;
-                self.amount(&key, row.amount_max);
-                Some(MaximumBalance {
-                    kyc: row.kyc,
-                    currency,
-                    amount_max: row.amount_max,
-                    shadow: row.shadow,
-                })
-            })
+            .filter_map(|(n, row)| self.maximum_balance(n, row))
             .collect();
         let has_shadows = blocks.iter().any(|row| row.shadow)
             || limits.iter().any(|row| row.shadow)
@@ -182,6 +173,7 @@ impl Reader {
             transfer,
             closing_fee: raw.closing_fee.unwrap_or(0),
             hold,
+            activation: raw.activation,
             holder,
             renewal,
             partial_approval: raw.partial_approval,
@@ -197,6 +189,18 @@ impl Reader {
             merchants,
             limits,
             maximum_balances,
+        })
+    }
+
+    fn maximum_balance(&mut self, n: usize, row: &MaximumBalanceRow) -> Option<MaximumBalance> {
+        let key = format!("maximum_balance[{n}]");
+        let currency = self.currency(&key, &row.currency)?;
+        self.amount(&key, row.amount_max);
+        Some(MaximumBalance {
+            kyc: row.kyc,
+            currency,
+            amount_max: row.amount_max,
+            shadow: row.shadow,
         })
     }
 

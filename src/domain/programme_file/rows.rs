@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::domain::account::Kyc;
 use crate::domain::conditions::{Attendance, EntryMode};
 use crate::domain::facts::{Certainty, Device, Initiation, Presence, Purpose};
-use crate::domain::programme::{Channel, PinUse};
+use crate::domain::programme::{Activation, Channel, PinOwner, PinUse};
 use crate::domain::rare_facts::LoadChannel;
 
 #[derive(Deserialize)]
@@ -24,6 +24,8 @@ pub(super) struct File {
     pub(super) transfer: Option<TransferRow>,
     pub(super) closing_fee: Option<i64>,
     pub(super) hold: HoldRow,
+    #[serde(default)]
+    pub(super) activation: Activation,
     pub(super) holder: Option<HolderRow>,
     pub(super) renewal: Option<RenewalRow>,
     pub(super) pin_block: UnverifiedRow,
@@ -143,6 +145,7 @@ pub(super) enum UnverifiedRow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PinRow {
+    pub(super) owner: PinOwner,
     pub(super) tries_max: u8,
     pub(super) required: Vec<PinUse>,
 }
@@ -150,6 +153,7 @@ pub(super) struct PinRow {
 impl Default for PinRow {
     fn default() -> PinRow {
         PinRow {
+            owner: PinOwner::Card,
             tries_max: 3,
             required: Vec::new(),
         }

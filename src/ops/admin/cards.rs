@@ -91,8 +91,17 @@ pub(super) async fn replace(
     let card = CardId(number_of("card", &id)?);
     let pan = number(&context, card, &wanted.pan).await?;
     let with = new_card(&context, &pan, wanted.expiry.as_deref(), wanted.status)?;
-    let status = wanted.old_status;
-    order(&context, Order::ReplaceCard { card, status, with }).await
+    let (status, token) = (wanted.old_status, with.token);
+    let done = order(&context, Order::ReplaceCard { card, status, with }).await?;
+    // A PIN that belongs to the account goes on.
+    let passed_on = context.jobs.query(move |state| {
+        let card = state.card_by_token(&token)?;
+        Some((card.account, card.pin.reference?))
+    });
+    if let Some((account, reference)) = passed_on.await? {
+        context.pins.learn(token, account, reference);
+    }
+    Ok(done)
 }
 
 /// A card to issue.
@@ -139,15 +148,12 @@ pub(super) fn number_of_programme(
     text: &str,
 ) -> Result<Pan, Problem> {
     let pan = Pan::parse(text).ok_or_else(|| wrong("pan: expected 8 to 19 digits"))?;
-    let fits = context
-        .rules
-        .rulebook
-        .range_of(&pan)
-        .is_some_and(|(owner, range)| {
-            programme.is_none_or(|name| owner.name == name)
-                && text.len() == range.pan_length
-                && (!range.check_digit || pan.has_valid_check_digit())
-        });
+    let rulebook = context.rules.rulebook();
+    let fits = rulebook.range_of(&pan).is_some_and(|(owner, range)| {
+        programme.is_none_or(|name| owner.name == name)
+            && text.len() == range.pan_length
+            && (!range.check_digit || pan.has_valid_check_digit())
+    });
     if fits {
         Ok(pan)
     } else {

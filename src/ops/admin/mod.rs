@@ -18,10 +18,11 @@ use serde_json::json;
 
 use crate::engine::command::{Answer, Body, Opened};
 use crate::engine::operation::{Order, OrderRefused};
+use crate::journal::JournalReader;
 use crate::switch::card_file;
 use crate::switch::jobs::{Jobs, Stopping};
 use crate::switch::pin::PinDesk;
-use crate::switch::rulebook::LoadedRules;
+use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
 use crate::switch::token::TokenKey;
 
@@ -32,6 +33,7 @@ mod accounts;
 mod cards;
 
 mod clearing;
+mod events;
 
 mod exceptions;
 
@@ -45,6 +47,11 @@ mod pins;
 
 mod rates;
 mod reconciliation;
+mod programmes;
+
+mod records;
+
+mod statements;
 
 mod transfers;
 
@@ -61,11 +68,13 @@ pub struct AdminContext {
     /// Counters of the shell.
     pub telemetry: Arc<Telemetry>,
     /// Programmes.
-    pub rules: LoadedRules,
+    pub rules: Arc<RulesInForce>,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
     pub pins: Arc<PinDesk>,
+    /// Reads the journal beside the single writer.
+    pub journal: Option<JournalReader>,
     /// Counters of the log.
     pub log: LogCounters,
 }
@@ -89,6 +98,10 @@ pub async fn serve(
         .route("/v1/accounts/{id}/kyc", post(holders::change_account_kyc))
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
+        .route("/v1/accounts/{id}/statement", get(statements::statement))
+        .route("/v1/programmes", get(programmes::programmes))
+        .route("/v1/programmes/reload", post(programmes::reload))
+        .route("/v1/events", get(events::events))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
@@ -96,6 +109,8 @@ pub async fn serve(
         .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
         .route("/v1/pins", post(pins::set))
         .route("/v1/pins/unlock", post(pins::unlock))
+        .route("/v1/pins/change", post(pins::change_by_holder))
+        .route("/v1/cards/{id}/enrol", post(pins::enrol))
         .route("/v1/exceptions", get(exceptions::exceptions))
         .route(
             "/v1/exceptions/{sequence}/resolve",
@@ -277,16 +292,16 @@ async fn import(
     Shared(context): Shared<AdminContext>,
     body: String,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let rows = card_file::parse(&body, &context.rules.rulebook, &context.token_key)
+    let rows = card_file::parse(&body, &context.rules.rulebook(), &context.token_key)
         .map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let (mut created, mut existing, mut refused) = (0_u64, 0_u64, Vec::new());
     for chunk in rows.chunks(OPEN_CHUNK) {
         let accounts = chunk.iter().map(|row| row.account.clone()).collect();
         let outcomes = context.jobs.open(accounts).await?;
         for (row, outcome) in chunk.iter().zip(outcomes) {
-            if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+            if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
                 context.jobs.command(Body::SetPin(*card, pin)).await?;
-                context.pins.learn(row.account.card.token, pin);
+                context.pins.learn(row.account.card.token, *account, pin);
             }
             match outcome {
                 Opened::Created(..) => created += 1,
