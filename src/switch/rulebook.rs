@@ -27,7 +27,7 @@ const BUILT_IN: [(&str, &str); 3] = [
 ];
 
 /// The dialect tables built into the binary.
-const BUILT_IN_DIALECTS: [(&str, &str); 3] = [
+const BUILT_IN_DIALECTS: [(&str, &str); 4] = [
     ("iso87", include_str!("../../spec/dialect/iso87.toml")),
     (
         "visa-style",
@@ -37,6 +37,7 @@ const BUILT_IN_DIALECTS: [(&str, &str); 3] = [
         "mastercard-style",
         include_str!("../../spec/dialect/mastercard-style.toml"),
     ),
+    ("iso93", include_str!("../../spec/dialect/iso93.toml")),
 ];
 
 /// The rulebook with the dialects its response codes came from, in the same order.

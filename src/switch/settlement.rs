@@ -1,12 +1,25 @@
 //! Requests about a link's business day: the end of one, the comparison of its totals.
 
-use crate::domain::decision::Reason;
+use crate::domain::decision::{Reason, ResponseCode};
+use crate::domain::reconciliation::Balance;
 use crate::engine::command::{Answer, Body};
 
 use super::dialect::request::{Reject, Settlement};
 use super::dialect::response::Reply;
+use super::dialect::table::Edition;
 use super::jobs::Stopping;
 use super::session::Link;
+
+/// What DE 39 says of a comparison in 1993.
+fn action_code(balance: Balance) -> ResponseCode {
+    let code = match balance {
+        Balance::InBalance => "500",
+        Balance::OutOfBalance => "501",
+        Balance::NotCompared => "503",
+    };
+    // Three characters fit.
+    ResponseCode::from(code).unwrap_or_default()
+}
 
 /// Has the single writer end a link's day or compare its totals; the reply comes when that is
 /// durable.
@@ -29,9 +42,12 @@ pub(super) async fn settle(
             let settlement = done.balance.code();
             let (date, differs) = (done.date, done.evidence);
             tracing::info!(link = name, %date, settlement, differs, "reconciliation");
-            Ok(Reply {
-                settlement: Some(settlement),
-                ..accepted
+            Ok(match link.dialect.edition {
+                Edition::Of1987 => Reply {
+                    settlement: Some(settlement),
+                    ..accepted
+                },
+                Edition::Of1993 => Reply::coded(action_code(done.balance)),
             })
         }
         _ => Err(Reject {

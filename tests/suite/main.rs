@@ -31,6 +31,7 @@ mod journal_reader;
 mod journal_recovery;
 mod keep_alives;
 mod last_answers;
+mod late_and_crashed;
 mod listener_specs;
 mod message_tools;
 mod model;

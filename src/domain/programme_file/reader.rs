@@ -96,12 +96,7 @@ impl Reader {
     fn programme(&mut self, raw: File) -> Option<Programme> {
         let purses = self.purses(&raw.purse);
         let spend_order = self.spend_order(&raw.spend_order, &purses);
-        let name = ProgrammeName::from(&raw.name)
-            .ok()
-            .filter(|name| !name.is_empty());
-        let name = self.need(name, || {
-            format!("name: expected 1 to 24 characters, got {}", raw.name.len())
-        });
+        let name = self.name(&raw.name);
         let calendar = match Calendar::in_zone(&raw.time_zone) {
             Ok(calendar) => Some(calendar),
             Err(sentence) => {

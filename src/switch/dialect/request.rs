@@ -12,7 +12,7 @@ use crate::domain::facts::{
     Evidence, FactName, Facts, IssuerRoute, LinkNumber, MessageKind, Purpose, Trace,
 };
 use crate::domain::masking;
-use crate::domain::merchant::{Mcc, Origin};
+use crate::domain::merchant::{AcceptorName, Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
 use crate::domain::reconciliation::Claim;
@@ -24,10 +24,15 @@ use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
 use super::said;
-use super::table::{Dialect, Management};
+use super::table::{Dialect, Edition, Management};
 
 /// Originators without an acquirer identification are numbered above every DE 32 of 11 digits.
 const LINK_ORIGINATORS: u64 = 1 << 40;
+
+/// One more than the greatest `MMDDhhmmss`.
+const MMDDHHMMSS: u64 = 10_000_000_000;
+/// The function code of a partial reversal in 1993.
+const PARTIAL_REVERSAL: u64 = 401;
 
 /// What a message asks of us.
 #[derive(Debug)]
@@ -131,8 +136,10 @@ impl RequestParser<'_> {
     }
 
     fn management(&self, message: &Message) -> Request {
-        let Some(code) = message.number(70).and_then(|code| u16::try_from(code).ok()) else {
-            return Request::Reject(Reject::missing(70));
+        let element = self.dialect.edition.management();
+        let code = message.number(element);
+        let Some(code) = code.and_then(|code| u16::try_from(code).ok()) else {
+            return Request::Reject(Reject::missing(element));
         };
         match self.dialect.management(code) {
             Some(Management::Cutover) => settled(self.cut_over(message)),
@@ -148,7 +155,7 @@ impl RequestParser<'_> {
         let trace = self.trace(message)?;
         Ok(Settlement::CutOver(CutOver {
             link: self.link_number,
-            to: month_day(message, 15)?,
+            to: month_day(message, self.dialect.edition.reconciliation_date())?,
             asker: Some((trace.transmitted, trace.stan)),
         }))
     }
@@ -173,7 +180,7 @@ impl RequestParser<'_> {
         };
         Ok(Settlement::Reconcile(Box::new(Reconcile {
             link: self.link_number,
-            of: month_day(message, 15)?,
+            of: month_day(message, self.dialect.edition.reconciliation_date())?,
             currency: currency(message, 50).or_else(|| currency(message, 49)),
             claim,
             asker: (trace.transmitted, trace.stan),
@@ -185,10 +192,10 @@ impl RequestParser<'_> {
         let processing_code = message.number(3).ok_or_else(|| Reject::missing(3))?;
         let purpose = self.dialect.purpose(processing_code);
         let trace = self.trace(message)?;
-        let amount = amount(message, purpose)?;
+        let edition = self.dialect.edition;
+        let (amount, remaining) = self.amounts(kind, message, purpose)?;
         let acceptor_text = message.text(43).unwrap_or_default();
-        let acceptor_name = ArrayString::from(without_right_spaces(&acceptor_text));
-        let acceptor_name = without_card_numbers(acceptor_name.unwrap_or_default());
+        let acceptor_name = without_card_numbers(acceptor_name(edition, &acceptor_text));
         let card = self.token_key.token(&pan);
         let mut facts = Facts {
             kind,
@@ -202,22 +209,22 @@ impl RequestParser<'_> {
             expiry: expiry(message, track_expiry)?,
             amount,
             billing: billing(message),
-            replacement_minor: self.remaining(message, amount)?,
+            replacement_minor: remaining,
             mcc: message
-                .number(18)
+                .number(edition.mcc())
                 .and_then(|code| u16::try_from(code).ok())
                 .map(Mcc),
             terminal: trimmed(message, 41),
             acceptor: trimmed(message, 42),
             origin: Origin {
                 acquirer_country: message.number(19).and_then(|code| u16::try_from(code).ok()),
-                merchant_country: country_letters(&acceptor_text),
+                merchant_country: country_letters(edition, &acceptor_text),
             },
             acceptor_name,
             rrn: trimmed(message, 37),
             quoted_approval: quoted_approval(message),
             original: self.original(message, trace),
-            stand_in_approved: stand_in_approved(message),
+            stand_in_approved: stand_in_approved(edition, message),
             initiation: Default::default(),
             certainty: Default::default(),
             device: Default::default(),
@@ -229,12 +236,12 @@ impl RequestParser<'_> {
             },
             link: self.link_number,
             point: PointOfService::default(),
-            local: said::local_time(message, trace.transmitted),
+            local: said::local_time(edition, message, trace.transmitted),
             rare: None,
             evidence: SmallVec::new(),
         };
         said::read_rows(self.dialect, self.token_key, message, &mut facts);
-        said::read_elements(message, &mut facts);
+        said::read_elements(edition, message, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000).into();
             facts.evidence.push(Evidence {
@@ -253,25 +260,56 @@ impl RequestParser<'_> {
             Some(acquirer) => acquirer,
             None => self.link_originator(),
         };
-        let transmitted = message.number(7).ok_or_else(|| Reject::missing(7))?;
+        let element = match self.dialect.edition {
+            Edition::Of1987 => 7,
+            // There DE 7 changes in a repeat; DE 12 (YYMMDDhhmmss) does not.
+            Edition::Of1993 => 12,
+        };
+        let at = message.number(element);
+        let transmitted = at.ok_or_else(|| Reject::missing(element))? % MMDDHHMMSS;
         let stan = message.number(11).ok_or_else(|| Reject::missing(11))?;
         Ok(Trace {
             originator,
-            transmitted: u32::try_from(transmitted).map_err(|_| Reject::wrong(7, "MMDDhhmmss"))?,
+            transmitted: u32::try_from(transmitted)
+                .map_err(|_| Reject::wrong(element, "MMDDhhmmss"))?,
             stan: u32::try_from(stan).map_err(|_| Reject::wrong(11, "six digits"))?,
         })
     }
 
+    /// What the transaction amounts to, and what shall remain of it after a partial reversal.
+    fn amounts(
+        &self,
+        kind: MessageKind,
+        message: &Message,
+        purpose: Purpose,
+    ) -> Result<(Amount, Option<i64>), Reject> {
+        let amount = amount(message, purpose)?;
+        let is_reversal = kind == MessageKind::Reversal;
+        match self.dialect.edition {
+            Edition::Of1987 => Ok((amount, self.remaining(replacement(message)?, amount))),
+            Edition::Of1993 if is_reversal && message.number(24) == Some(PARTIAL_REVERSAL) => {
+                // DE 30 has what was asked first, DE 4 what shall stand instead (lifecycle D.3).
+                let before = message.digits(30);
+                let before = before
+                    .as_ref()
+                    .and_then(|digits| digits.as_str().get(..12)?.parse().ok());
+                let before = before.ok_or_else(|| Reject::missing(30))?;
+                let original = Amount::new(before, amount.currency);
+                Ok((original, self.remaining(Some(amount.minor), original)))
+            }
+            Edition::Of1993 => Ok((amount, None)),
+        }
+    }
+
     /// What shall remain of the transaction amount after a partial reversal. More than the whole is
     /// passed on as it stands, for the engine to wonder about.
-    fn remaining(&self, message: &Message, amount: Amount) -> Result<Option<i64>, Reject> {
-        let stated = replacement(message)?;
-        Ok(match (self.replacement_amounts, stated) {
+    fn remaining(&self, stated: Option<i64>, amount: Amount) -> Option<i64> {
+        match (self.replacement_amounts, stated) {
             (ReplacementAmounts::Reversed, Some(reversed @ 1..)) if reversed <= amount.minor => {
                 Some(amount.minor - reversed)
             }
             _ => stated,
-        })
+        }
     }
 
     fn link_originator(&self) -> u64 {
@@ -279,12 +317,25 @@ impl RequestParser<'_> {
     }
 
     /// DE 90: MTI 4, STAN 6, DE 7 10, DE 32 11, DE 33 11, zeros where unknown (lifecycle D.1).
+    /// In 1993 DE 56: MTI 4, STAN 6, DE 12 12, then length 2 and digits of DE 32.
     fn original(&self, message: &Message, own: Trace) -> Option<Trace> {
-        let digits = message.digits(90)?;
+        let element = match self.dialect.edition {
+            Edition::Of1987 => 90,
+            Edition::Of1993 => 56,
+        };
+        let digits = message.digits(element)?;
         let part = |from: usize, to: usize| digits.as_str().get(from..to)?.parse::<u64>().ok();
         let stan = part(4, 10).filter(|stan| *stan != 0)?;
-        let transmitted = part(10, 20).filter(|at| *at != 0)?;
-        let originator = part(20, 31)
+        let (at, acquirer) = match self.dialect.edition {
+            Edition::Of1987 => (part(10, 20), part(20, 31)),
+            Edition::Of1993 => {
+                let length = part(22, 24).and_then(|length| usize::try_from(length).ok());
+                let end = length.map_or(24, |length| length.min(11) + 24);
+                (part(12, 22), part(24, end))
+            }
+        };
+        let transmitted = at.filter(|at| *at != 0)?;
+        let originator = acquirer
             .filter(|acquirer| *acquirer != 0)
             .unwrap_or(own.originator);
         Some(Trace {
@@ -427,14 +478,18 @@ fn quoted_approval(message: &Message) -> Option<ApprovalCode> {
 }
 
 /// DE 39 of an advice: what the one who stood in decided; without it, it went ahead.
-fn stand_in_approved(message: &Message) -> bool {
+fn stand_in_approved(edition: Edition, message: &Message) -> bool {
     message
         .text(39)
-        .is_none_or(|code| matches!(code.as_ref(), "00" | "10" | "85"))
+        .is_none_or(|code| edition.is_approval(&code))
 }
 
-/// The last two characters of DE 43 when both are letters.
-fn country_letters(text: &str) -> Option<[u8; 2]> {
+/// The last two of the forty characters of DE 43 when both are letters. In 1993 the element has no
+/// fixed length, and says the country this way only at that length.
+fn country_letters(edition: Edition, text: &str) -> Option<[u8; 2]> {
+    if edition == Edition::Of1993 && text.len() != 40 {
+        return None;
+    }
     let letters: [u8; 2] = text.as_bytes().get(38..40)?.try_into().ok()?;
     letters
         .iter()
@@ -447,6 +502,15 @@ fn without_right_spaces(text: &str) -> &str {
     let last = text.bytes().rposition(|byte| byte != b' ');
     let end = last.map_or(0, |last| last.saturating_add(1));
     text.get(..end).unwrap_or(text)
+}
+
+/// DE 43; of a longer one the first forty characters.
+fn acceptor_name(edition: Edition, text: &str) -> AcceptorName {
+    let text = match edition {
+        Edition::Of1993 if text.len() > 40 => text.get(..40).unwrap_or_default(),
+        Edition::Of1987 | Edition::Of1993 => text,
+    };
+    ArrayString::from(without_right_spaces(text)).unwrap_or_default()
 }
 
 /// A text element without its right spaces; empty when the message does not have it.

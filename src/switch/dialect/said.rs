@@ -11,7 +11,7 @@ use crate::domain::rare_facts::{CapturePart, FundingBin, MonthDay, RareFacts};
 use crate::iso8583::Message;
 use crate::switch::token::TokenKey;
 
-use super::table::{Dialect, Indicator, Reach, ReadFact, Statement};
+use super::table::{Dialect, Edition, Indicator, Reach, ReadFact, Statement};
 use super::value_set::Read;
 
 /// Characters of one group of additional amounts (DE 54).
@@ -142,14 +142,18 @@ fn rare(facts: &mut Facts) -> &mut RareFacts {
 }
 
 /// Sets what every message of 1987 states in an element of its own.
-pub(super) fn read_elements(message: &Message, facts: &mut Facts) {
-    if let Some(date) = message.number(15).and_then(|date| u16::try_from(date).ok()) {
+pub(super) fn read_elements(edition: Edition, message: &Message, facts: &mut Facts) {
+    let date = message.number(15).map(|date| date % 10_000);
+    if let Some(date) = date.and_then(|date| u16::try_from(date).ok()) {
         rare(facts).settlement = Some(MonthDay(date));
     }
     if let Some(rate) = message.number(10).and_then(|rate| u32::try_from(rate).ok()) {
         rare(facts).billing_rate = Some(rate);
     }
-    if let Some(minor) = acquirer_fee(message) {
+    // In 1993 it is a date.
+    if edition == Edition::Of1987
+        && let Some(minor) = acquirer_fee(message)
+    {
         rare(facts).acquirer_fee_minor = Some(minor);
     }
     if let Some(minor) = cash_part(message) {
@@ -182,10 +186,14 @@ fn cash_part(message: &Message) -> Option<i64> {
         .and_then(|group| group.get(8..)?.parse().ok())
 }
 
-/// DE 12 and DE 13 against DE 7: the local clock is within half a year of the transmission.
-pub(super) fn local_time(message: &Message, transmitted: u32) -> LocalTime {
+/// DE 12 and DE 13, in 1993 DE 12 alone, against DE 7: the local clock is within half a year of the
+/// transmission.
+pub(super) fn local_time(edition: Edition, message: &Message, transmitted: u32) -> LocalTime {
     let seconds = || {
-        let local = message.number(13)?.checked_mul(1_000_000)? + message.number(12)?;
+        let local = match edition {
+            Edition::Of1987 => message.number(13)?.checked_mul(1_000_000)? + message.number(12)?,
+            Edition::Of1993 => message.number(12)? % 10_000_000_000,
+        };
         let year: i32 = 366 * 86_400;
         let ahead = second_of_year(local)? - second_of_year(transmitted.into())?;
         Some(match ahead {
