@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{PurseIndex, Split};
-use crate::domain::exchange::Legs;
 use crate::domain::card::CardStatus;
+use crate::domain::exchange::Legs;
 use crate::domain::facts::Purpose;
 use crate::domain::programme::Activation;
 use crate::domain::time::UnixMs;

@@ -7,8 +7,8 @@
 
 mod acquirer;
 mod backtest;
-mod clearing;
 mod card_life;
+mod clearing;
 mod codec_properties;
 mod corridor;
 mod decision_log;

@@ -45,9 +45,9 @@ mod loads;
 
 mod pins;
 
+mod programmes;
 mod rates;
 mod reconciliation;
-mod programmes;
 
 mod records;
 
