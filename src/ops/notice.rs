@@ -4,13 +4,13 @@
 use serde::Serialize;
 
 use crate::domain::card::CardId;
+use crate::domain::decision::Reason;
 use crate::domain::facts::{MessageKind, Purpose};
 use crate::domain::time::UnixMs;
 use crate::engine::event::{Decided, Effect, Event};
 use crate::engine::operation::Operation;
 use crate::engine::operation_card::CardOperation;
-
-use crate::domain::decision::Reason;
+use crate::engine::operation_money::MoneyOperation;
 
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +26,8 @@ pub enum NoticeKind {
     Decline,
     /// Too many wrong PINs.
     PinLock,
+    /// Money of one purse was changed into another currency (rule C3).
+    Charge,
 }
 
 /// One notice.
@@ -37,8 +39,10 @@ pub struct Notice {
     pub kind: NoticeKind,
     /// When, RFC 3339 in UTC.
     pub at: String,
-    /// About which card.
-    pub card: u32,
+    /// About which card, where it is about one.
+    pub card: Option<u32>,
+    /// About which account, where it is about no card.
+    pub account: Option<u32>,
     /// Minor units of the message, where there was one.
     pub minor: Option<i64>,
     /// Currency of the message, ISO 4217.
@@ -63,6 +67,12 @@ pub fn notices(sequence: u64, at: UnixMs, event: &Event) -> Vec<Notice> {
                 is_locked: true,
                 ..
             }) => vec![plain(sequence, at, NoticeKind::PinLock, *card)],
+            Operation::Money(MoneyOperation::Charged { charge, .. }) => vec![Notice {
+                card: None,
+                account: Some(charge.account.0),
+                minor: Some(charge.minor),
+                ..plain(sequence, at, NoticeKind::Charge, CardId(0))
+            }],
             _ => Vec::new(),
         },
         Event::AccountOpened(_)
@@ -80,7 +90,8 @@ fn plain(sequence: u64, at: UnixMs, kind: NoticeKind, card: CardId) -> Notice {
         sequence,
         kind,
         at: at.to_string(),
-        card: card.0,
+        card: Some(card.0),
+        account: None,
         minor: None,
         currency: None,
         purpose: None,
@@ -97,13 +108,13 @@ fn of_decision(sequence: u64, at: UnixMs, decided: &Decided) -> Vec<Notice> {
     let facts = &decided.facts;
     let has = |test: fn(&Effect) -> bool| decided.effects.iter().any(test);
     let posted = has(|effect| matches!(effect, Effect::Posted { .. } | Effect::ExchangePosted(_)));
-    let lowers = |effect: &Effect| {
+    let lowered = has(|effect| {
         matches!(
             effect,
             Effect::HoldLowered { .. } | Effect::ExchangeLowered(_)
         )
-    };
-    let undone = posted || has(lowers);
+    });
+    let undone = posted || lowered;
     let asked = matches!(
         facts.kind,
         MessageKind::Authorization | MessageKind::Financial

@@ -12,7 +12,7 @@ use crate::domain::card::CardId;
 use crate::domain::money::Currency;
 use crate::domain::time::UnixMs;
 use crate::engine::entry::{EntryId, EntryState};
-use crate::engine::event::{AccountOpened, Decided, Effect, Event, Exchanged};
+use crate::engine::event::{AccountOpened, Decided, Effect, Event};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
 use crate::engine::operation_holder::HolderOperation;
@@ -90,8 +90,8 @@ pub struct Line {
     pub currency: Currency,
     /// What was asked, minor units.
     pub authorized: i64,
-    /// What it still holds, minor units.
-    pub held: Split,
+    /// What it still holds, minor units of its currency.
+    pub held: i64,
     /// What it changed in each purse, fees included, minor units; below zero: taken.
     pub changes: BTreeMap<PurseIndex, i64>,
     /// Of it fees, minor units.
@@ -106,6 +106,10 @@ pub struct Line {
     pub approval: Option<String>,
     /// The purses after it last moved.
     pub after: Vec<PurseStand>,
+    /// What the purses hold for it, each in its own currency.
+    held_in: Split,
+    /// What was posted for it and not undone, fees apart.
+    posted: i64,
     fee_split: BTreeMap<PurseIndex, i64>,
     refund_of: Option<u64>,
 }
@@ -220,7 +224,7 @@ impl Book {
             card: None,
             currency: self.purses.first().map_or(Currency::JPY, |it| it.currency),
             authorized: 0,
-            held: Split::default(),
+            held: 0,
             changes: BTreeMap::new(),
             fee: 0,
             refunded: 0,
@@ -228,6 +232,8 @@ impl Book {
             mcc: None,
             approval: None,
             after: Vec::new(),
+            held_in: Split::default(),
+            posted: 0,
             fee_split: BTreeMap::new(),
             refund_of: None,
         }
@@ -242,51 +248,59 @@ impl Book {
                     Some(sequence)
                 }
                 Effect::HoldRaised { entry, split } => {
-                    split
-                        .0
-                        .iter()
-                        .for_each(|(purse, minor)| self.hold(*entry, *purse, *minor));
+                    for (purse, minor) in &split.0 {
+                        self.hold(*entry, *purse, (*minor, *minor));
+                    }
                     Some(entry.0)
                 }
                 Effect::HoldLowered { entry, split } => {
-                    let lowered = split.0.iter();
-                    lowered.for_each(|(purse, minor)| self.hold(*entry, *purse, -minor));
+                    for (purse, minor) in &split.0 {
+                        self.hold(*entry, *purse, (-minor, -minor));
+                    }
                     Some(entry.0)
+                }
+                Effect::ExchangeHeld(change) => {
+                    for leg in &change.legs {
+                        self.hold(change.entry, leg.purse, (leg.cost(), leg.worth));
+                    }
+                    Some(change.entry.0)
+                }
+                Effect::ExchangeLowered(change) => {
+                    for leg in &change.legs {
+                        self.hold(change.entry, leg.purse, (-leg.cost(), -leg.worth));
+                    }
+                    Some(change.entry.0)
+                }
+                Effect::ExchangePosted(change) => {
+                    for (_, postings) in &change.movements {
+                        self.move_purses(change.entry.0, postings, false);
+                    }
+                    let worth = change.legs.iter().map(|leg| leg.worth);
+                    let worth = worth.fold(0_i64, i64::saturating_add);
+                    self.note_posted(change.entry.0, if change.credits { worth } else { -worth });
+                    Some(change.entry.0)
                 }
                 Effect::Posted {
                     entry, postings, ..
                 } => {
-                    self.posted(entry.0, postings, false);
+                    let credited = self.move_purses(entry.0, postings, false);
+                    self.note_posted(entry.0, credited);
                     Some(entry.0)
                 }
                 Effect::FeePosted {
                     entry, postings, ..
                 } => {
-                    self.posted(entry.0, postings, true);
+                    self.move_purses(entry.0, postings, true);
                     Some(entry.0)
                 }
                 Effect::Offset { postings, .. } => {
                     let own = moved.first().copied().unwrap_or(sequence);
-                    self.posted(own, postings, false);
+                    self.move_purses(own, postings, false);
                     None
                 }
                 Effect::EntryMoved { entry, state } => {
                     self.moved(entry.0, *state);
                     Some(entry.0)
-                }
-                Effect::ExchangeHeld(change) => {
-                    let costs = change.legs.iter().map(|leg| (leg.purse, leg.cost()));
-                    costs.for_each(|(purse, minor)| self.hold(change.entry, purse, minor));
-                    Some(change.entry.0)
-                }
-                Effect::ExchangeLowered(change) => {
-                    let costs = change.legs.iter().map(|leg| (leg.purse, leg.cost()));
-                    costs.for_each(|(purse, minor)| self.hold(change.entry, purse, -minor));
-                    Some(change.entry.0)
-                }
-                Effect::ExchangePosted(change) => {
-                    self.exchanged(change);
-                    Some(change.entry.0)
                 }
                 Effect::Counted { .. }
                 | Effect::TombstoneSet { .. }
@@ -338,7 +352,7 @@ impl Book {
         line.merchant = named.then(names);
         self.lines.insert(sequence, line);
         for (purse, minor) in &held.0 {
-            self.hold(EntryId(sequence), *purse, *minor);
+            self.hold(EntryId(sequence), *purse, (*minor, *minor));
         }
     }
 
@@ -374,6 +388,14 @@ impl Book {
                     let all: Vec<Posting> =
                         movements.iter().flat_map(|row| row.1.clone()).collect();
                     self.own_line(sequence, at, LineKind::Charge, &all);
+                    let source = self.purses.get(charge.source.position());
+                    let currency = source.map(|purse| purse.currency);
+                    if let (Some(line), Some(currency)) = (self.lines.get_mut(&sequence), currency)
+                    {
+                        line.currency = currency;
+                        line.authorized = charge.minor;
+                        line.fee = charge.fee;
+                    }
                 }
             }
             Operation::Money(MoneyOperation::RatesSet(_))
@@ -391,7 +413,7 @@ impl Book {
     fn own_line(&mut self, sequence: u64, at: UnixMs, kind: LineKind, postings: &[Posting]) {
         let line = self.line(sequence, at, kind);
         self.lines.insert(sequence, line);
-        self.posted(sequence, postings, false);
+        self.move_purses(sequence, postings, false);
         let fees = postings.iter().filter_map(|posting| match posting.account {
             LedgerAccount::Fees(_) => Some(posting.minor),
             _ => None,
@@ -403,13 +425,15 @@ impl Book {
         self.settle(sequence, at);
     }
 
-    fn hold(&mut self, entry: EntryId, purse: PurseIndex, minor: i64) {
+    /// More or less is held: in the purse's currency, and what that is worth in the line's.
+    fn hold(&mut self, entry: EntryId, purse: PurseIndex, (minor, worth): (i64, i64)) {
         let Some(line) = self.lines.get_mut(&entry.0) else {
             return;
         };
+        line.held = line.held.saturating_add(worth);
         if minor > 0 {
-            line.held.add(purse, minor);
-        } else if let Some(part) = line.held.0.iter_mut().find(|part| part.0 == purse) {
+            line.held_in.add(purse, minor);
+        } else if let Some(part) = line.held_in.0.iter_mut().find(|part| part.0 == purse) {
             part.1 = part.1.saturating_add(minor);
         }
         if let Some(stand) = self.purses.get_mut(purse.position()) {
@@ -417,7 +441,8 @@ impl Book {
         }
     }
 
-    fn posted(&mut self, line: u64, postings: &[Posting], is_fee: bool) {
+    /// Moves the account's purses as postings say; returns what they got, all told.
+    fn move_purses(&mut self, line: u64, postings: &[Posting], is_fee: bool) -> i64 {
         let mut total = 0_i64;
         for posting in postings {
             let LedgerAccount::Purse(account, purse) = posting.account else {
@@ -434,29 +459,18 @@ impl Book {
                 *part = part.saturating_sub(posting.minor);
             }
         }
-        let original = self.lines.get(&line).and_then(|line| line.refund_of);
-        if let (false, Some(purchase)) = (is_fee, original.and_then(|id| self.lines.get_mut(&id))) {
-            purchase.refunded = purchase.refunded.saturating_add(total).max(0);
-        }
+        total
     }
 
-    /// What purses gave or got in other currencies; a refund counts by what it is worth.
-    fn exchanged(&mut self, change: &Exchanged) {
-        let id = change.entry.0;
-        let postings = change.movements.iter().flat_map(|row| &row.1);
-        for posting in postings {
-            if let LedgerAccount::Purse(account, purse) = posting.account
-                && account == self.account
-            {
-                self.move_purse(id, purse, posting.minor);
-            }
-        }
-        let worth = change.legs.iter().map(|leg| leg.worth);
-        let worth = worth.fold(0_i64, i64::saturating_add);
-        let back = if change.credits { worth } else { -worth };
-        let original = self.lines.get(&id).and_then(|line| line.refund_of);
-        if let Some(purchase) = original.and_then(|id| self.lines.get_mut(&id)) {
-            purchase.refunded = purchase.refunded.saturating_add(back).max(0);
+    /// What was posted for a line, in its currency; above zero: credited.
+    fn note_posted(&mut self, id: u64, credited: i64) {
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
+        line.posted = line.posted.saturating_add(credited);
+        let purchase = line.refund_of;
+        if let Some(purchase) = purchase.and_then(|id| self.lines.get_mut(&id)) {
+            purchase.refunded = purchase.refunded.saturating_add(credited).max(0);
         }
     }
 
@@ -486,15 +500,13 @@ impl Book {
         let Some(line) = self.lines.get(&id.0) else {
             return;
         };
-        let held = line.held.clone();
+        let (held, worth, untouched) = (line.held_in.clone(), line.held, line.posted == 0);
         let fees: Vec<(PurseIndex, i64)> = line.fee_split.iter().map(|it| (*it.0, *it.1)).collect();
-        let posted = |(purse, change): (&PurseIndex, &i64)| {
-            let fee = line.fee_split.get(purse).copied().unwrap_or_default();
-            change.saturating_add(fee) != 0
-        };
-        let untouched = !line.changes.iter().any(posted);
         for (purse, minor) in held.0 {
-            self.hold(id, purse, -minor);
+            self.hold(id, purse, (-minor, 0));
+        }
+        if let Some(line) = self.lines.get_mut(&id.0) {
+            line.held = line.held.saturating_sub(worth);
         }
         if untouched {
             for (purse, minor) in fees {
@@ -522,7 +534,7 @@ impl Book {
         };
         line.moved_at = at;
         line.after = after;
-        line.held.0.retain(|part| part.1 > 0);
+        line.held_in.0.retain(|part| part.1 > 0);
         let purchase = line.refund_of;
         self.mark_refunded(purchase);
     }
@@ -532,11 +544,7 @@ impl Book {
         let Some(line) = purchase.and_then(|id| self.lines.get_mut(&id)) else {
             return;
         };
-        let taken = line
-            .changes
-            .values()
-            .fold(0_i64, |sum, it| sum.saturating_sub(*it));
-        let paid = taken.saturating_sub(line.fee);
+        let paid = line.posted.saturating_neg();
         let is_all = paid > 0 && line.refunded >= paid;
         line.state = match (line.state, is_all) {
             (LineState::Captured, true) => LineState::Refunded,

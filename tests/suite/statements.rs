@@ -227,3 +227,79 @@ fn notices_come_in_order_and_go_on_where_a_reader_stopped() {
     assert_eq!(desk.status("/v1/events?limit=0"), 400);
     desk.close();
 }
+
+#[test]
+fn what_several_purses_paid_stands_in_the_currency_of_the_purchase() {
+    const TRAVEL: &str = "5352312000000010";
+    let mut desk = Desk::open();
+    let (_, found) = desk.post("/v1/cards/lookup", &json!({ "pan": TRAVEL }));
+    let account = u32::try_from(found["account"].as_u64().unwrap()).unwrap();
+    let path = format!("/v1/accounts/{account}/statement");
+    // A thousand cents more than the dollars there are; the yen pay the rest.
+    let bought = desk.purchase(TRAVEL, 51_000).without(14).set(49, "840");
+    assert_eq!(desk.client.code(&bought), "00");
+    let line = desk.get(&path)["lines"][1].clone();
+    assert_eq!(
+        (&line["state"], &line["held"]),
+        (&json!("pending"), &json!(51_000))
+    );
+    let held: Vec<i64> = desk.purses(account).iter().map(|purse| purse.1).collect();
+    let told = |line: &Value| -> Vec<i64> {
+        let purses = line["balances"].as_array().unwrap().iter();
+        purses
+            .map(|purse| purse["held"].as_i64().unwrap())
+            .collect()
+    };
+    assert_eq!(told(&line), held);
+    let captured = bought.clone().mti("0220").set(11, "000911");
+    assert_eq!(desk.client.code(&captured), "00");
+    let line = desk.get(&path)["lines"][1].clone();
+    assert_eq!(
+        (&line["state"], &line["held"]),
+        (&json!("captured"), &json!(0))
+    );
+    let refund = bought.mti("0200").set(3, "200000").set(11, "000912");
+    assert_eq!(desk.client.code(&refund), "00");
+    let charge = json!({ "reference": "c-1", "account": account, "source": "JPY",
+        "charge": "USD", "minor": 1_000 });
+    assert_eq!(desk.post("/v1/charges", &charge).0, 200);
+    let told = desk.get(&path);
+    let lines = told["lines"].as_array().unwrap();
+    let states: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["kind"].as_str().unwrap(),
+                line["state"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        states[1..],
+        [
+            ("purchase", "refunded"),
+            ("refund", "captured"),
+            ("charge", "captured")
+        ]
+    );
+    assert_eq!(
+        (&lines[3]["currency"], &lines[3]["fee"]),
+        (&json!("JPY"), &json!(10))
+    );
+    for (purse, now) in told["purses"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(desk.purses(account))
+    {
+        let minor = |key: &str| purse[key].as_i64().unwrap();
+        assert_eq!((minor("after"), minor("held")), now, "{purse}");
+    }
+    let heard = desk.get("/v1/events");
+    assert_eq!(kinds(&heard), ["refund", "charge"]);
+    assert_eq!(
+        (&heard["events"][1]["account"], &heard["events"][1]["card"]),
+        (&json!(account), &Value::Null)
+    );
+    desk.close();
+}

@@ -105,7 +105,10 @@ async fn told(
     notices: Vec<Notice>,
     (next, until): (u64, u64),
 ) -> Result<Json<Value>, Problem> {
-    let cards: Vec<CardId> = notices.iter().map(|notice| CardId(notice.card)).collect();
+    let cards: Vec<CardId> = notices
+        .iter()
+        .map(|notice| CardId(notice.card.unwrap_or_default()))
+        .collect();
     let known = context.jobs.query(move |state| {
         let card = |id: &CardId| state.card(*id).map(|card| (card.account.0, card.masked));
         cards.iter().map(card).collect::<Vec<_>>()
@@ -116,7 +119,7 @@ async fn told(
         .zip(known)
         .map(|(notice, card)| {
             let mut event = json!(notice);
-            event["account"] = json!(card.map(|card| card.0));
+            event["account"] = json!(notice.account.or(card.map(|card| card.0)));
             event["number"] = json!(card.map(|card| card.1.to_string()));
             event
         })

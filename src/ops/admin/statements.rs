@@ -206,7 +206,7 @@ fn line(told: &Told<'_>, line: &Line) -> Value {
         "approval": line.approval,
         "currency": line.currency.to_string(),
         "authorized": line.authorized,
-        "held": line.held.total(),
+        "held": line.held,
         "fee": line.fee,
         "refunded": line.refunded,
         "changes": changes,
@@ -254,7 +254,7 @@ fn cells(line: &Line) -> [String; 15] {
         quoted(line.approval.as_deref().unwrap_or_default()),
         line.currency.to_string(),
         line.authorized.to_string(),
-        line.held.total().to_string(),
+        line.held.to_string(),
         line.fee.to_string(),
         line.refunded.to_string(),
     ]
