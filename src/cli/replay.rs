@@ -155,7 +155,10 @@ impl Postings {
                 }
             }
             Event::Operated(operation) => match operation.as_ref() {
-                Operation::Transferred { postings, .. } => self.add_all(postings),
+                Operation::Transferred { postings, .. }
+                | Operation::Money(MoneyOperation::Transferred { postings, .. }) => {
+                    self.add_all(postings);
+                }
                 Operation::AccountClosed { movements, .. } => {
                     movements.iter().for_each(|row| self.add_all(&row.1));
                 }

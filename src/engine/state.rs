@@ -26,9 +26,10 @@ use crate::domain::time::UnixMs;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
+use super::guesses::Guesses;
 use super::ledger::Ledger;
 use super::operation::Reference;
-use super::operation_money::Charge;
+use super::operation_money::{CountedTransfer, Movement};
 use super::queue::Queue;
 use super::rates::Rates;
 use super::tables::{AnswerTable, EntryTable};
@@ -189,12 +190,16 @@ pub struct State {
     /// Records of movements by the caller's name for them.
     pub(super) references: BTreeMap<Reference, u64>,
     pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
+    /// Who asks about numbers that are unknown or have nothing left.
+    pub(super) guesses: Guesses,
     /// Exchange rates in force and to come.
     pub(super) rates: Rates,
     /// Entries that were paid in another currency, or marked up.
     pub(super) exchanges: BTreeMap<EntryId, Exchange>,
-    /// Charges by the caller's name for them.
-    pub(super) charges: BTreeMap<Reference, Charge>,
+    /// Transfers and charges by the caller's name for them.
+    pub(super) movements: BTreeMap<Reference, Movement>,
+    /// Transfers of each account that gave any, oldest first.
+    pub(super) transfers: BTreeMap<AccountId, VecDeque<CountedTransfer>>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }

@@ -40,6 +40,8 @@ mod session;
 
 mod session_log;
 
+mod slowing;
+
 mod in_flight;
 
 pub mod decision_line;

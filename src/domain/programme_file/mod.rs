@@ -16,6 +16,8 @@ mod loads;
 
 mod exchange;
 
+mod guessing;
+
 #[cfg(test)]
 mod tests;
 

@@ -12,7 +12,8 @@ use crate::domain::time::Calendar;
 
 use super::place::{line_at, line_of};
 use super::rows::{
-    BinRow, File, HoldRow, PurseRow, RefundAuthorizationRow, RefundRow, UnverifiedRow,
+    BinRow, File, HoldRow, MaximumBalanceRow, PurseRow, RefundAuthorizationRow, RefundRow,
+    UnverifiedRow,
 };
 
 /// Greatest amount a file may state, minor units: the twelve nines that DE 4 can carry.
@@ -130,6 +131,7 @@ impl Reader {
         let exchange = raw
             .exchange
             .and_then(|row| self.exchange(&row, &purses, &spend_order));
+        let guessing = raw.guessing.map(|row| self.guessing(&row));
         let blocks: Vec<Block> = raw
             .block
             .into_iter()
@@ -143,22 +145,7 @@ impl Reader {
             .enumerate()
             .filter_map(|(n, row)| self.limit(n, row))
             .collect();
-        let maximum_balances: Vec<MaximumBalance> = raw
-            .maximum_balance
-            .iter()
-            .enumerate()
-            .filter_map(|(n, row)| {
-                let key = format!("maximum_balance[{n}]");
-                let currency = self.currency(&key, &row.currency)?;
-                self.amount(&key, row.amount_max);
-                Some(MaximumBalance {
-                    kyc: row.kyc,
-                    currency,
-                    amount_max: row.amount_max,
-                    shadow: row.shadow,
-                })
-            })
-            .collect();
+        let maximum_balances = self.maximum_balances(&raw.maximum_balance);
         let has_shadows = blocks.iter().any(|row| row.shadow)
             || limits.iter().any(|row| row.shadow)
             || maximum_balances.iter().any(|row| row.shadow);
@@ -184,6 +171,7 @@ impl Reader {
             pin,
             cash,
             exchange,
+            guessing,
             pin_block: match raw.pin_block {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,
@@ -193,6 +181,21 @@ impl Reader {
             limits,
             maximum_balances,
         })
+    }
+
+    fn maximum_balances(&mut self, rows: &[MaximumBalanceRow]) -> Vec<MaximumBalance> {
+        let rows = rows.iter().enumerate().filter_map(|(n, row)| {
+            let key = format!("maximum_balance[{n}]");
+            let currency = self.currency(&key, &row.currency)?;
+            self.amount(&key, row.amount_max);
+            Some(MaximumBalance {
+                kyc: row.kyc,
+                currency,
+                amount_max: row.amount_max,
+                shadow: row.shadow,
+            })
+        });
+        rows.collect()
     }
 
     pub(super) fn currency(&mut self, key: &str, letters: &str) -> Option<Currency> {
