@@ -21,12 +21,13 @@ use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind, Presence, Purpose,
     Trace, TraceKey,
 };
+use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::{CardToken, Pan};
 use cardswitch::domain::rulebook::Rulebook;
-use cardswitch::domain::time::UnixMs;
-use cardswitch::engine::command::{Answer, Body, Command, NewCard, OpenAccount};
+use cardswitch::domain::time::{BusinessDate, UnixMs};
+use cardswitch::engine::command::{Answer, Body, Command, HeldBy, NewCard, OpenAccount};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::state::State;
 use cardswitch::switch::rulebook::LoadedRules;
@@ -214,6 +215,10 @@ fn account(number: u32) -> OpenAccount {
             expiry: ExpiryMonth::from_yymm(3112),
             status: CardStatus::Active,
         },
+        holder: HeldBy::Applicant(Applicant {
+            born: BusinessDate(-7_000),
+            consent: false,
+        }),
     }
 }
 

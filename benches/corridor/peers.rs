@@ -243,7 +243,8 @@ fn import_file(cards: &[LoadCard]) -> String {
         let _ = write!(
             text,
             "[[card]]\npan = \"{pan}\"\nexpiry = \"{expiry}\"\nprogramme = \"prepaid-jp\"\n\
-             kyc = \"verified\"\npurses = {{ withdrawable = 2500000, non-withdrawable = 0 }}\n\n"
+             born = \"1987-11-25\"\nkyc = \"verified\"\n\
+             purses = {{ withdrawable = 2500000, non-withdrawable = 0 }}\n\n"
         );
     }
     text

@@ -65,7 +65,7 @@ pub fn run(args: &ImportArgs) -> ExitCode {
     }
 }
 
-type Failed = (u8, String);
+pub(super) type Failed = (u8, String);
 
 fn import(args: &ImportArgs) -> Result<Imported, Failed> {
     let text = std::fs::read_to_string(&args.file)
@@ -110,7 +110,7 @@ fn into_store(
 }
 
 /// Decides one command, adds its record to the batch and applies it.
-fn execute(
+pub(super) fn execute(
     store: &mut OpenStore,
     rulebook: &Rulebook,
     batch: &mut Batch,
@@ -155,6 +155,9 @@ fn append(
             }
             Answer::Decided(_)
             | Answer::Ordered(_)
+            | Answer::Presented(_)
+            | Answer::CutOver(_)
+            | Answer::Reconciled(_)
             | Answer::LinkNamed(_)
             | Answer::PinChanged(_)
             | Answer::Housekept { .. } => {}

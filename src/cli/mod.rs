@@ -13,6 +13,11 @@ pub mod serve;
 
 pub mod import;
 
+pub mod clearing;
+mod clearing_desk;
+mod clearing_file;
+mod clearing_report;
+
 pub mod replay;
 
 pub mod spec;
@@ -46,6 +51,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Open the accounts and cards of a card file; opening one again changes nothing.
     Import(import::ImportArgs),
+    /// Post a clearing file: each of its lines once, however often it is run.
+    Clearing(clearing::ClearingArgs),
     /// Play an acquirer: run a scenario, or load the switch.
     Acquirer(acquirer::AcquirerArgs),
     /// Describe, build, validate, convert, compare or redact messages.
@@ -69,6 +76,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Clearing(args) => clearing::run(&args),
         Command::Acquirer(args) => acquirer::run(args),
         Command::Message(args) => message::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -9,8 +9,8 @@ use crate::domain::facts::{Device, Purpose};
 use crate::domain::guessing::{GuessingAnswer, GuessingRule};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::programme::{
-    Channel, Limit, LoadRule, LoadTerms, MaximumBalance, PinUse, Programme, RefundAuthorization,
-    Unverified, Window,
+    Activation, Channel, Limit, LoadRule, LoadTerms, MaximumBalance, PinOwner, PinUse, Programme,
+    RefundAuthorization, Unverified, Window,
 };
 use crate::domain::rare_facts::LoadChannel;
 
@@ -25,6 +25,7 @@ pub(super) fn tell(programme: &Programme, codes: &ResponseCodes) -> String {
         .flatten()
         .chain(loads(programme))
         .chain([refunds(programme), holds(programme)])
+        .chain(holders(programme))
         .chain(pins(programme))
         .chain([cash(programme)])
         .chain(exchange(programme))
@@ -165,6 +166,32 @@ fn holds(programme: &Programme) -> String {
     )
 }
 
+fn holders(programme: &Programme) -> Vec<String> {
+    let holder = programme.holder.map(|rule| {
+        format!(
+            "holders    have one account, are {} at least, and need a parent's consent below {}",
+            rule.minimum_age, rule.consent_below
+        )
+    });
+    let renewal = programme.renewal.map(|rule| {
+        let whose = whose(rule.kyc);
+        format!(
+            "renewal    at expiry cards{whose} go on for {} months",
+            rule.months
+        )
+    });
+    let activation = match programme.activation {
+        Activation::Operator => None,
+        Activation::Enrolment => Some("activation is by the holder, with last digits and PIN"),
+        Activation::ShopTill => Some("activation is at the till, with the face value, once"),
+    };
+    holder
+        .into_iter()
+        .chain(renewal)
+        .chain(activation.map(str::to_owned))
+        .collect()
+}
+
 fn pins(programme: &Programme) -> Vec<String> {
     let blocks = match programme.pin_block {
         Unverified::Refuse => "PIN        a block that nothing can verify is refused",
@@ -175,6 +202,9 @@ fn pins(programme: &Programme) -> Vec<String> {
         blocks.to_owned(),
         format!("PIN        is locked by {tries} wrong tries"),
     ];
+    if programme.pin.owner == PinOwner::Account {
+        lines.push("PIN        goes on with a card in place of another".to_owned());
+    }
     lines.extend(programme.pin.required.iter().map(|needed| {
         match needed {
             PinUse::CashWithdrawal => "PIN        is needed for cash",
@@ -389,6 +419,7 @@ fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::BalanceEnquiry => "balance enquiry",
         Purpose::Refund => "refund",
         Purpose::Load => "load",
+        Purpose::Activation => "activation",
         Purpose::CashWithdrawal => "cash withdrawal",
         Purpose::AccountFunding => "account funding",
         Purpose::QuasiCash => "quasi-cash",

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::engine::digest::Digest;
-use crate::engine::event::{Effect, Event};
+use crate::engine::event::{AccountOpened, Effect, Event};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
+use crate::engine::operation_holder::HolderOperation;
 use crate::engine::operation_money::MoneyOperation;
 use crate::engine::record;
 use crate::engine::state::State;
@@ -149,11 +150,7 @@ impl Postings {
                     }
                 }
             }
-            Event::AccountOpened(opened) => {
-                for (purse, minor) in &opened.opening {
-                    self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
-                }
-            }
+            Event::AccountOpened(opened) => self.add_opening(opened),
             Event::Operated(operation) => match operation.as_ref() {
                 Operation::Transferred { postings, .. }
                 | Operation::Money(MoneyOperation::Transferred { postings, .. }) => {
@@ -165,17 +162,32 @@ impl Postings {
                 Operation::Money(MoneyOperation::Charged { movements, .. }) => {
                     movements.iter().for_each(|row| self.add_all(&row.1));
                 }
+                Operation::Holder(HolderOperation::AccountOpened { opened, .. }) => {
+                    self.add_opening(opened);
+                }
                 Operation::Money(MoneyOperation::RatesSet(_))
                 | Operation::HoldReleased(_)
+                | Operation::Holder(_)
+                | Operation::Card(_)
+                | Operation::RulesChanged(_)
                 | Operation::CardStatusChanged(..)
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }
-                | Operation::ExceptionResolved { .. } => {}
+                | Operation::ExceptionResolved { .. }
+                | Operation::ClearingClosed { .. } => {}
             },
             Event::Housekept(_)
             | Event::LinkNamed(..)
             | Event::PinSet(..)
-            | Event::PinUnlocked(_) => {}
+            | Event::PinUnlocked(_)
+            | Event::CutOver(..)
+            | Event::Reconciled(_) => {}
+        }
+    }
+
+    fn add_opening(&mut self, opened: &AccountOpened) {
+        for (purse, minor) in &opened.opening {
+            self.add_one(LedgerAccount::Purse(opened.account, *purse), *minor);
         }
     }
 

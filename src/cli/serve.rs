@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::domain::money::Amount;
 use crate::domain::rate_file::{self, RateRow};
@@ -18,8 +19,10 @@ use crate::ops::log;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
 use crate::switch::config::{Config, Listener, Overrides};
+use crate::switch::jobs::Jobs;
 use crate::switch::pin::PinKeys;
 use crate::switch::rulebook::LoadedRules;
+use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::server::Server;
 use crate::switch::store::{self, OpenStore};
 
@@ -195,6 +198,7 @@ async fn serve(
         rules: server.rules.clone(),
         token_key: server.token_key.clone(),
         pins: server.pins.clone(),
+        journal: server.journal.clone(),
         log: log.counters(),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
@@ -233,7 +237,14 @@ async fn serve(
     }
     println!("{}", next_step(args.demo, accounts));
 
+    let reloads = tokio::spawn(reload_at_hang_up(
+        signal(SignalKind::hangup())
+            .map_err(|error| Stopped::because(71, format!("listen for signals: {error}")))?,
+        server.rules.clone(),
+        server.jobs.clone(),
+    ));
     let stopped = server.run(stop_signal()?).await;
+    reloads.abort();
     drop(stop_admin);
     // Its connections may be idle; the runtime ends them.
     let _ = tokio::time::timeout(RUNTIME_STOP, admin).await;
@@ -262,7 +273,7 @@ fn next_step(demo: bool, accounts: usize) -> &'static str {
 }
 
 async fn open_demo(server: &Server) -> Result<(), Stopped> {
-    let rows = card_file::parse(DEMO, &server.rules.rulebook, &server.token_key)
+    let rows = card_file::parse(DEMO, &server.rules.rulebook(), &server.token_key)
         .map_err(|error| Stopped::because(65, error))?;
     let accounts = rows.iter().map(|row| row.account.clone()).collect();
     let opened = server
@@ -273,10 +284,10 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
     println!("\ndemo cards (test numbers, as in fixtures/demo.toml)");
     for (row, outcome) in rows.iter().zip(opened) {
         use crate::engine::command::Opened;
-        if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+        if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
             let job = server.jobs.command(Body::SetPin(*card, pin)).await;
             job.map_err(|error| Stopped::because(70, error))?;
-            server.pins.learn(row.account.card.token, pin);
+            server.pins.learn(row.account.card.token, *account, pin);
         }
         let account = match outcome {
             Opened::Created(account, _) | Opened::Existing(account, _) => account.0.to_string(),
@@ -289,7 +300,8 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
 }
 
 fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
-    let programme = server.rules.rulebook.programme(&row.account.programme);
+    let rulebook = server.rules.rulebook();
+    let programme = rulebook.programme(&row.account.programme);
     let balances: Vec<String> = row
         .account
         .balances
@@ -311,6 +323,16 @@ fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
         },
         row.note,
     )
+}
+
+/// Reads the programme files again at every SIGHUP; with a mistake in any, nothing changes.
+async fn reload_at_hang_up(mut hang_up: Signal, rules: Arc<RulesInForce>, jobs: Jobs) {
+    while hang_up.recv().await.is_some() {
+        match rules.reload(&jobs).await {
+            Ok(done) => tracing::info!(sequence = done.sequence, "programmes reloaded"),
+            Err(error) => tracing::error!(%error, "programmes not reloaded; nothing has changed"),
+        }
+    }
 }
 
 /// Resolves at SIGINT or SIGTERM.

@@ -189,6 +189,41 @@ impl fmt::Display for Minute {
     }
 }
 
+/// The merchant categories that any block of a programme names: most merchants are in none, and
+/// then no block by category need be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockedCategories(Box<[u64; WORDS]>);
+
+/// One bit for each of the 10,000 codes.
+const WORDS: usize = 157;
+
+impl BlockedCategories {
+    /// What these blocks name.
+    pub fn of(blocks: &[Block]) -> BlockedCategories {
+        let mut words = Box::new([0_u64; WORDS]);
+        let conditions = blocks.iter().flat_map(|block| &block.conditions);
+        for condition in conditions {
+            let Condition::Mcc(ranges) = condition else {
+                continue;
+            };
+            for code in ranges.iter().flat_map(|it| it.first.0..=it.last.0) {
+                if let Some(word) = words.get_mut(usize::from(code >> 6)) {
+                    *word |= 1 << (code & 63);
+                }
+            }
+        }
+        BlockedCategories(words)
+    }
+
+    /// Whether a merchant of this category may be meant.
+    pub fn has(&self, mcc: Option<Mcc>) -> bool {
+        mcc.is_some_and(|mcc| {
+            let word = self.0.get(usize::from(mcc.0 >> 6));
+            word.is_some_and(|word| word >> (mcc.0 & 63) & 1 == 1)
+        })
+    }
+}
+
 /// A kind of message the programme refuses (rules A18 to A26, B2, B3, C7): every condition of it
 /// must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,6 +267,33 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_blocked_categories_are_those_of_every_range_and_no_others() {
+        let range = |first, last| MccRange {
+            first: Mcc(first),
+            last: Mcc(last),
+        };
+        let block = |conditions| Block {
+            id: "fuel".to_owned(),
+            rule: "A19".to_owned(),
+            reason: Reason::MerchantCategory,
+            conditions,
+            shadow: false,
+        };
+        let blocked = BlockedCategories::of(&[
+            block(vec![Condition::Mcc(vec![range(0, 0), range(63, 64)])]),
+            block(vec![
+                Condition::Domestic(true),
+                Condition::Mcc(vec![range(5_541, 5_542), range(9_999, 9_999)]),
+            ]),
+        ]);
+        let found: Vec<u16> = (0..10_100)
+            .filter(|code| blocked.has(Some(Mcc(*code))))
+            .collect();
+        assert_eq!(found, [0, 63, 64, 5_541, 5_542, 9_999]);
+        assert!(!blocked.has(None));
+    }
 
     #[test]
     fn a_span_of_the_day_may_go_over_midnight() {

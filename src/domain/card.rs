@@ -54,6 +54,13 @@ impl ExpiryMonth {
         Some(ExpiryMonth { month_index })
     }
 
+    /// The month that many months later.
+    pub fn plus_months(self, months: u16) -> ExpiryMonth {
+        ExpiryMonth {
+            month_index: self.month_index.saturating_add(i32::from(months)),
+        }
+    }
+
     /// Whether a day falls after the last instant of this month.
     pub fn is_over_on(self, date: BusinessDate) -> bool {
         date.month_index() > self.month_index
@@ -70,10 +77,33 @@ impl ExpiryMonth {
 /// What tells a right PIN from a wrong one: a verification value and the key it was made under.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinReference {
-    /// Which key.
+    /// Which key, 0 to 9; a hundred more where the value is one of the account, not of the card.
     pub key_index: u8,
     /// The value's four digits as numbers.
     pub value: [u8; 4],
+}
+
+/// What tells references of accounts from those of cards: the journal keeps both in one form.
+const OF_ACCOUNT: u8 = 100;
+
+impl PinReference {
+    /// A value over the number of the account: it is right for every card of the account.
+    pub fn of_account(key: u8, value: [u8; 4]) -> PinReference {
+        PinReference {
+            key_index: key.saturating_add(OF_ACCOUNT),
+            value,
+        }
+    }
+
+    /// Whether the value is one of the account, not of the card.
+    pub fn is_of_account(self) -> bool {
+        self.key_index >= OF_ACCOUNT
+    }
+
+    /// Index of the key, 0 to 9.
+    pub fn key(self) -> u8 {
+        self.key_index.checked_rem(OF_ACCOUNT).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for PinReference {

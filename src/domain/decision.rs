@@ -241,8 +241,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// DE 39, two characters.
-pub type ResponseCode = ArrayString<2>;
+/// DE 39: two characters in 1987, three digits in 1993, four in 2003. No larger in memory for it.
+pub type ResponseCode = ArrayString<4>;
 
 /// DE 38, six characters.
 pub type ApprovalCode = ArrayString<6>;
@@ -359,6 +359,14 @@ mod tests {
         for reason in Reason::ALL {
             assert_eq!(Reason::from_name(reason.name()), Some(reason));
         }
+    }
+
+    #[test]
+    fn a_code_of_four_characters_costs_no_more_than_one_of_two() {
+        assert_eq!(size_of::<ResponseCode>(), size_of::<ArrayString<2>>());
+        let old = postcard::to_stdvec(&ArrayString::<2>::from("51").unwrap()).unwrap();
+        let read: ResponseCode = postcard::from_bytes(&old).unwrap();
+        assert_eq!(read.as_str(), "51");
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub enum Purpose {
     Unnamed,
     /// Money that somebody sends to the card: no purchase comes before it.
     OriginalCredit,
+    /// The first money on a card that is sold, which makes it usable (rule B4).
+    Activation,
 }
 
 /// Who started this and under which agreement.
@@ -158,6 +160,10 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LinkNumber(pub u16);
 
+/// Set in the originator of what no message brought: a line of a clearing file, whose trace is a
+/// hash of its batch and line.
+pub const CLEARING_ORIGINATOR: u64 = 1 << 63;
+
 impl Hash for Trace {
     /// Two words instead of three fields: every message hashes its trace several times.
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -245,12 +251,61 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The key under which the answer is stored.
+    /// The key under which the answer is stored. A line of a clearing file is the same line
+    /// whatever terminal it names.
     pub fn key(&self) -> TraceKey {
+        let is_line = self.trace.originator & CLEARING_ORIGINATOR != 0;
         TraceKey {
             kind: self.kind,
             trace: self.trace,
-            terminal: self.terminal,
+            terminal: if is_line {
+                TerminalId::new()
+            } else {
+                self.terminal
+            },
+        }
+    }
+
+    /// The facts of something that no message brought; whatever is not given is unsaid.
+    pub fn beside_the_wire(
+        kind: MessageKind,
+        purpose: Purpose,
+        trace: Trace,
+        card: CardToken,
+        amount: Amount,
+    ) -> Facts {
+        Facts {
+            kind,
+            mti: 0,
+            repeat: false,
+            purpose,
+            dialect: 0,
+            trace,
+            route: IssuerRoute::Ours,
+            card,
+            expiry: None,
+            amount,
+            billing: None,
+            replacement_minor: None,
+            mcc: None,
+            terminal: TerminalId::default(),
+            acceptor: AcceptorId::default(),
+            acceptor_name: AcceptorName::default(),
+            origin: Origin::default(),
+            rrn: ArrayString::new(),
+            quoted_approval: None,
+            original: None,
+            stand_in_approved: true,
+            initiation: Initiation::default(),
+            certainty: Certainty::default(),
+            device: Device::default(),
+            presence: Presence::default(),
+            pin: PinVerdict::Absent,
+            link: LinkNumber::default(),
+            point: PointOfService::default(),
+            local: LocalTime::UNSAID,
+            rare: None,
+            evidence: SmallVec::new(),
         }
     }
 

@@ -28,6 +28,7 @@ pub mod card;
 pub mod account;
 
 pub mod exchange;
+pub mod holder;
 
 pub mod merchant;
 
@@ -44,6 +45,8 @@ pub mod guessing;
 pub mod pin_choice;
 
 pub mod programme;
+
+pub mod reconciliation;
 
 pub mod rulebook;
 

@@ -32,23 +32,26 @@ impl Pan {
 
     /// Whether the last digit is the right check digit (ISO/IEC 7812-1 annex B, Luhn).
     pub fn has_valid_check_digit(&self) -> bool {
-        let sum: u32 = self
-            .0
-            .bytes()
-            .rev()
-            .zip([false, true].into_iter().cycle())
-            .map(|(byte, doubled)| {
-                let digit = u32::from(byte.saturating_sub(b'0'));
-                match (doubled, digit) {
-                    (false, digit) => digit,
-                    (true, digit @ 0..=4) => digit.saturating_mul(2),
-                    (true, digit) => digit.saturating_mul(2).saturating_sub(9),
-                }
-            })
-            .sum();
+        // Two digits from the right at a time: the right one counts as it is.
+        let mut sum = 0_u32;
+        for pair in self.0.as_bytes().rchunks(2) {
+            let (single, doubled) = match pair {
+                [doubled, single] => (*single, *doubled),
+                [single] => (*single, b'0'),
+                _ => continue,
+            };
+            let doubled = DOUBLED.get(usize::from(doubled & 0x0f));
+            let single = u32::from(single & 0x0f);
+            sum = sum
+                .wrapping_add(single)
+                .wrapping_add(doubled.copied().unwrap_or(0));
+        }
         sum.is_multiple_of(10)
     }
 }
+
+/// Digit sum of twice a digit.
+const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
 
 impl fmt::Debug for Pan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,17 +65,19 @@ pub struct MaskedPan(ArrayString<19>);
 
 impl MaskedPan {
     fn of(pan: &Pan) -> MaskedPan {
-        let length = pan.0.len();
-        let shown_tail = length.saturating_sub(4);
+        const STARS: &str = "*******************";
+        let digits = pan.expose();
         // A number too short for six and four shows only its last four.
-        let shown_head = if length >= 13 { 6 } else { 0 };
+        let shown_head = if digits.len() >= 13 { 6 } else { 0 };
+        let shown_tail = digits.len().saturating_sub(4);
+        let hidden = shown_tail.saturating_sub(shown_head);
         let mut text = ArrayString::new();
-        for (index, digit) in pan.0.chars().enumerate() {
-            text.push(if index < shown_head || index >= shown_tail {
-                digit
-            } else {
-                '*'
-            });
+        for part in [
+            digits.get(..shown_head),
+            STARS.get(..hidden),
+            digits.get(shown_tail..),
+        ] {
+            text.push_str(part.unwrap_or_default());
         }
         MaskedPan(text)
     }

@@ -5,9 +5,10 @@
 use std::fmt;
 
 use super::account::{Kyc, ProgrammeName, PurseIndex};
-use super::block::Block;
+use super::block::{Block, BlockedCategories};
 use super::exchange::ExchangeRule;
 use super::guessing::GuessingRule;
+use super::holder::{HolderRule, RenewalRule};
 use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
 use super::rare_facts::{CompanyCode, FundingBin, LoadChannel};
@@ -130,9 +131,35 @@ impl CashRule {
     }
 }
 
+/// Who makes a shipped card usable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// The issuer's operators.
+    #[default]
+    Operator,
+    /// Its holder, with its last digits and the initial PIN (rule C1).
+    Enrolment,
+    /// The till of the shop that sells it, with the face value (rule B4).
+    ShopTill,
+}
+
+/// What a PIN belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinOwner {
+    /// The card: one in its place needs a PIN of its own.
+    #[default]
+    Card,
+    /// The account: a card in place of another goes on with it.
+    Account,
+}
+
 /// How wrong PINs count (rule A7), and what needs a right one (rule A8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinRule {
+    /// What a PIN belongs to.
+    pub owner: PinOwner,
     /// Wrong tries that lock it.
     pub tries_max: u8,
     /// What is refused without one.
@@ -308,6 +335,12 @@ pub struct Programme {
     pub closing_fee: i64,
     /// Holds.
     pub hold: HoldRule,
+    /// Who makes a shipped card usable (rules B4, C1).
+    pub activation: Activation,
+    /// Who may hold an account (rule A1); `None`: nobody is asked.
+    pub holder: Option<HolderRule>,
+    /// Whose cards go on at expiry by themselves (rule A3); `None`: nobody's.
+    pub renewal: Option<RenewalRule>,
     /// PIN blocks.
     pub pin_block: Unverified,
     /// Whether a part is approved where the whole is not available (rule A14).
@@ -322,6 +355,8 @@ pub struct Programme {
     pub guessing: Option<GuessingRule>,
     /// What it refuses, first match decides within one reason.
     pub blocks: Vec<Block>,
+    /// The categories that its blocks name.
+    pub blocked_categories: BlockedCategories,
     /// Merchants named one by one.
     pub merchants: MerchantLists,
     /// Limits.

@@ -57,6 +57,11 @@ impl BusinessDate {
             .saturating_sub(1)
     }
 
+    /// Whether both days are in one calendar month.
+    pub fn is_in_month_of(self, other: BusinessDate) -> bool {
+        self == other || self.month_index() == other.month_index()
+    }
+
     /// The Monday of the week of this day.
     pub fn monday(self) -> BusinessDate {
         // Day 0 was a Thursday.
@@ -64,7 +69,49 @@ impl BusinessDate {
         BusinessDate(self.0.saturating_sub(since_monday))
     }
 
-    fn civil(self) -> civil::Date {
+    /// The day that `YYYY-MM-DD` names; nothing unless there is such a day.
+    pub fn from_iso(text: &str) -> Option<BusinessDate> {
+        let date: civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+        let epoch = civil::date(1970, 1, 1);
+        let days = epoch.until(date).ok()?.get_days();
+        Some(BusinessDate(days))
+    }
+
+    /// Years completed on a later day by who was born on this one; 0 before that.
+    pub fn completed_years(self, on: BusinessDate) -> i32 {
+        let (from, to) = (self.civil(), on.civil());
+        let before_birthday = (to.month(), to.day()) < (from.month(), from.day());
+        i32::from(to.year())
+            .saturating_sub(i32::from(from.year()))
+            .saturating_sub(i32::from(before_birthday))
+            .max(0)
+    }
+
+    /// The day of the UTC calendar on which an instant falls.
+    pub fn utc(at: UnixMs) -> BusinessDate {
+        BusinessDate(i32::try_from(at.0.div_euclid(DAY_MS)).unwrap_or_default())
+    }
+
+    /// The day of this year, month and day, where there is one.
+    pub fn of(year: i16, month: u16, day: u16) -> Option<BusinessDate> {
+        let (month, day) = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+        let date = civil::Date::new(year, month, day).ok()?;
+        let since = date.since(civil::date(1970, 1, 1)).ok()?;
+        Some(BusinessDate(since.get_days()))
+    }
+
+    /// The day after this one.
+    pub fn next(self) -> BusinessDate {
+        BusinessDate(self.0.saturating_add(1))
+    }
+
+    /// Its year.
+    pub fn year(self) -> i16 {
+        self.civil().year()
+    }
+
+    /// This day in the calendar of everybody.
+    pub fn civil(self) -> civil::Date {
         civil::date(1970, 1, 1)
             .checked_add(jiff::Span::new().try_days(self.0).unwrap_or_default())
             .unwrap_or(civil::Date::MAX)
@@ -109,6 +156,14 @@ impl Calendar {
         BusinessDate(i32::try_from(day).unwrap_or_default())
     }
 
+    /// The first instant of a day of this calendar.
+    pub fn start_of(&self, date: BusinessDate) -> UnixMs {
+        let start = date.civil().to_zoned(self.zone.clone());
+        start.map_or(UnixMs(i64::MAX), |start| {
+            UnixMs(start.timestamp().as_millisecond())
+        })
+    }
+
     /// The minute of this calendar's day, 0 to 1439, in which an instant falls.
     pub fn minute_of_day(&self, at: UnixMs) -> u16 {
         let minute = self.local_ms(at).rem_euclid(DAY_MS).div_euclid(60_000);
@@ -144,6 +199,11 @@ mod tests {
         ];
         for (instant, day) in cases {
             assert_eq!(tokyo.date_of(ms(instant)).to_string(), day, "{instant}");
+            let date = BusinessDate::from_iso(day).unwrap();
+            let start = tokyo.start_of(date);
+            assert!(start <= ms(instant), "{day}");
+            assert_eq!(tokyo.date_of(start), date);
+            assert_ne!(tokyo.date_of(UnixMs(start.0 - 1)), date);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::time::UnixMs;
 use super::entry::{EntryId, EntryState};
 use super::event::{Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
+use super::reconcile::LinkBook;
 use super::state::{
     EXCEPTIONS_MAX, ExceptionRow, State, StoredAnswer, Told, Tombstone, is_kept_with_entries,
 };
@@ -64,12 +65,15 @@ impl State {
             Event::PinUnlocked(card) => self.change_pin(*card, |pin| pin.wrong_tries = 0),
             Event::Operated(operation) => self.apply_operated(operation),
             Event::LinkNamed(number, name) => self.apply_link_named(*number, name),
+            Event::CutOver(link, date, asker) => self.apply_cut_over(*link, *date, *asker),
+            Event::Reconciled(reconciled) => self.apply_reconciled(reconciled),
         }
         .map_err(broken)
     }
 
     fn apply_decided(&mut self, decided: &Decided) -> Fit {
         self.count_guess(decided);
+        self.count_on_link(decided);
         for effect in &decided.effects {
             self.apply_effect(decided, effect)?;
         }
@@ -140,6 +144,7 @@ impl State {
                 self.lower_exchanged(change.entry, change.asked.minor, &change.legs)
             }
             Effect::ExchangePosted(change) => self.post_exchanged(change),
+            Effect::CardActivation { is_active } => self.apply_activation(decided, *is_active),
             Effect::Counted {
                 entry,
                 channel,
@@ -391,6 +396,7 @@ impl State {
             return Err(format!("link number {} does not follow", number.0));
         }
         self.links.push(name.to_owned());
+        self.link_books.push(LinkBook::default());
         Ok(())
     }
 
@@ -525,6 +531,7 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         | Effect::ExchangePosted(change) => Some(change.entry),
         Effect::Offset { .. }
         | Effect::PinTried { .. }
+        | Effect::CardActivation { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }
         | Effect::PartTombstoneSet { .. }

@@ -6,11 +6,13 @@ use crate::domain::account::{Account, AccountId, ProgrammeName, Purse};
 use crate::domain::card::{Card, CardId, CardPin, CardStatus};
 
 use super::apply::Fit;
+use super::clearing::ClosedBatch;
 use super::entry_list::EntryList;
 use super::event::{AccountOpened, CardIssued};
 use super::ledger::{LedgerAccount, Posting};
 use super::operation::Operation;
 use super::operation_money::{Movement, Transfer};
+use super::operation_rules::ProgrammeInForce;
 use super::state::{AccountRecord, DeviceToken, State};
 
 impl State {
@@ -58,7 +60,7 @@ impl State {
         self.issue(opened.account, &opened.card)
     }
 
-    fn programme_index(&mut self, name: ProgrammeName) -> Result<u8, String> {
+    pub(super) fn programme_index(&mut self, name: ProgrammeName) -> Result<u8, String> {
         let known = self
             .programmes
             .iter()
@@ -85,7 +87,7 @@ impl State {
                     .account_mut(account)
                     .ok_or("a card of an unknown account")?;
                 record.cards.push(with.card);
-                Ok(())
+                self.pass_on_pin(*card, with.card)
             }
             Operation::DeviceTokenAdded {
                 card,
@@ -133,8 +135,24 @@ impl State {
                 Ok(())
             }
             Operation::Money(operation) => self.apply_money(operation),
+            Operation::ClearingClosed { batch, lines } => {
+                let closed = ClosedBatch {
+                    lines: *lines,
+                    sequence: self.sequence,
+                };
+                if self.clearing_closed.insert(*batch, closed).is_some() {
+                    return Err("a clearing batch is closed twice".to_owned());
+                }
+                Ok(())
+            }
             Operation::ExceptionResolved { sequence, .. } => {
                 self.exceptions.retain(|row| row.sequence != *sequence);
+                Ok(())
+            }
+            Operation::Holder(operation) => self.apply_holder_operation(operation),
+            Operation::Card(operation) => self.apply_card_operation(operation),
+            Operation::RulesChanged(files) => {
+                self.programmes_in_force = files.iter().map(ProgrammeInForce::of).collect();
                 Ok(())
             }
         }
@@ -142,7 +160,7 @@ impl State {
 
     /// Gives a card another status; a card that is not to be found any more takes the numbers of
     /// its devices with it (rule A5).
-    fn set_status(&mut self, id: CardId, status: CardStatus) -> Fit {
+    pub(super) fn set_status(&mut self, id: CardId, status: CardStatus) -> Fit {
         let position = id.0.checked_sub(1).and_then(|it| usize::try_from(it).ok());
         let card = position
             .and_then(|position| self.cards.get_mut(position))
@@ -177,6 +195,7 @@ impl State {
         if self.cards_by_token.insert(card.token, card.id).is_some() {
             return Err("a card is issued twice".to_owned());
         }
+        self.holders.note_issued(card.id, card.expiry, self.at);
         self.cards.push(card);
         Ok(())
     }

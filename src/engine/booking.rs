@@ -3,7 +3,10 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::{PurseIndex, Split};
+use crate::domain::card::CardStatus;
 use crate::domain::exchange::Legs;
+use crate::domain::facts::Purpose;
+use crate::domain::programme::Activation;
 use crate::domain::time::UnixMs;
 
 use super::case::Case;
@@ -86,6 +89,7 @@ pub(super) fn posted_credit(case: &Case<'_>, split: &Split, from: LedgerAccount)
     };
     let mut effects = opened_and_posted(case, [Some(posted), None]);
     effects.extend(offset(case, split));
+    effects.extend(activated(case));
     effects
 }
 
@@ -97,6 +101,14 @@ fn opened_and_posted(case: &Case<'_>, posted: [Option<Effect>; 2]) -> Effects {
         state: EntryState::Captured,
     });
     effects
+}
+
+/// The first money makes a card usable that a till activates (rule B4).
+fn activated(case: &Case<'_>) -> Option<Effect> {
+    let is_first = case.facts.purpose == Purpose::Activation
+        && case.programme.activation == Activation::ShopTill
+        && case.card.status == CardStatus::NotActivated;
+    is_first.then_some(Effect::CardActivation { is_active: true })
 }
 
 /// Opens the entry that the record will be numbered after.

@@ -152,7 +152,7 @@ pub fn intent_of(facts: &Facts) -> Intent {
     match facts.purpose {
         Purpose::BalanceEnquiry => Intent::Enquire,
         Purpose::Refund | Purpose::OriginalCredit => Intent::Refund,
-        Purpose::Load => Intent::Load,
+        Purpose::Load | Purpose::Activation => Intent::Load,
         Purpose::Purchase if facts.is_account_verification() => Intent::Verify,
         Purpose::Purchase
         | Purpose::CashWithdrawal

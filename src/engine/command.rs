@@ -6,11 +6,14 @@ use crate::domain::account::{AccountId, Kyc, ProgrammeName};
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth, PinReference};
 use crate::domain::decision::Decision;
 use crate::domain::facts::{Facts, LinkNumber};
+use crate::domain::holder::{Applicant, HolderId};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
 
+use super::clearing::{Presented, Presentment};
 use super::event::Event;
-use super::operation::{Order, Ordered};
+use super::operation::{Order, Ordered, Reference};
+use super::reconcile::{CutOver, CutOverDone, Reconcile, Reconciled};
 
 /// One input, stamped by the sequencer.
 #[derive(Clone, Debug)]
@@ -32,6 +35,14 @@ pub enum Body {
     OpenAccount(Box<OpenAccount>),
     /// Do what an operator asks for.
     Operate(Box<Order>),
+    /// Post a line of a clearing file, unless it was posted before.
+    Present(Presentment),
+    /// Never post a line of this clearing batch again: it has so many, all posted.
+    CloseClearing(Reference, u32),
+    /// End a link's business day and begin the next.
+    CutOver(CutOver),
+    /// Compare what a peer counted with what was counted here.
+    Reconcile(Box<Reconcile>),
     /// Give a link its number in the journal.
     NameLink(String),
     /// Set what tells a card's right PIN from a wrong one.
@@ -53,6 +64,19 @@ pub struct OpenAccount {
     pub balances: Vec<(String, i64)>,
     /// Its card.
     pub card: NewCard,
+    /// Who holds it.
+    pub holder: HeldBy,
+}
+
+/// Who holds an account that is opened (rule A1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Nobody is known; only where the programme does not ask.
+    Nobody,
+    /// A holder who was registered before; how well it is known counts for the account.
+    Registered(HolderId),
+    /// A person who becomes a holder with it.
+    Applicant(Applicant),
 }
 
 /// A card to issue.
@@ -99,6 +123,12 @@ pub enum Answer {
     Opened(Opened),
     /// To an operator's order.
     Ordered(Ordered),
+    /// To a line of a clearing file.
+    Presented(Presented),
+    /// To a cutover: the day that is current now; none when it cannot begin.
+    CutOver(CutOverDone),
+    /// To a reconciliation; none when there is no such link or day.
+    Reconciled(Option<Box<Reconciled>>),
     /// To the naming of a link: its number, now or earlier; none when there are too many links.
     LinkNamed(Option<LinkNumber>),
     /// To the setting or unlocking of a PIN: whether there is such a card.

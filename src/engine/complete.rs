@@ -31,15 +31,28 @@ pub(super) fn post(case: &Case<'_>) -> Verdict {
     }
 }
 
+/// The entry that an advice completes: the hold of a debit, the authorization of a credit.
+pub(super) fn target<'a>(case: &Case<'a>) -> Found<'a> {
+    let currency = case.amount.currency;
+    let look = |ladder, wanted: &dyn Fn(&Entry) -> bool| {
+        find(case.state, case.card.id, case.facts, ladder, wanted)
+    };
+    match case.intent {
+        Intent::Spend | Intent::Verify => look(Ladder::WithWeakRung, &|entry| {
+            entry.is_debit() && entry.currency == currency
+        }),
+        // A refund that was itself a posting has nothing to complete.
+        Intent::Refund => look(Ladder::Strong, &|entry| {
+            entry.opened_by == MessageKind::Authorization
+                && entry.purpose == case.facts.purpose
+                && entry.currency == currency
+        }),
+        Intent::Load | Intent::Enquire => Found::Nothing,
+    }
+}
+
 fn capture(case: &Case<'_>) -> Verdict {
-    let found = find(
-        case.state,
-        case.card.id,
-        case.facts,
-        Ladder::WithWeakRung,
-        |entry| entry.is_debit() && entry.currency == case.amount.currency,
-    );
-    match found {
+    match target(case) {
         Found::One(entry, rung) => {
             let evidence = format!("captures record {} by {}", entry.id.0, rung.name());
             Verdict::accepted(capture_entry(case, entry)).seeing(evidence)
@@ -128,19 +141,7 @@ fn force(case: &Case<'_>, kind: ExceptionKind) -> Verdict {
 }
 
 fn post_refund(case: &Case<'_>) -> Verdict {
-    let found = find(
-        case.state,
-        case.card.id,
-        case.facts,
-        Ladder::Strong,
-        |entry| {
-            // A refund that was itself a posting has nothing to complete.
-            entry.opened_by == MessageKind::Authorization
-                && entry.purpose == case.facts.purpose
-                && entry.currency == case.amount.currency
-        },
-    );
-    if let Found::One(entry, rung) = found {
+    if let Found::One(entry, rung) = target(case) {
         let evidence = format!("completes refund {} by {}", entry.id.0, rung.name());
         return Verdict::accepted(complete_refund(case, entry)).seeing(evidence);
     }

@@ -12,6 +12,7 @@ use crate::domain::rulebook::Rulebook;
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
+use super::clearing;
 use super::command::{Answer, Body, Command, Outcome};
 use super::complete;
 use super::entry::Entry;
@@ -24,6 +25,7 @@ use super::matching::{Found, Ladder, find};
 use super::open;
 use super::operate;
 use super::pin;
+use super::reconcile;
 use super::reverse;
 use super::state::{State, StoredAnswer};
 use super::verdict::Verdict;
@@ -32,12 +34,20 @@ use super::verdict::Verdict;
 pub fn decide(rulebook: &Rulebook, state: &State, command: &Command) -> Outcome {
     match &command.body {
         Body::Message(facts) => decide_message(rulebook, state, command, facts),
-        Body::OpenAccount(account) => open::decide(rulebook, state, account),
+        Body::OpenAccount(account) => {
+            open::decide(rulebook, state, (command.sequence, command.at), account)
+        }
         Body::SetPin(card, reference) => pin::set(state, *card, *reference),
         Body::UnlockPin(card) => pin::unlock(state, *card),
         Body::Operate(order) => {
             operate::decide(rulebook, state, (command.sequence, command.at), order)
         }
+        Body::Present(line) => clearing::present(rulebook, state, command, line),
+        Body::CloseClearing(batch, lines) => {
+            clearing::close(state, command.sequence, *batch, *lines)
+        }
+        Body::CutOver(wanted) => reconcile::cut_over(state, command.at, wanted),
+        Body::Reconcile(wanted) => reconcile::reconcile(state, command.at, wanted),
         Body::NameLink(name) => link::decide(state, name),
         Body::Housekeep(terms) => housekeep::decide(state, command.at, terms),
     }
@@ -96,7 +106,7 @@ fn decide_message(
     outcome
 }
 
-fn judge(case: &Case<'_>) -> Verdict {
+pub(super) fn judge(case: &Case<'_>) -> Verdict {
     let tombstone = case.state.tombstone(case.card.token, case.facts.trace);
     let is_advice = matches!(
         case.facts.kind,
@@ -146,14 +156,14 @@ fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
 
 /// A message with the card it names, looked up once.
 #[derive(Clone, Copy)]
-struct Matter<'a> {
-    command: &'a Command,
-    facts: &'a Arc<Facts>,
-    card: Option<&'a Card>,
+pub(super) struct Matter<'a> {
+    pub(super) command: &'a Command,
+    pub(super) facts: &'a Arc<Facts>,
+    pub(super) card: Option<&'a Card>,
 }
 
 /// The message at its card, account and programme; or why there is none.
-fn case_of<'a>(
+pub(super) fn case_of<'a>(
     rulebook: &'a Rulebook,
     state: &'a State,
     matter: Matter<'a>,
@@ -230,12 +240,12 @@ fn unknown_card(facts: &Facts, refusal: Refusal) -> Verdict {
 
 /// Whether the answer is kept for repeats.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
+pub(super) enum Keep {
     Stored,
     Unstored,
 }
 
-fn conclude(
+pub(super) fn conclude(
     rulebook: &Rulebook,
     state: &State,
     matter: Matter<'_>,

@@ -113,6 +113,6 @@ impl Entry {
 pub fn is_debit(purpose: Purpose) -> bool {
     !matches!(
         purpose,
-        Purpose::Refund | Purpose::Load | Purpose::OriginalCredit
+        Purpose::Refund | Purpose::Load | Purpose::OriginalCredit | Purpose::Activation
     )
 }

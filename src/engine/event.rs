@@ -22,6 +22,7 @@ use crate::domain::time::{BusinessDate, UnixMs};
 use super::entry::{EntryId, EntryState};
 use super::ledger::{Posting, Postings};
 use super::operation::Operation;
+use super::reconcile::{Asker, Reconciled};
 
 /// One journal record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,10 @@ pub enum Event {
     PinUnlocked(CardId),
     /// An operator did something.
     Operated(Box<Operation>),
+    /// A business day of a link ended, and this one began; which message asked.
+    CutOver(LinkNumber, BusinessDate, Option<Asker>),
+    /// A business day of a link was reconciled.
+    Reconciled(Box<Reconciled>),
 }
 
 /// A decision with the facts it was taken on.
@@ -183,6 +188,11 @@ pub enum Effect {
     ExchangeLowered(Box<Exchanged>),
     /// They paid, or were paid back.
     ExchangePosted(Box<Exchanged>),
+    /// A till made the card usable, or took that back.
+    CardActivation {
+        /// Whether it may be used from here on.
+        is_active: bool,
+    },
 }
 
 /// What an exchange changes for one entry.

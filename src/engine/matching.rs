@@ -8,7 +8,7 @@ use super::state::{MatchKey, State};
 
 /// Which rung of the ladder matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rung {
+pub enum Rung {
     /// The network's name for the transaction.
     Lifecycle,
     /// The trace in DE 90.
@@ -25,7 +25,7 @@ pub(super) enum Rung {
 
 impl Rung {
     /// For evidence.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Rung::Lifecycle => "lifecycle id",
             Rung::Original => "original data elements",
@@ -49,7 +49,7 @@ pub(super) enum Found<'a> {
 
 /// Finds the entry of a card that a message means, among those that `wanted` accepts.
 ///
-/// The weak rung serves captures only: `allow_weak`.
+/// The weak rung serves captures only.
 pub(super) fn find<'a>(
     state: &'a State,
     card: CardId,

@@ -56,6 +56,10 @@ mod apply_exchange;
 
 pub mod decide;
 
+pub mod clearing;
+
+pub mod reconcile;
+
 pub mod case;
 
 pub mod rules;
@@ -81,6 +85,12 @@ mod pin;
 mod fee;
 pub mod operation;
 
+pub mod operation_holder;
+
+pub mod operation_card;
+
+pub mod operation_rules;
+
 mod operate;
 
 pub mod operation_money;
@@ -88,8 +98,17 @@ pub mod operation_money;
 mod operate_money;
 
 mod apply_money;
+mod operate_holder;
+
+mod operate_card;
 
 mod apply_operation;
+
+mod apply_holder;
+
+mod apply_card;
+
+pub mod holders;
 
 mod housekeep;
 
@@ -99,6 +118,6 @@ pub mod exchange;
 
 mod wallet;
 
-mod matching;
+pub mod matching;
 
 pub mod digest;

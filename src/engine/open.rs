@@ -4,14 +4,23 @@ use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::card::CardId;
 use crate::domain::programme::Programme;
 use crate::domain::rulebook::Rulebook;
+use crate::domain::time::UnixMs;
 
 use super::command::{Answer, OpenAccount, Opened, Outcome};
 use super::event::{AccountOpened, CardIssued, Event};
+use super::operate_holder;
+use super::operation::Operation;
+use super::operation_holder::HolderOperation;
 use super::state::State;
 
 /// Decides the opening of an account.
-pub(super) fn decide(rulebook: &Rulebook, state: &State, wanted: &OpenAccount) -> Outcome {
-    let (opened, event) = match open(rulebook, state, wanted) {
+pub(super) fn decide(
+    rulebook: &Rulebook,
+    state: &State,
+    (sequence, at): (u64, UnixMs),
+    wanted: &OpenAccount,
+) -> Outcome {
+    let (opened, event) = match open(rulebook, state, (sequence, at), wanted) {
         Ok((opened, event)) => (opened, event),
         Err(sentence) => (Opened::Refused(sentence), None),
     };
@@ -24,6 +33,7 @@ pub(super) fn decide(rulebook: &Rulebook, state: &State, wanted: &OpenAccount) -
 fn open(
     rulebook: &Rulebook,
     state: &State,
+    (sequence, at): (u64, UnixMs),
     wanted: &OpenAccount,
 ) -> Result<(Opened, Option<Event>), String> {
     let programme = rulebook
@@ -44,10 +54,11 @@ fn open(
     let (accounts, cards, _) = state.counts();
     let account = next(accounts).map(AccountId).ok_or("too many accounts")?;
     let card = next(cards).map(CardId).ok_or("too many cards")?;
-    let event = Event::AccountOpened(Box::new(AccountOpened {
+    let holder = operate_holder::of_new_account(state, programme, (sequence, at), wanted)?;
+    let opened = AccountOpened {
         account,
         programme: wanted.programme,
-        kyc: wanted.kyc,
+        kyc: holder.map_or(wanted.kyc, |holder| holder.kyc),
         purses: programme
             .purses
             .iter()
@@ -61,7 +72,18 @@ fn open(
             expiry: wanted.card.expiry,
             status: wanted.card.status,
         },
-    }));
+    };
+    let event = match holder {
+        None => Event::AccountOpened(Box::new(opened)),
+        Some(holder) => {
+            let operation = HolderOperation::AccountOpened {
+                holder: holder.id,
+                applicant: holder.applicant,
+                opened,
+            };
+            Event::Operated(Box::new(Operation::Holder(operation)))
+        }
+    };
     Ok((Opened::Created(account, card), Some(event)))
 }
 

@@ -11,8 +11,11 @@ use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
+use super::operate_card;
+use super::operate_holder;
 use super::operate_money;
 use super::operation::{Done, Operation, Order, OrderRefused};
+use super::operation_rules;
 use super::state::{AccountRecord, State};
 
 type Decision = Result<Operation, OrderRefused>;
@@ -26,8 +29,14 @@ pub(super) fn decide(
 ) -> Outcome {
     let operation = match order {
         Order::ReleaseHold(entry) => release_hold(state, *entry),
-        Order::ChangeCardStatus(card, status) => change_status(state, *card, *status),
-        Order::ReplaceCard { card, status, with } => replace_card(state, *card, *status, with),
+        Order::ChangeCardStatus(card, status) => {
+            operate_card::may_change_status(rulebook, state, *card, *status)
+                .and_then(|()| change_status(state, *card, *status))
+        }
+        Order::ReplaceCard { card, status, with } => {
+            operate_holder::may_be_replaced(rulebook, state, *card, at)
+                .and_then(|()| replace_card(state, *card, *status, with))
+        }
         Order::AddDeviceToken {
             card,
             token,
@@ -41,6 +50,24 @@ pub(super) fn decide(
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
         Order::Money(order) => {
             return operate_money::decide(rulebook, state, (sequence, at), order);
+        }
+        Order::ChangeRules(new) => match operation_rules::decide(rulebook, state, new) {
+            Ok(Some(operation)) => Ok(operation),
+            Ok(None) => {
+                let done = Done {
+                    sequence: state.sequence(),
+                    before: true,
+                };
+                return Outcome {
+                    answer: Answer::Ordered(Ok(done)),
+                    event: None,
+                };
+            }
+            Err(refused) => Err(refused),
+        },
+        Order::Card(order) => return operate_card::decide(rulebook, state, sequence, order),
+        Order::Holder(order) => {
+            return operate_holder::decide(rulebook, state, (sequence, at), order);
         }
     };
     let before = false;
@@ -222,7 +249,7 @@ fn resolve(state: &State, sequence: u64, note: &str) -> Decision {
     })
 }
 
-fn card_of(state: &State, id: CardId) -> Result<&Card, OrderRefused> {
+pub(super) fn card_of(state: &State, id: CardId) -> Result<&Card, OrderRefused> {
     state
         .card(id)
         .ok_or_else(|| not_found("card", id.0.to_string()))
@@ -262,6 +289,6 @@ pub(super) fn not_allowed(what: &str) -> OrderRefused {
     OrderRefused::NotAllowed(what.to_owned())
 }
 
-fn not_found(what: &str, number: String) -> OrderRefused {
+pub(super) fn not_found(what: &str, number: String) -> OrderRefused {
     OrderRefused::NotFound(format!("there is no {what} {number}"))
 }

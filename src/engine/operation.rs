@@ -12,7 +12,10 @@ use super::command::NewCard;
 use super::entry::EntryId;
 use super::event::CardIssued;
 use super::ledger::Postings;
+use super::operation_card::{CardOperation, CardOrder};
+use super::operation_holder::{HolderOperation, HolderOrder};
 use super::operation_money::{MoneyOperation, MoneyOrder};
+use super::operation_rules::{NewRules, ProgrammeRecord};
 
 /// The caller's own name for a movement of money: the same name never moves it twice.
 pub type Reference = ArrayString<36>;
@@ -53,6 +56,12 @@ pub enum Order {
     },
     /// About rates and money of several currencies.
     Money(MoneyOrder),
+    /// About holders and the end of their cards.
+    Holder(HolderOrder),
+    /// For the holder of a card.
+    Card(CardOrder),
+    /// Decide by other programmes from the next command on.
+    ChangeRules(NewRules),
 }
 
 /// What an operator did.
@@ -109,6 +118,19 @@ pub enum Operation {
     },
     /// About rates and money of several currencies.
     Money(MoneyOperation),
+    /// About holders and the end of their cards.
+    Holder(HolderOperation),
+    /// A clearing batch was posted whole.
+    ClearingClosed {
+        /// Its name.
+        batch: Reference,
+        /// How many lines it has.
+        lines: u32,
+    },
+    /// For the holder of a card.
+    Card(CardOperation),
+    /// Other programmes came into force.
+    RulesChanged(Vec<ProgrammeRecord>),
 }
 
 /// Why an order is not carried out.

@@ -48,9 +48,37 @@ pub enum RecordError {
 /// Only when the event cannot be expressed, which no event can.
 pub fn encode(at: UnixMs, event: &Event, out: &mut Vec<u8>) -> Result<(), postcard::Error> {
     out.push(VERSION);
-    let written = postcard::to_extend(&(at, event), std::mem::take(out))?;
-    *out = written;
-    Ok(())
+    postcard::serialize_with_flavor(&(at, event), Tail(out))
+}
+
+/// So many bytes are written one by one: a number is most often shorter than a call to copy it.
+const SHORT_BYTES: usize = 10;
+
+/// The end of a buffer: what is written goes there piece by piece, not byte by byte.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Tail<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> Result<(), postcard::Error> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> Result<(), postcard::Error> {
+        if bytes.len() <= SHORT_BYTES {
+            bytes.iter().for_each(|byte| self.0.push(*byte));
+        } else {
+            self.0.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> Result<(), postcard::Error> {
+        Ok(())
+    }
 }
 
 /// Reads the byte form of an event.

@@ -1,6 +1,7 @@
 //! 0400 and 0420: undo, in full or in part, before or after capture, or before the original came
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
+use crate::domain::card::CardStatus;
 use crate::domain::decision::Reason;
 use crate::domain::facts::{MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::programme::Channel;
@@ -156,6 +157,7 @@ fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
             entry: entry.id,
             state: EntryState::Reversed,
         });
+        effects.extend(deactivated(case, entry));
     } else if entry.held.total() <= undone && entry.state == EntryState::Pending {
         effects.push(Effect::EntryMoved {
             entry: entry.id,
@@ -171,6 +173,12 @@ fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
         ));
     }
     Verdict::accepted(effects).seeing(evidence)
+}
+
+/// A card whose first money is taken back can be sold again (rule B4).
+fn deactivated(case: &Case<'_>, entry: &Entry) -> Option<Effect> {
+    let is_first = entry.purpose == Purpose::Activation && case.card.status == CardStatus::Active;
+    is_first.then_some(Effect::CardActivation { is_active: false })
 }
 
 /// A reversal of something that neither holds nor has posted: an authorized refund is called off,
@@ -239,7 +247,9 @@ fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
         let programme = case.account().programme;
         let account = case.account().id;
         let postings = match entry.purpose {
-            Purpose::Load => debit_purses(account, &returned, LedgerAccount::LoadFunds(programme)),
+            Purpose::Load | Purpose::Activation => {
+                debit_purses(account, &returned, LedgerAccount::LoadFunds(programme))
+            }
             Purpose::Refund | Purpose::OriginalCredit => {
                 debit_purses(account, &returned, LedgerAccount::Settlement(programme))
             }

@@ -23,15 +23,19 @@ use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
 
+use super::clearing::ClosedBatch;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
 use super::guesses::Guesses;
+use super::holders::HolderBook;
 use super::ledger::Ledger;
 use super::operation::Reference;
 use super::operation_money::{CountedTransfer, Movement};
+use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
 use super::rates::Rates;
+use super::reconcile::LinkBook;
 use super::tables::{AnswerTable, EntryTable};
 use super::usage::Usage;
 
@@ -200,6 +204,13 @@ pub struct State {
     pub(super) movements: BTreeMap<Reference, Movement>,
     /// Transfers of each account that gave any, oldest first.
     pub(super) transfers: BTreeMap<AccountId, VecDeque<CountedTransfer>>,
+    pub(super) holders: HolderBook,
+    /// The business days of the links, in the order of their numbers.
+    pub(super) link_books: Vec<LinkBook>,
+    /// Clearing batches that were posted whole; one row a batch, kept for ever.
+    pub(super) clearing_closed: BTreeMap<Reference, ClosedBatch>,
+    /// Programme files of the last change of programmes.
+    pub(super) programmes_in_force: Vec<ProgrammeInForce>,
     pub(super) exceptions: VecDeque<ExceptionRow>,
     pub(super) exceptions_total: u64,
 }
@@ -271,6 +282,20 @@ impl State {
     /// The card with this token.
     pub fn card_by_token(&self, token: &CardToken) -> Option<&Card> {
         self.cards_by_token.get(token).and_then(|id| self.card(*id))
+    }
+
+    /// Looks at what deciding this message will look at first, and says whether anything is there.
+    ///
+    /// Done for every message of a batch before the first is decided: the places lie far apart in
+    /// memory, and waiting for many of them at once takes little longer than waiting for one.
+    pub fn glance(&self, facts: &Facts) -> bool {
+        let record = self
+            .card_by_token(&facts.card)
+            .and_then(|card| self.account(card.account));
+        let used = record.is_some_and(|record| {
+            record.entries.iter().next_back().is_some() || !record.usage.is_empty()
+        });
+        used | self.answer(&facts.key()).is_some()
     }
 
     /// All cards in order of issue.
@@ -357,6 +382,11 @@ impl State {
     /// The record of a movement under the caller's name for it, unless forgotten.
     pub fn referred(&self, reference: &Reference) -> Option<u64> {
         self.references.get(reference).copied()
+    }
+
+    /// A clearing batch that was posted whole.
+    pub fn closed_batch(&self, batch: &Reference) -> Option<ClosedBatch> {
+        self.clearing_closed.get(batch).copied()
     }
 
     /// What is known of a device's number for a card.

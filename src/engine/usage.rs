@@ -48,7 +48,7 @@ impl Usage {
         if date > self.date {
             usage.date = date;
             (usage.day_minor, usage.day_count) = (0, 0);
-            if date.month_index() != self.date.month_index() {
+            if !date.is_in_month_of(self.date) {
                 (usage.month_minor, usage.month_count) = (0, 0);
             }
         }
@@ -62,7 +62,7 @@ impl Usage {
             self.day_minor = self.day_minor.saturating_add(minor).max(0);
             self.day_count = self.day_count.saturating_add_signed(count);
         }
-        if date.month_index() == self.date.month_index() {
+        if date.is_in_month_of(self.date) {
             self.month_minor = self.month_minor.saturating_add(minor).max(0);
             self.month_count = self.month_count.saturating_add_signed(count);
         }

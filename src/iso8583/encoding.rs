@@ -132,6 +132,28 @@ fn last_word(until: &[u8], count: usize) -> (&[u8], u64) {
     }
 }
 
+/// The two characters of a packed byte.
+#[inline]
+pub(super) fn digit_pair(byte: u8) -> [u8; 2] {
+    DIGIT_PAIRS
+        .get(usize::from(byte))
+        .copied()
+        .unwrap_or([b'0'; 2])
+}
+
+/// Of every byte.
+const DIGIT_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[b'0'; 2]; 256];
+    let mut rest = pairs.as_mut_slice();
+    let mut byte = 0_u8;
+    while let Some((pair, others)) = rest.split_first_mut() {
+        *pair = [nibble_character(byte >> 4), nibble_character(byte & 0x0f)];
+        rest = others;
+        byte = byte.wrapping_add(1);
+    }
+    pairs
+};
+
 /// The character of a packed nibble; the field separator D reads as `=`.
 pub(super) const fn nibble_character(nibble: u8) -> u8 {
     match nibble {

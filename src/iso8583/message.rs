@@ -13,7 +13,7 @@ use super::bitmap::Bitmap;
 use super::class::{PackedClass, TextClass};
 use super::codepage::CodePage;
 use super::element::Coding;
-use super::encoding;
+use super::encoding::{self, Fill};
 
 /// A message whose elements all keep their specification. It borrows nothing and copies nothing:
 /// a clone shares the frame.
@@ -260,8 +260,7 @@ impl Message {
                 }))
             }
             Coding::Packed(PackedClass::N | PackedClass::Z, fill) => {
-                let nibbles = encoding::nibbles(value, place.length(), fill);
-                Digits::new(nibbles.map(encoding::nibble_character))
+                Digits::of_packed(value, place.length(), fill)
             }
             coding => {
                 let characters = digit_characters(coding, value, place.length())?;
@@ -434,6 +433,7 @@ impl fmt::Debug for Message {
 #[derive(Clone, Copy)]
 pub struct Digits {
     characters: [u8; DIGITS_MAX],
+    first: u8,
     count: u8,
 }
 
@@ -441,6 +441,7 @@ impl Digits {
     fn new(characters: impl Iterator<Item = u8>) -> Option<Self> {
         let mut digits = Self {
             characters: [b'0'; DIGITS_MAX],
+            first: 0,
             count: 0,
         };
         for character in characters {
@@ -450,13 +451,31 @@ impl Digits {
         Some(digits)
     }
 
+    /// Two characters from every byte; what fills up an odd count is passed over.
+    fn of_packed(packed: &[u8], count: usize, fill: Fill) -> Option<Self> {
+        let mut characters = [b'0'; DIGITS_MAX];
+        let (pairs, _) = characters.as_chunks_mut::<2>();
+        if packed.len() > pairs.len() {
+            return None;
+        }
+        for (pair, byte) in pairs.iter_mut().zip(packed) {
+            *pair = encoding::digit_pair(*byte);
+        }
+        Some(Self {
+            characters,
+            first: u8::try_from(fill.lead(count)).ok()?,
+            count: u8::try_from(count).ok()?,
+        })
+    }
+
     /// The digits as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Only ASCII characters are ever stored, so that neither step fails.
+        let (first, count) = (usize::from(self.first), usize::from(self.count));
         let stored = self
             .characters
-            .get(..usize::from(self.count))
+            .get(first..first.saturating_add(count))
             .unwrap_or_default();
         std::str::from_utf8(stored).unwrap_or_default()
     }

@@ -96,6 +96,12 @@ impl MessageSpec {
         &self.name
     }
 
+    /// First digit of its message types, where it has only one: 0 for 1987, 1 for 1993.
+    #[must_use]
+    pub fn version(&self) -> Option<u8> {
+        self.layout.header.version
+    }
+
     /// The element with this number.
     #[must_use]
     pub fn element(&self, number: u8) -> Option<&ElementSpec> {

@@ -177,6 +177,11 @@ impl Generation {
         std::mem::forget(self.db.take());
     }
 
+    /// A handle for reading beside the writer; none once it is closed.
+    pub(super) fn shared(&self) -> Option<Db> {
+        self.db.clone()
+    }
+
     /// Every frame in order of sequence: the sequence it is stored under, and its bytes.
     pub(super) fn frames(&self) -> Result<Frames<'_>, StoreError> {
         let entries = contained("read", &self.path, || Ok(self.db()?.range([FRAME_KEY]..)))?;
@@ -214,6 +219,25 @@ impl Drop for Generation {
         // Closing writes nothing that counts, and after a fault it may fail: nobody to tell.
         let _ = contain(move || drop(db));
     }
+}
+
+/// The frames from the one on that holds a sequence, as [`Generation::frames`].
+pub(super) fn frames_from<'a>(
+    db: &Db,
+    path: &'a Path,
+    sequence: u64,
+) -> Result<Frames<'a>, StoreError> {
+    let entries = contained("read", path, || {
+        let first = match db
+            .range(vec![FRAME_KEY]..=frame_key(sequence).to_vec())
+            .next_back()
+        {
+            Some(frame) => frame?.0.to_vec(),
+            None => frame_key(sequence).to_vec(),
+        };
+        Ok(db.range(first..))
+    })?;
+    Ok(Frames { path, entries })
 }
 
 /// The frames of a generation, see [`Generation::frames`].

@@ -28,6 +28,7 @@ mod frame;
 mod options;
 
 mod memory;
+mod reader;
 mod sled;
 
 mod plan;
@@ -51,6 +52,7 @@ pub use self::frame::{
 };
 pub use self::memory::{MemoryJournal, MemoryStore};
 pub use self::options::{SledOptions, WatermarkPolicy};
+pub use self::reader::JournalReader;
 pub use self::recovery::{Cut, Recovery};
 pub use self::sled::SledJournal;
 

@@ -12,6 +12,7 @@ use super::generation::Generation;
 use super::group::{FrameSink, write_batch};
 use super::lock::StoreLock;
 use super::options::SledOptions;
+use super::reader::{Active, JournalReader};
 use super::recovery::{Opened, Recovery, recover};
 use super::seal::{Head, Seal, SealReason};
 use super::watermark::Watermark;
@@ -47,6 +48,8 @@ pub struct SledJournal {
     watermark: Watermark,
     next: Next,
     active_bytes: u64,
+    /// The active generation, for readers.
+    shared: Option<Active>,
     active: Generation,
     retiring: Option<JoinHandle<()>>,
     // The last field: the store is free only when everything above is closed.
@@ -100,6 +103,7 @@ impl SledJournal {
             next: spare.map_or(Next::NotYet, Next::Ready),
             active_bytes,
             active,
+            shared: None,
             retiring: None,
             _lock: lock,
         })
@@ -109,6 +113,22 @@ impl SledJournal {
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Reads beside this journal; none once it has stopped.
+    #[must_use]
+    pub fn reader(&mut self) -> Option<JournalReader> {
+        if self.shared.is_none() {
+            let db = self.active.shared()?;
+            self.shared = Some(Active::new(self.active.number(), db));
+        }
+        let directory = self.generations.parent()?.to_path_buf();
+        let active = self.shared.clone()?;
+        Some(JournalReader::new(
+            directory,
+            self.options.cache_bytes,
+            active,
+        ))
     }
 
     /// Writes the watermark and closes; dropping does the same but cannot report an error.
@@ -196,6 +216,9 @@ impl SledJournal {
         self.active.seal(&seal).map_err(StoreError::fault)?;
         let left = std::mem::replace(&mut self.active, generation);
         self.active_bytes = 0;
+        if let (Some(shared), Some(db)) = (&self.shared, self.active.shared()) {
+            shared.replace(self.active.number(), db);
+        }
         self.finish_retiring();
         // Closing a store takes milliseconds that no card holder should wait for.
         let path = left.path().to_path_buf();

@@ -4,7 +4,9 @@
 //! (`switch/decision_line.rs`) nor how lines are rendered for people (`cli/tail.rs`). Invariant: a
 //! card number that hides in a field is masked and counted.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -89,7 +91,7 @@ pub fn init(
             })?;
         push(&mut queues, &mut writers, queue("log-file", file));
     }
-    if config.stdout == LogStdout::Json {
+    if config.stdout == LogStdout::Json && !is_discarded() {
         push(
             &mut queues,
             &mut writers,
@@ -104,6 +106,17 @@ pub fn init(
         counters,
         _writers: writers,
     })
+}
+
+/// Whether standard output is the null device: lines that nobody can read are not made.
+fn is_discarded() -> bool {
+    let device = |path: &str| {
+        let metadata = fs::metadata(path).ok()?;
+        let is_device = metadata.file_type().is_char_device();
+        is_device.then(|| metadata.rdev())
+    };
+    let standard_output = device("/proc/self/fd/1");
+    standard_output.is_some() && standard_output == device("/dev/null")
 }
 
 fn push(

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Name of the file being written.
 pub(super) const ACTIVE_NAME: &str = "decisions.jsonl";
 /// Bytes collected before a write; the writer thread also writes whenever it runs out of lines.
-const BUFFER_BYTES: usize = 64 * 1024;
+/// Pieces as large as this come from busy links and are not copied once more.
+const BUFFER_BYTES: usize = 8 * 1024;
 /// Readable by the owner and the group that ships logs, by nobody else.
 const FILE_MODE: u32 = 0o640;
 
@@ -67,12 +68,17 @@ impl RollingFile {
     }
 
     fn write_out(&mut self) {
-        if let Err(_error) = self.file.write_all(&self.buffer) {
-            let lines = self.buffer.iter().filter(|byte| **byte == b'\n').count();
-            self.lost_lines
-                .fetch_add(u64::try_from(lines).unwrap_or(u64::MAX), Ordering::Relaxed);
-        }
+        self.put(&self.buffer);
         self.buffer.clear();
+    }
+
+    /// Writes whole lines to the active file, or counts them.
+    fn put(&self, lines: &[u8]) {
+        if let Err(_error) = (&self.file).write_all(lines) {
+            let lost = lines.iter().filter(|byte| **byte == b'\n').count();
+            self.lost_lines
+                .fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
     }
 
     /// Starts a new active file; when that fails, goes on in the old one for another `bytes_max`.
@@ -107,7 +113,11 @@ impl Write for RollingFile {
         if self.buffer.len().saturating_add(lines.len()) > BUFFER_BYTES {
             self.write_out();
         }
-        self.buffer.extend_from_slice(lines);
+        if lines.len() >= BUFFER_BYTES {
+            self.put(lines);
+        } else {
+            self.buffer.extend_from_slice(lines);
+        }
         self.bytes = self.bytes.saturating_add(length);
         Ok(lines.len())
     }

@@ -172,12 +172,12 @@ impl<S: Subscriber> Layer<S> for JsonLines {
 struct FinishedLines<'a>(&'a JsonLines);
 
 impl Visit for FinishedLines<'_> {
-    fn record_str(&mut self, _lines: &Field, value: &str) {
+    fn record_bytes(&mut self, _lines: &Field, value: &[u8]) {
         let dropped_before = self.0.counters.dropped_lines();
-        self.0.send(value.as_bytes());
+        self.0.send(value);
         // The queue counts a whole run of lines as one.
         if self.0.counters.dropped_lines() > dropped_before {
-            let lines = value.bytes().filter(|byte| *byte == b'\n').count();
+            let lines = value.iter().filter(|byte| **byte == b'\n').count();
             let uncounted = u64::try_from(lines.saturating_sub(1)).unwrap_or(u64::MAX);
             self.0.counters.lost.fetch_add(uncounted, Ordering::Relaxed);
         }

@@ -6,4 +6,8 @@ pub mod log_layer;
 #[cfg(test)]
 mod log_tests;
 
+pub mod statement;
+
+pub mod notice;
+
 pub mod admin;

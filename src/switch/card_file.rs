@@ -6,9 +6,11 @@ use serde::Deserialize;
 
 use crate::domain::account::{Kyc, ProgrammeName};
 use crate::domain::card::{CardStatus, ExpiryMonth, PinReference};
+use crate::domain::holder::Applicant;
 use crate::domain::pan::Pan;
 use crate::domain::rulebook::Rulebook;
-use crate::engine::command::{NewCard, OpenAccount};
+use crate::domain::time::BusinessDate;
+use crate::engine::command::{HeldBy, NewCard, OpenAccount};
 
 use super::token::TokenKey;
 
@@ -48,6 +50,9 @@ struct Row {
     #[serde(default)]
     purses: BTreeMap<String, i64>,
     pin: Option<PinRow>,
+    born: Option<String>,
+    #[serde(default)]
+    consent: bool,
     #[serde(default)]
     note: String,
 }
@@ -158,6 +163,14 @@ fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardR
         }
     }
     let pin = row.pin.as_ref().map(pin_reference).transpose();
+    let holder = match row.born.as_deref().map(BusinessDate::from_iso) {
+        None => HeldBy::Nobody,
+        Some(Some(born)) => HeldBy::Applicant(Applicant {
+            born,
+            consent: row.consent,
+        }),
+        Some(None) => return Err(format!("{masked}: born: expected YYYY-MM-DD")),
+    };
     Ok(CardRow {
         pin: pin.map_err(|wrong| format!("{masked}: {wrong}"))?,
         account: OpenAccount {
@@ -170,6 +183,7 @@ fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardR
                 expiry,
                 status: row.status.unwrap_or(CardStatus::Active),
             },
+            holder,
         },
         pan,
         note: row.note,

@@ -122,7 +122,7 @@ pub struct CorridorLatency {
 pub const DECISION_TARGET: &str = "decision";
 
 /// Lines are handed on at this size, bytes: the log's queue counts pieces, so a piece is bounded.
-const PIECE_BYTES: usize = 16 * 1024;
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// Reserved before each line, bytes: nearly every line is shorter, so none grows the buffer twice.
 const LINE_BYTES: usize = 1_024;
@@ -163,8 +163,8 @@ impl DecisionLines {
 
     /// Hands what was added to the log, as one tracing event.
     pub fn emit(&mut self) {
-        if let (false, Ok(lines)) = (self.lines.is_empty(), std::str::from_utf8(&self.lines)) {
-            let masked = self.masked;
+        if !self.lines.is_empty() {
+            let (lines, masked) = (self.lines.as_slice(), self.masked);
             // Both fields are known to ops/log_layer.rs.
             tracing::info!(target: DECISION_TARGET, lines, masked);
         }

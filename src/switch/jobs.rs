@@ -110,6 +110,25 @@ impl Jobs {
         answer.await.map_err(|_| Stopping)
     }
 
+    /// Has commands executed one after the other, as few batches as possible, and waits until the
+    /// effect of all is durable. The answers come in their order.
+    ///
+    /// # Errors
+    /// [`Stopping`]; some of them may have been executed then.
+    pub async fn commands(&self, bodies: Vec<Body>) -> Result<Vec<Answer>, Stopping> {
+        let mut waiting = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            let (answered, answer) = oneshot::channel();
+            self.submit(Job::Command { body, answered }).await?;
+            waiting.push(answer);
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for answer in waiting {
+            answers.push(answer.await.map_err(|_| Stopping)?);
+        }
+        Ok(answers)
+    }
+
     /// Opens accounts and waits until that is durable.
     ///
     /// # Errors

@@ -20,11 +20,15 @@ pub mod token;
 
 pub mod rulebook;
 
+pub mod rules_in_force;
+
 pub mod dialect;
 
 pub mod doctor;
 
 pub mod card_file;
+
+pub mod clearing;
 
 pub mod jobs;
 
@@ -41,6 +45,8 @@ mod session;
 mod session_log;
 
 mod slowing;
+
+mod settlement;
 
 mod in_flight;
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::crypto::key::TdesKey;
 use crate::crypto::pin_block::{Pin, decipher};
 use crate::crypto::pvv::{pvv, same};
+use crate::domain::account::AccountId;
 use crate::domain::card::PinReference;
 use crate::domain::conditions::PinVerdict;
 use crate::domain::pan::{CardToken, Pan};
@@ -112,7 +113,27 @@ impl PinKeys {
 pub struct PinDesk {
     keys: Option<PinKeys>,
     /// What the journal says, for reading without asking the single writer.
-    references: RwLock<HashMap<CardToken, PinReference>>,
+    references: RwLock<HashMap<CardToken, (PinReference, AccountId)>>,
+}
+
+/// What a verification value is made over.
+#[derive(Clone, Copy, Debug)]
+pub enum MadeOver<'a> {
+    /// The number of a card.
+    Card(&'a Pan),
+    /// The number of an account, whichever of its cards is used.
+    Account(AccountId),
+}
+
+impl MadeOver<'_> {
+    /// The value of a PIN under a key; `None` for an index above 9.
+    fn value(self, key: &TdesKey, index: u8, pin: &Pin) -> Option<[u8; 4]> {
+        match self {
+            MadeOver::Card(pan) => pvv(key, index, pan.expose(), pin),
+            // Eleven digits, and one in the place of the check digit, which does not go in.
+            MadeOver::Account(account) => pvv(key, index, &format!("{:011}0", account.0), pin),
+        }
+    }
 }
 
 impl PinDesk {
@@ -121,7 +142,7 @@ impl PinDesk {
         let known = state
             .cards()
             .iter()
-            .filter_map(|card| Some((card.token, card.pin.reference?)));
+            .filter_map(|card| Some((card.token, (card.pin.reference?, card.account))));
         PinDesk {
             keys: None,
             references: RwLock::new(known.collect()),
@@ -137,24 +158,65 @@ impl PinDesk {
     }
 
     /// Learns what tells a card's right PIN from a wrong one, once the journal has it.
-    pub fn learn(&self, card: CardToken, reference: PinReference) {
+    pub fn learn(&self, card: CardToken, account: AccountId, reference: PinReference) {
         let mut references = self
             .references
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        references.insert(card, reference);
+        references.insert(card, (reference, account));
     }
 
-    /// What would tell this PIN of a card from a wrong one, under the key of the greatest index;
-    /// `None` without keys or for what is no PIN.
-    pub fn reference(&self, digits: &str, pan: &Pan) -> Option<PinReference> {
+    fn known(&self, card: &CardToken) -> Option<(PinReference, AccountId)> {
+        let references = self
+            .references
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        references.get(card).copied()
+    }
+
+    /// What would tell this PIN from a wrong one, under the key of the greatest index; `None`
+    /// without keys or for what is no PIN.
+    pub fn reference(&self, digits: &str, over: MadeOver<'_>) -> Option<PinReference> {
         let (key_index, key) = self.keys.as_ref()?.verification.last_key_value()?;
         let pin = Pin::from_digits(digits).ok()?;
-        let value = pvv(key, *key_index, pan.expose(), &pin)?;
-        Some(PinReference {
-            key_index: *key_index,
-            value,
+        let value = over.value(key, *key_index, &pin)?;
+        Some(match over {
+            MadeOver::Card(_) => PinReference {
+                key_index: *key_index,
+                value,
+            },
+            MadeOver::Account(_) => PinReference::of_account(*key_index, value),
         })
+    }
+
+    /// The verdict about a PIN that a holder gave to the issuer; without the card number only
+    /// where PINs belong to accounts.
+    pub fn check(&self, digits: &str, pan: Option<&Pan>, card: &CardToken) -> PinVerdict {
+        let Some(keys) = &self.keys else {
+            return PinVerdict::Unverified;
+        };
+        // A value is made of four digits, whatever follows them.
+        match Pin::from_digits(digits) {
+            Ok(pin) if digits.len() == 4 => self.judge(keys, pan, card, &pin),
+            Ok(_) | Err(_) => PinVerdict::Malformed,
+        }
+    }
+
+    fn judge(&self, keys: &PinKeys, pan: Option<&Pan>, card: &CardToken, pin: &Pin) -> PinVerdict {
+        let value = self.known(card).and_then(|(reference, account)| {
+            let over = match (reference.is_of_account(), pan) {
+                (true, _) => MadeOver::Account(account),
+                (false, Some(pan)) => MadeOver::Card(pan),
+                (false, None) => return None,
+            };
+            let key = keys.verification.get(&reference.key())?;
+            Some((over.value(key, reference.key(), pin)?, reference.value))
+        });
+        match value {
+            None => PinVerdict::CannotBeChecked,
+            Some((value, expected)) if same(&value, &expected) => PinVerdict::Correct,
+            Some(_) => PinVerdict::Wrong,
+        }
     }
 
     /// The verdict about the PIN block of a message.
@@ -165,26 +227,16 @@ impl PinDesk {
         let Ok(block) = block.try_into() else {
             return PinVerdict::Malformed;
         };
-        let reference = {
-            let references = self
-                .references
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            references.get(card).copied()
-        };
-        let Some(reference) = reference else {
+        // What nothing could judge is not opened either.
+        let is_known = self
+            .known(card)
+            .is_some_and(|known| keys.verification.contains_key(&known.0.key()));
+        if !is_known {
             return PinVerdict::CannotBeChecked;
-        };
-        let Some(key) = keys.verification.get(&reference.key_index) else {
-            return PinVerdict::CannotBeChecked;
-        };
-        let Ok(pin) = decipher(&keys.zone, block, pan.expose()) else {
-            return PinVerdict::Malformed;
-        };
-        match pvv(key, reference.key_index, pan.expose(), &pin) {
-            None => PinVerdict::CannotBeChecked,
-            Some(value) if same(&value, &reference.value) => PinVerdict::Correct,
-            Some(_) => PinVerdict::Wrong,
+        }
+        match decipher(&keys.zone, block, pan.expose()) {
+            Ok(pin) => self.judge(keys, Some(pan), card, &pin),
+            Err(_) => PinVerdict::Malformed,
         }
     }
 }
@@ -211,7 +263,7 @@ mod tests {
             key_index: 1,
             value,
         };
-        desk.learn(CARD, reference);
+        desk.learn(CARD, AccountId(1), reference);
         desk
     }
 
@@ -242,12 +294,34 @@ mod tests {
             key_index: 9,
             value: [1, 2, 3, 4],
         };
-        desk.learn(CARD, other_key);
+        desk.learn(CARD, AccountId(1), other_key);
         let verdict = desk.verdict(&block("2580"), &pan(), &CARD);
         assert_eq!(verdict, PinVerdict::CannotBeChecked);
         let keyless = PinDesk::default();
         let verdict = keyless.verdict(&block("2580"), &pan(), &CARD);
         assert_eq!(verdict, PinVerdict::Unverified);
+    }
+
+    #[test]
+    fn a_pin_of_the_account_is_right_for_each_of_its_cards_and_for_no_other_account() {
+        let desk = desk();
+        let own = MadeOver::Account(AccountId(7));
+        let reference = desk.reference("2580", own).unwrap();
+        assert!(reference.is_of_account() && reference.key() == 1);
+        let (one, two, other) = (CARD, CardToken([8; 16]), CardToken([9; 16]));
+        desk.learn(one, AccountId(7), reference);
+        desk.learn(two, AccountId(7), reference);
+        desk.learn(other, AccountId(8), reference);
+        for (card, pin, verdict) in [
+            (one, "2580", PinVerdict::Correct),
+            (two, "2580", PinVerdict::Correct),
+            (two, "2581", PinVerdict::Wrong),
+            (other, "2580", PinVerdict::Wrong),
+        ] {
+            assert_eq!(desk.check(pin, None, &card), verdict);
+            assert_eq!(desk.verdict(&block(pin), &pan(), &card), verdict);
+        }
+        assert_eq!(desk.check("25801", None, &one), PinVerdict::Malformed);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::domain::programme::Programme;
 use crate::domain::programme_file;
 use crate::domain::rulebook::Rulebook;
+use crate::engine::operation_rules::ProgrammeRecord;
 
 use super::dialect::table::{self, Dialect};
 
@@ -26,7 +27,7 @@ const BUILT_IN: [(&str, &str); 3] = [
 ];
 
 /// The dialect tables built into the binary.
-const BUILT_IN_DIALECTS: [(&str, &str); 3] = [
+const BUILT_IN_DIALECTS: [(&str, &str); 4] = [
     ("iso87", include_str!("../../spec/dialect/iso87.toml")),
     (
         "visa-style",
@@ -36,6 +37,7 @@ const BUILT_IN_DIALECTS: [(&str, &str); 3] = [
         "mastercard-style",
         include_str!("../../spec/dialect/mastercard-style.toml"),
     ),
+    ("iso93", include_str!("../../spec/dialect/iso93.toml")),
 ];
 
 /// The rulebook with the dialects its response codes came from, in the same order.
@@ -63,17 +65,7 @@ impl LoadedRules {
         dialects_dir: Option<&Path>,
     ) -> Result<LoadedRules, RulesError> {
         let mut mistakes = Vec::new();
-        let mut programmes = Vec::new();
-        for (name, text) in programme_texts(programmes_dir)? {
-            match programme_file::parse(&name, &text) {
-                Ok(programme) => programmes.push(programme),
-                Err(error) => mistakes.push(error.to_string()),
-            }
-        }
-        if programmes.is_empty() && mistakes.is_empty() {
-            mistakes.push("no programme file found".to_owned());
-        }
-        mistakes.extend(claimed_twice(&programmes));
+        let (programmes, _) = read_programmes(programmes_dir, &mut mistakes)?;
         let dialects = dialects(dialects_dir, &mut mistakes)?;
         if !mistakes.is_empty() {
             return Err(RulesError(mistakes));
@@ -91,6 +83,22 @@ impl LoadedRules {
         })
     }
 
+    /// Reads the programmes alone, as [`LoadedRules::load`] does, with their files.
+    ///
+    /// # Errors
+    /// Every mistake of every file, and card number ranges that two programmes claim.
+    pub fn programmes(
+        folder: Option<&Path>,
+    ) -> Result<(Vec<Programme>, Vec<ProgrammeRecord>), RulesError> {
+        let mut mistakes = Vec::new();
+        let read = read_programmes(folder, &mut mistakes)?;
+        if mistakes.is_empty() {
+            Ok(read)
+        } else {
+            Err(RulesError(mistakes))
+        }
+    }
+
     /// The dialect with this name and its number in the rulebook.
     pub fn dialect(&self, name: &str) -> Option<(u8, Arc<Dialect>)> {
         let position = self
@@ -100,6 +108,32 @@ impl LoadedRules {
         let dialect = self.dialects.get(position)?;
         Some((u8::try_from(position).ok()?, Arc::clone(dialect)))
     }
+}
+
+/// Programmes with their files; what is wrong with them is added to the mistakes.
+fn read_programmes(
+    folder: Option<&Path>,
+    mistakes: &mut Vec<String>,
+) -> Result<(Vec<Programme>, Vec<ProgrammeRecord>), RulesError> {
+    let (mut programmes, mut files) = (Vec::new(), Vec::new());
+    for (name, text) in programme_texts(folder)? {
+        match programme_file::parse(&name, &text) {
+            Ok(programme) => {
+                files.push(ProgrammeRecord {
+                    name: programme.name,
+                    version: programme.version,
+                    text,
+                });
+                programmes.push(programme);
+            }
+            Err(error) => mistakes.push(error.to_string()),
+        }
+    }
+    if programmes.is_empty() && mistakes.is_empty() {
+        mistakes.push("no programme file found".to_owned());
+    }
+    mistakes.extend(claimed_twice(&programmes));
+    Ok((programmes, files))
 }
 
 /// The built-in dialects, replaced or joined by those of a folder.

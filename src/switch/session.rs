@@ -18,20 +18,21 @@ use tokio_util::codec::Decoder;
 
 use crate::domain::decision::Reason;
 use crate::domain::facts::LinkNumber;
+use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
 use crate::transport::{Frame, FrameCodec};
 
 use super::clock;
 use super::config::Listener;
-use super::dialect::request::{Reject, Request, RequestParser};
+use super::dialect::request::{Reject, Request, RequestParser, Settlement};
 use super::dialect::response::{Reply, render};
 use super::dialect::table::{Dialect, Management};
 use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
 use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::pin::PinDesk;
-use super::rulebook::LoadedRules;
 use super::session_log::{self, Steps};
+use super::settlement;
 use super::slowing;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -57,8 +58,8 @@ pub(super) struct Link {
     pub dialect: Arc<Dialect>,
     /// The dialect's number in the rulebook.
     pub dialect_number: u8,
-    /// Programmes.
-    pub rules: LoadedRules,
+    /// Tells of other programmes.
+    pub rules: watch::Receiver<Arc<Rulebook>>,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
@@ -109,6 +110,10 @@ enum SignOn {
 pub(super) struct Session<'a> {
     link: &'a Link,
     stream: TcpStream,
+    /// Tells of other programmes.
+    rules: watch::Receiver<Arc<Rulebook>>,
+    /// The programmes as the last read found them.
+    rulebook: Arc<Rulebook>,
     codec: FrameCodec,
     sign_on: SignOn,
     in_flight: InFlightTable,
@@ -124,6 +129,8 @@ pub(super) struct Session<'a> {
     frame_began: Option<Instant>,
     /// Lines to be logged once their answers are written.
     lines: session_log::Lines,
+    /// Requests about the link's business day, for after what came with them.
+    settlements: Vec<(Frame, Message, Settlement, Steps)>,
     /// Whether the peer can still take answers.
     writable: bool,
 }
@@ -134,9 +141,13 @@ impl<'a> Session<'a> {
         let in_flight_max = link.listener.in_flight_max;
         // Every message of the channel answers at least one request in flight.
         let (replies_in, replies) = mpsc::channel(in_flight_max);
+        let mut rules = link.rules.clone();
+        let rulebook = Arc::clone(&rules.borrow_and_update());
         Session {
             link,
             stream,
+            rules,
+            rulebook,
             codec: link.codec.clone(),
             sign_on: SignOn::NotYet,
             in_flight: InFlightTable::new(in_flight_max),
@@ -148,6 +159,7 @@ impl<'a> Session<'a> {
             last_read: clock::instant(),
             frame_began: None,
             lines: session_log::Lines::default(),
+            settlements: Vec::new(),
             writable: true,
         }
     }
@@ -321,6 +333,10 @@ impl<'a> Session<'a> {
 
     /// Takes every complete frame that there is room for, and hands the requests over as one job.
     async fn take_frames(&mut self) -> Result<(), SessionEnd> {
+        // Nobody is left to change them when asking fails.
+        if self.rules.has_changed().unwrap_or(false) {
+            self.rulebook = Arc::clone(&self.rules.borrow_and_update());
+        }
         let mut requests = Vec::new();
         let mut broken = None;
         let mut is_new = false;
@@ -359,6 +375,13 @@ impl<'a> Session<'a> {
                 .await
                 .map_err(|_| SessionEnd::Stopping)?;
         }
+        for (frame, message, wanted, steps) in std::mem::take(&mut self.settlements) {
+            let settled = settlement::settle(self.link, wanted).await;
+            match settled.map_err(|_| SessionEnd::Stopping)? {
+                Ok(reply) => self.render_reply(&frame.header, &message, &reply),
+                Err(reject) => self.reject(&frame, &message, &reject, steps),
+            }
+        }
         self.write_out().await?;
         broken.map_or(Ok(()), Err)
     }
@@ -395,6 +418,10 @@ impl<'a> Session<'a> {
                 });
             }
             Request::Management(what) => self.manage(&frame, &message, what),
+            Request::Settlement(wanted) => {
+                let steps = Steps::new(received, decoded);
+                self.settlements.push((frame, message, wanted, steps));
+            }
             Request::Reject(reject) => {
                 self.reject(&frame, &message, &reject, Steps::new(received, decoded));
             }
@@ -409,13 +436,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn parser(&self) -> RequestParser<'a> {
+    fn parser(&self) -> RequestParser<'_> {
         RequestParser {
             dialect: &self.link.dialect,
             dialect_number: self.link.dialect_number,
             token_key: &self.link.token_key,
             pins: &self.link.pins,
-            rulebook: &self.link.rules.rulebook,
+            rulebook: &self.rulebook,
             link: &self.link.listener.name,
             link_number: self.link.number,
             replacement_amounts: self.link.listener.replacement_amounts,
@@ -434,15 +461,11 @@ impl<'a> Session<'a> {
         match what {
             Management::SignOn => self.sign_on = SignOn::On,
             Management::SignOff => self.sign_on = SignOn::Off,
+            // A cutover is the single writer's to decide.
             Management::Echo | Management::Cutover => {}
         }
         let approved = self.link.dialect.codes.code(Reason::Approved);
-        let reply = Reply {
-            code: approved,
-            approval: None,
-            balances: None,
-            approved: None,
-        };
+        let reply = Reply::coded(approved);
         self.render_reply(&frame.header, message, &reply);
         tracing::info!(link = self.link.listener.name, management = ?what, "network management");
     }
@@ -450,12 +473,7 @@ impl<'a> Session<'a> {
     /// A message that is not processed is answered, and logged like a decision.
     fn reject(&mut self, frame: &Frame, message: &Message, reject: &Reject, steps: Steps) {
         let code = self.link.dialect.codes.code(reject.reason);
-        let reply = Reply {
-            code,
-            approval: None,
-            balances: None,
-            approved: None,
-        };
+        let reply = Reply::coded(code);
         self.render_reply(&frame.header, message, &reply);
         self.lines
             .push_reject(message, reject, code, steps.rendered_now());
@@ -553,7 +571,7 @@ impl<'a> Session<'a> {
         let link = self.link;
         self.lines.log(
             &link.listener.name,
-            &link.rules.rulebook,
+            &self.rulebook,
             &link.telemetry,
             delivered,
         );

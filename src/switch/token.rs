@@ -4,12 +4,15 @@
 //! be searched for the number behind it, which an unkeyed hash can within a second (PCI DSS
 //! 3.5.1.1). The key is read once and never printed.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::domain::masking;
 use crate::domain::pan::{CardToken, Pan};
+use crate::domain::rare_facts::LifecycleId;
 
 /// Name of the key file inside the data directory.
 pub const KEY_FILE: &str = "card-token.key";
@@ -90,6 +93,27 @@ impl TokenKey {
             .zip(hash.as_bytes())
             .for_each(|(to, from)| *to = *from);
         CardToken(token)
+    }
+
+    /// The network's name for a transaction as it is kept. One that could be a card number is kept
+    /// as a keyed hash: equal names stay equal, and without the key it is of no use to find the
+    /// number. `None`: it is too long.
+    pub fn lifecycle_id(&self, text: &str) -> Option<LifecycleId> {
+        let id = LifecycleId::from(text).ok()?;
+        Some(match masking::masked(text) {
+            Some(_) => self.name_of(text),
+            None => id,
+        })
+    }
+
+    fn name_of(&self, text: &str) -> LifecycleId {
+        let hash = blake3::keyed_hash(&self.0, text.as_bytes());
+        let mut name = LifecycleId::from("#").unwrap_or_default();
+        for byte in hash.as_bytes().iter().take(7) {
+            // Seven bytes are fourteen digits.
+            let _ = write!(name, "{byte:02x}");
+        }
+        name
     }
 
     fn create(path: PathBuf) -> Result<TokenKey, TokenKeyError> {

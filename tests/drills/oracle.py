@@ -266,7 +266,7 @@ def write_card_file(path, cards):
     for pan, (withdrawable, other) in cards:
         rows.append(
             f'[[card]]\npan = "{pan}"\nexpiry = "3112"\nprogramme = "prepaid-jp"\n'
-            f'kyc = "verified"\n'
+            f'born = "1987-11-25"\nkyc = "verified"\n'
             f"purses = {{ withdrawable = {withdrawable}, non-withdrawable = {other} }}\n"
         )
     Path(path).write_text("\n".join(rows))

@@ -7,11 +7,12 @@ use cardswitch::cli::programme::{BacktestArgs, backtest};
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::facts::Facts;
+use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::merchant::Mcc;
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
-use cardswitch::domain::time::UnixMs;
-use cardswitch::engine::command::{Body, Command, Housekeep, NewCard, OpenAccount};
+use cardswitch::domain::time::{BusinessDate, UnixMs};
+use cardswitch::engine::command::{Body, Command, HeldBy, Housekeep, NewCard, OpenAccount};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
@@ -55,6 +56,10 @@ impl Recorded {
                 expiry: ExpiryMonth::from_yymm(3112),
                 status: CardStatus::Active,
             },
+            holder: HeldBy::Applicant(Applicant {
+                born: BusinessDate(-7_000),
+                consent: false,
+            }),
         };
         let at = instant("2027-03-01 00:00").unwrap();
         recorded.take(at, Body::OpenAccount(Box::new(account)));

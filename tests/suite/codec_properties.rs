@@ -82,7 +82,7 @@ echoed = [11, 70]
             ],
         ),
         (810, &[3], &[]),
-        (500, &[3], &[]),
+        (600, &[3], &[]),
     ] {
         let mut out = BytesMut::new();
         let mut writer = MessageWriter::begin(&spec, Mti::new(mti), &mut out);

@@ -278,7 +278,6 @@ fn what_is_missing_or_unknown_is_answered_with_its_code() {
             "30",
         ),
         ("file action", Draft::purchase(8).mti("0300"), "12"),
-        ("reconciliation", Draft::purchase(9).mti("0500"), "12"),
         ("administration", Draft::purchase(10).mti("0600"), "12"),
         ("a fee collection", Draft::purchase(11).mti("0720"), "12"),
     ];

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use cardswitch::domain::account::{AccountId, ProgrammeName};
 use cardswitch::domain::decision::{ApprovalCode, Balances, Decision, Reason};
 use cardswitch::domain::facts::{Facts, MessageKind, Purpose, TraceKey};
+use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::pan::{MaskedPan, Pan};
 use cardswitch::domain::programme_file;
 use cardswitch::domain::rate_file::RateRow;
 use cardswitch::domain::rulebook::Rulebook;
-use cardswitch::domain::time::UnixMs;
+use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::command::{
-    Answer, Body, Command, Housekeep, NewCard, OpenAccount, Opened, Outcome,
+    Answer, Body, Command, HeldBy, Housekeep, NewCard, OpenAccount, Opened, Outcome,
 };
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::operation::{Order, Reference};
@@ -237,6 +238,13 @@ impl Desk {
                 masked,
                 expiry: card.expiry,
                 status: card.status,
+            },
+            holder: match card.programme.as_str() {
+                "prepaid-jp" => HeldBy::Applicant(Applicant {
+                    born: BusinessDate(-7_000),
+                    consent: false,
+                }),
+                _ => HeldBy::Nobody,
             },
         }));
         match self.execute(body)?.answer {

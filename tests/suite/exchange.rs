@@ -5,13 +5,14 @@ use cardswitch::domain::account::{AccountId, Kyc};
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::facts::{Facts, Purpose};
+use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
 use cardswitch::domain::rate::Rate;
 use cardswitch::domain::rate_file::RateRow;
 use cardswitch::domain::rulebook::Rulebook;
-use cardswitch::domain::time::UnixMs;
-use cardswitch::engine::command::{Answer, Body, Command, NewCard, OpenAccount};
+use cardswitch::domain::time::{BusinessDate, UnixMs};
+use cardswitch::engine::command::{Answer, Body, Command, HeldBy, NewCard, OpenAccount};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::operation::Order;
 use cardswitch::engine::operation_money::MoneyOrder;
@@ -88,6 +89,13 @@ impl Table<'_> {
                 masked: Pan::parse("4761739001010119").unwrap().masked(),
                 expiry: ExpiryMonth::from_yymm(3112),
                 status: CardStatus::Active,
+            },
+            holder: match programme {
+                "prepaid-jp" => HeldBy::Applicant(Applicant {
+                    born: BusinessDate(-7_000),
+                    consent: false,
+                }),
+                _ => HeldBy::Nobody,
             },
         };
         self.execute(Body::OpenAccount(Box::new(account))).unwrap();

@@ -32,6 +32,7 @@ use cardswitch::engine::operation::Operation;
 use cardswitch::engine::record;
 
 use crate::decisions_notation::{plain_facts, token, trace};
+use crate::golden_holders::holder_operations;
 use crate::golden_money;
 
 pub(crate) const AT: UnixMs = UnixMs(1_803_870_000_123);
@@ -164,6 +165,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::ExchangeHeld(_) => "exchange-held",
         Effect::ExchangeLowered(_) => "exchange-lowered",
         Effect::ExchangePosted(_) => "exchange-posted",
+        Effect::CardActivation { .. } => "card-activation",
     }
 }
 
@@ -301,6 +303,9 @@ fn operations() -> Vec<(&'static str, Operation)> {
             },
         ),
     ]
+    .into_iter()
+    .chain(holder_operations(account_opened()))
+    .collect()
 }
 
 const EXCEPTIONS: [ExceptionKind; 10] = [
@@ -386,6 +391,7 @@ fn effects() -> Vec<Effect> {
                 },
             ]),
         },
+        Effect::CardActivation { is_active: true },
         Effect::TombstoneSet { trace: trace(123) },
         Effect::PartTombstoneSet {
             trace: trace(123),

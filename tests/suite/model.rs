@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 
 use cardswitch::domain::account::{AccountId, Kyc, ProgrammeName};
-use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::card::{CardId, CardStatus, ExpiryMonth};
 use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::decision::{ApprovalCode, Reason};
 use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, IssuerRoute, Presence, Purpose, Trace,
 };
+use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::merchant::Mcc;
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
@@ -19,12 +20,14 @@ use cardswitch::domain::programme::Programme;
 use cardswitch::domain::programme_file;
 use cardswitch::domain::rare_facts::CapturePart;
 use cardswitch::domain::rulebook::Rulebook;
-use cardswitch::domain::time::UnixMs;
+use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::approval::approval_code;
 use cardswitch::engine::command::{
-    Answer, Body, Command, Housekeep, NewCard, OpenAccount, Opened, Outcome,
+    Answer, Body, Command, HeldBy, Housekeep, NewCard, OpenAccount, Opened, Outcome,
 };
 use cardswitch::engine::decide::decide;
+use cardswitch::engine::entry::EntryId;
+use cardswitch::engine::operation::Order;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::switch::rulebook::LoadedRules;
@@ -38,21 +41,17 @@ const ANSWERS_HOURS: u32 = 48;
 const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no holder here can
-/// meet: the statuses between lost and closed, listed merchants, blocks by place and time.
-const NOT_ON_THE_TABLE: [Reason; 15] = [
+/// meet: a stolen card, listed merchants, blocks by place and time, cash that is paid out.
+const NOT_ON_THE_TABLE: [Reason; 11] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::Overload,
     Reason::SystemFault,
     Reason::CardStolen,
-    Reason::CardFrozen,
     Reason::MerchantDenied,
     Reason::CountryNotAllowed,
     Reason::TimeNotAllowed,
     Reason::CashNotAllowed,
-    Reason::PinLocked,
-    Reason::PinMalformed,
-    Reason::PinWrong,
     Reason::HolderNotVerified,
     Reason::AuthenticationRequired,
 ];
@@ -121,6 +120,8 @@ struct Table<'a> {
     now: UnixMs,
     dice: Dice,
     sent: Vec<Facts>,
+    /// The record that opened each deal of the oracle.
+    opened: Vec<u64>,
     approvals: Vec<ApprovalCode>,
     given: BTreeSet<Reason>,
 }
@@ -137,6 +138,7 @@ impl Table<'_> {
             now: instant("2027-03-25 12:00").unwrap(),
             dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             sent: Vec::new(),
+            opened: Vec::new(),
             approvals: Vec::new(),
             given: BTreeSet::new(),
         };
@@ -166,6 +168,13 @@ impl Table<'_> {
                 expiry: holder.expiry,
                 status: holder.status,
             },
+            holder: match holder.product {
+                Product::Prepaid => HeldBy::Applicant(Applicant {
+                    born: BusinessDate(-7_000),
+                    consent: false,
+                }),
+                Product::GiftCode | Product::Travel => HeldBy::Nobody,
+            },
         };
         let outcome = self.execute(Body::OpenAccount(Box::new(account))).unwrap();
         let Answer::Opened(Opened::Created(AccountId(id), _)) = outcome.answer else {
@@ -184,6 +193,9 @@ impl Table<'_> {
         self.now.0 += i64::try_from(jump_ms).unwrap();
         if self.dice.chance(4) {
             return self.housekeep();
+        }
+        if self.dice.chance(5) {
+            return self.operate();
         }
         let facts = self.message();
         self.send(facts)
@@ -209,6 +221,46 @@ impl Table<'_> {
         self.compare_books()
     }
 
+    /// An operator does something beside the wire.
+    fn operate(&mut self) -> Step {
+        // The one that is not activated stays so.
+        let holder = usize::try_from(self.dice.below(7)).unwrap();
+        let card = CardId(u32::try_from(holder + 1).unwrap());
+        let deals = u64::try_from(self.opened.len()).unwrap();
+        let (body, expected) = match self.dice.below(4) {
+            0 => {
+                self.oracle.holders[holder].wrong_tries = 0;
+                (Body::UnlockPin(card), true)
+            }
+            1 => {
+                let (active, frozen) = (CardStatus::Active, CardStatus::Frozen);
+                let status = self
+                    .dice
+                    .pick(&[active, active, active, frozen, CardStatus::Lost]);
+                let order = Order::ChangeCardStatus(card, status);
+                let expected = self.oracle.change_status(holder, status);
+                (Body::Operate(Box::new(order)), expected)
+            }
+            _ if deals == 0 => return Ok(()),
+            _ => {
+                let recent = deals.min(12);
+                let deal = deals - 1 - self.dice.below(recent);
+                let deal = usize::try_from(deal).unwrap();
+                let order = Order::ReleaseHold(EntryId(self.opened[deal]));
+                let expected = self.oracle.release(self.now, deal);
+                (Body::Operate(Box::new(order)), expected)
+            }
+        };
+        let told = format!("{body:?}");
+        let done = match self.execute(body)?.answer {
+            Answer::PinChanged(done) => done,
+            Answer::Ordered(ordered) => ordered.is_ok(),
+            other => return Err(format!("{other:?}")),
+        };
+        same("carried out", &expected, &done).map_err(|what| format!("{what}\nafter {told}"))?;
+        self.compare_books()
+    }
+
     fn send(&mut self, facts: Facts) -> Step {
         let code = approval_code(self.state.sequence() + 1);
         let outcome = self.execute(Body::Message(std::sync::Arc::new(facts.clone())))?;
@@ -230,6 +282,8 @@ impl Table<'_> {
         });
         same("shown", &expected.shown, &shown).map_err(told)?;
         self.compare_books().map_err(told)?;
+        self.opened
+            .resize(self.oracle.deals.len(), self.state.sequence());
         self.given.insert(decision.reason);
         self.approvals.extend(decision.approval);
         self.sent.push(facts);
@@ -320,6 +374,9 @@ impl Table<'_> {
         let categories: Vec<u16> = usual.chain(special).collect();
         facts.mcc = Some(Mcc(dice.pick(&categories)));
         special_facts(dice, &mut facts);
+        if !matches!(card, "D" | "H") && dice.chance(12) {
+            facts.pin = pin(dice, facts.purpose);
+        }
         rare_facts(dice, &mut facts);
         facts
     }
@@ -410,6 +467,15 @@ fn special_facts(dice: &mut Dice, facts: &mut Facts) {
     facts.stand_in_approved = !dice.chance(20);
 }
 
+/// What is known of a PIN; cash is never paid out here, so none is right for it.
+fn pin(dice: &mut Dice, purpose: Purpose) -> PinVerdict {
+    let (wrong, malformed) = (PinVerdict::Wrong, PinVerdict::Malformed);
+    match dice.pick(&[wrong, wrong, wrong, PinVerdict::Correct, malformed]) {
+        PinVerdict::Correct if purpose == Purpose::CashWithdrawal => PinVerdict::CannotBeChecked,
+        verdict => verdict,
+    }
+}
+
 /// Few numbers, so that they collide.
 fn trace(dice: &mut Dice) -> Trace {
     Trace {
@@ -446,6 +512,7 @@ fn holders() -> Vec<Holder> {
         kyc,
         token: token(name),
         status,
+        wrong_tries: 0,
         expiry: ExpiryMonth::from_yymm(yymm),
         purses,
     };

@@ -26,6 +26,8 @@ pub(crate) struct Holder {
     pub(crate) token: CardToken,
     pub(crate) status: CardStatus,
     pub(crate) expiry: Option<ExpiryMonth>,
+    /// Wrong PINs since the last right one.
+    pub(crate) wrong_tries: u8,
     /// Currency and balance of each purse.
     pub(crate) purses: Vec<(Currency, i64)>,
 }

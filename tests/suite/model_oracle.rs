@@ -2,6 +2,7 @@
 //!
 //! Written from the programme rules, not from the engine, of which it uses nothing.
 
+use cardswitch::domain::card::CardStatus;
 use cardswitch::domain::decision::{ApprovalCode, Reason};
 use cardswitch::domain::facts::{
     Certainty, Facts, Initiation, IssuerRoute, MessageKind, Purpose, Trace,
@@ -126,18 +127,7 @@ impl Oracle {
         let more = due.len() > releases_max;
         due.truncate(releases_max);
         for id in &due {
-            let deal = &mut self.deals[*id];
-            if is_debit(deal.purpose) {
-                deal.counted -= total(&deal.held).min(deal.counted);
-                deal.counts_as_one &= !deal.posted.is_empty();
-            }
-            deal.held.clear();
-            deal.stands = if deal.posted.is_empty() {
-                Stands::Released
-            } else {
-                Stands::Captured
-            };
-            deal.rested_at = self.at;
+            self.let_go(*id);
         }
         let now = self.at;
         let is_young = |since: i64, hours: i64| since >= now - hours * HOUR_MS;
@@ -156,6 +146,42 @@ impl Oracle {
         self.reversed_before
             .retain(|one| is_young(one.0, answers_hours));
         (due.len(), more)
+    }
+
+    /// Ends a hold; what was not needed does not count.
+    fn let_go(&mut self, id: usize) {
+        let deal = &mut self.deals[id];
+        if is_debit(deal.purpose) {
+            deal.counted -= total(&deal.held).min(deal.counted);
+            deal.counts_as_one &= !deal.posted.is_empty();
+        }
+        deal.held.clear();
+        deal.stands = if deal.posted.is_empty() {
+            Stands::Released
+        } else {
+            Stands::Captured
+        };
+        deal.rested_at = self.at;
+    }
+
+    /// An operator ends a hold before its time; whether there was one.
+    pub(crate) fn release(&mut self, at: UnixMs, id: usize) -> bool {
+        self.at = at.0;
+        let is_open = self.deals[id].stands == Stands::Pending && !self.deals[id].forgotten;
+        if is_open {
+            self.let_go(id);
+        }
+        is_open
+    }
+
+    /// An operator gives a card another status; whether that is possible.
+    pub(crate) fn change_status(&mut self, holder: usize, status: CardStatus) -> bool {
+        let now = &mut self.holders[holder].status;
+        let fits = *now != status && *now != CardStatus::Closed;
+        if fits {
+            *now = status;
+        }
+        fits
     }
 
     fn reason(&mut self, facts: &Facts, approval: Option<ApprovalCode>) -> Reason {
@@ -195,25 +221,33 @@ impl Oracle {
             MessageKind::AuthorizationAdvice => self.stand_in(holder, facts),
             MessageKind::FinancialAdvice => self.post(holder, facts),
             MessageKind::Authorization | MessageKind::Financial => {
-                if came_late {
-                    return Reason::LateOriginal;
-                }
-                match self.refusal(holder, facts) {
-                    Some(Reason::InsufficientFunds) if self.takes_part(holder, facts) => {
-                        let purses = self.order(holder, facts.cardholder_amount().currency);
-                        let free = purses.iter().map(|it| self.available(holder, *it)).sum();
-                        self.rest = Some(free);
-                        self.part = Some(free);
-                        self.approve(holder, facts, approval);
-                        return Reason::PartiallyApproved;
-                    }
-                    Some(reason) => return reason,
-                    None => {}
-                }
-                self.approve(holder, facts, approval);
+                let reason = match came_late {
+                    true => Reason::LateOriginal,
+                    false => self.asked(holder, facts, approval),
+                };
+                self.count_try(holder, facts.pin);
+                return reason;
             }
         }
         Reason::Approved
+    }
+
+    fn asked(&mut self, holder: usize, facts: &Facts, approval: Option<ApprovalCode>) -> Reason {
+        match self.refusal(holder, facts) {
+            Some(Reason::InsufficientFunds) if self.takes_part(holder, facts) => {
+                let purses = self.order(holder, facts.cardholder_amount().currency);
+                let free = purses.iter().map(|it| self.available(holder, *it)).sum();
+                self.rest = Some(free);
+                self.part = Some(free);
+                self.approve(holder, facts, approval);
+                Reason::PartiallyApproved
+            }
+            Some(reason) => reason,
+            None => {
+                self.approve(holder, facts, approval);
+                Reason::Approved
+            }
+        }
     }
 
     /// Whether both sides take a part of a purchase, and there is one.

@@ -11,7 +11,21 @@ use cardswitch::domain::money::Currency;
 
 use crate::model_books::{Holder, Oracle, Product, gives_back, total};
 
+/// Wrong PINs that lock one, in both products that have PINs.
+const PIN_TRIES: u8 = 3;
+
 impl Oracle {
+    /// Counts a wrong PIN and forgives for a right one, whatever was answered; a locked one stays.
+    pub(crate) fn count_try(&mut self, holder: usize, pin: PinVerdict) {
+        let tries = &mut self.holders[holder].wrong_tries;
+        match pin {
+            _ if *tries >= PIN_TRIES => {}
+            PinVerdict::Wrong => *tries += 1,
+            PinVerdict::Correct => *tries = 0,
+            _ => {}
+        }
+    }
+
     pub(crate) fn refusal(&self, holder: usize, facts: &Facts) -> Option<Reason> {
         let who = &self.holders[holder];
         let prepaid = who.product == Product::Prepaid;
@@ -42,7 +56,7 @@ impl Oracle {
             Purpose::Unnamed => true,
             Purpose::CashWithdrawal => gift,
             Purpose::AccountFunding | Purpose::QuasiCash => gift,
-            Purpose::Load => facts.kind == MessageKind::Authorization,
+            Purpose::Load | Purpose::Activation => facts.kind == MessageKind::Authorization,
             Purpose::Purchase
             | Purpose::Refund
             | Purpose::OriginalCredit
@@ -60,11 +74,11 @@ impl Oracle {
         if (spend || refund || load) && self.order(holder, amount.currency).is_empty() {
             return Some(Reason::CurrencyNotAllowed);
         }
-        if (spend || verify || enquiry) && facts.pin == PinVerdict::Unverified && !gift {
-            return Some(Reason::PinNotVerifiable);
-        }
-        if cash {
-            return Some(Reason::PinRequired);
+        if (spend || verify || enquiry) && !gift {
+            let refused = pin_refusal(who.wrong_tries, facts.pin, cash);
+            if refused.is_some() {
+                return refused;
+            }
         }
         if spend || verify {
             let blocked = blocked(who.product, facts);
@@ -154,6 +168,21 @@ impl Oracle {
             count_is_reached |= count >= count_max;
         }
         count_is_reached.then_some(Reason::PeriodCountLimit)
+    }
+}
+
+/// A7, A8: three wrong PINs lock it; cash needs one; what nothing can verify is refused.
+fn pin_refusal(wrong_tries: u8, pin: PinVerdict, cash: bool) -> Option<Reason> {
+    let locked = wrong_tries >= PIN_TRIES;
+    match pin {
+        PinVerdict::Absent if !cash => None,
+        _ if locked => Some(Reason::PinLocked),
+        PinVerdict::Absent => Some(Reason::PinRequired),
+        PinVerdict::Correct => None,
+        PinVerdict::Malformed => Some(Reason::PinMalformed),
+        PinVerdict::Wrong if wrong_tries + 1 == PIN_TRIES => Some(Reason::PinLocked),
+        PinVerdict::Wrong => Some(Reason::PinWrong),
+        PinVerdict::Unverified | PinVerdict::CannotBeChecked => Some(Reason::PinNotVerifiable),
     }
 }
 

@@ -11,15 +11,20 @@ const RICH_ACCOUNT: u32 = 2;
 const UNVERIFIED_ACCOUNT: u32 = 3;
 
 /// A switch, an operator and an acquirer.
-struct Desk {
-    process: Process,
-    client: Client,
+pub(crate) struct Desk {
+    pub(crate) process: Process,
+    pub(crate) client: Client,
     stan: u32,
 }
 
 impl Desk {
-    fn open() -> Desk {
-        let process = Process::serve(&["--demo"]);
+    pub(crate) fn open() -> Desk {
+        Desk::serve(&["--demo"])
+    }
+
+    /// At a switch that was told something else.
+    pub(crate) fn serve(args: &[&str]) -> Desk {
+        let process = Process::serve(args);
         let client = Client::connect(&process.addresses[0], "be2", "iso87-ascii");
         Desk {
             process,
@@ -29,14 +34,19 @@ impl Desk {
     }
 
     /// Status and body of a request.
-    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.api(path, Some(body))
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.api(path, None);
         assert_eq!(status, 200, "{path}: {body}");
         body
+    }
+
+    /// Status of a request that reads.
+    pub(crate) fn status(&self, path: &str) -> u16 {
+        self.api(path, None).0
     }
 
     fn api(&self, path: &str, body: Option<&Value>) -> (u16, Value) {
@@ -58,7 +68,7 @@ impl Desk {
         (response.status().as_u16(), value)
     }
 
-    fn purchase(&mut self, pan: &str, minor: i64) -> Draft {
+    pub(crate) fn purchase(&mut self, pan: &str, minor: i64) -> Draft {
         self.stan += 1;
         Draft::purchase(self.stan)
             .set(2, pan)
@@ -66,13 +76,13 @@ impl Desk {
     }
 
     /// The code that a purchase with a card number gets.
-    fn code(&mut self, pan: &str, minor: i64) -> String {
+    pub(crate) fn code(&mut self, pan: &str, minor: i64) -> String {
         let draft = self.purchase(pan, minor);
         self.client.code(&draft)
     }
 
     /// Balance and held of each purse.
-    fn purses(&self, account: u32) -> Vec<(i64, i64)> {
+    pub(crate) fn purses(&self, account: u32) -> Vec<(i64, i64)> {
         let view = self.get(&format!("/v1/accounts/{account}"));
         let minor = |purse: &Value, key: &str| purse[key].as_i64().unwrap();
         let purses = view["purses"].as_array().unwrap().iter();
@@ -81,8 +91,19 @@ impl Desk {
             .collect()
     }
 
+    /// Stops the switch and starts it on what it left behind.
+    pub(crate) fn restart(self) -> Desk {
+        let process = Process::serve_in(self.process.stop(), &["--demo"]);
+        let client = Client::connect(&process.addresses[0], "be2", "iso87-ascii");
+        Desk {
+            process,
+            client,
+            stan: self.stan,
+        }
+    }
+
     /// Stops the switch and replays its journal: the state is the same, the money adds up.
-    fn close(self) {
+    pub(crate) fn close(self) {
         let digest = self.get("/v1/state");
         assert_eq!(digest["conserved"], true, "{digest}");
         let directory = self.process.stop();
@@ -97,8 +118,12 @@ impl Desk {
 }
 
 /// A number of the range of the everyday card that nobody has, with its check digit.
-fn spare_number(tail: u64) -> String {
-    let body = format!("476173{tail:09}");
+pub(crate) fn spare_number(tail: u64) -> String {
+    checked(&format!("476173{tail:09}"))
+}
+
+/// A card number with its check digit behind it.
+pub(crate) fn checked(body: &str) -> String {
     let digits = body.bytes().rev().map(|byte| u32::from(byte - b'0'));
     let sum: u32 = (0..)
         .zip(digits)

@@ -1,7 +1,8 @@
 //! `spec/rules.md`: for every rule of the programmes, the tests that hit it and those that miss it.
 //!
 //! The page is made from the titles of `fixtures/decisions`, which begin with the rules they are
-//! about. `UPDATE_FIXTURES=1` writes it anew; a rule without a test is named as such.
+//! about, and from the steps of `fixtures/scenarios`, whose names do, with the codes that they see
+//! over TCP. `UPDATE_FIXTURES=1` writes it anew; a rule without a test is named as such.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,17 +16,28 @@ const BESIDE: &[(&str, &str)] = &[("A26", "A26b")];
 
 /// Rules that are tested elsewhere, and where.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("A1", "holders.rs, domain::holder"),
+    ("A3", "holders.rs, over years"),
     (
         "A6",
         "domain::pin_choice, pins.rs over TCP and the operators' API",
     ),
     ("A7", "pins.rs over TCP, with restarts"),
     ("A9", "operators.rs"),
+    (
+        "A10",
+        "model.rs: the passing of time changes no balance, and nothing else posts interest",
+    ),
     ("A30", "operators.rs"),
     (
         "A31",
         "cash.txt (machines), operators.rs (closing an account)",
     ),
+    ("A37", "statements.rs, card_life.rs"),
+    ("A38", "statements.rs"),
+    ("C6", "statements.rs"),
+    ("B4", "card_life.rs over TCP"),
+    ("C1", "card_life.rs over TCP and the operators' API"),
     ("A36", "reversals.txt, repeats.txt, scenarios/life"),
     ("D2", "switch::dialect::code_list, programme_check.rs"),
     ("D3", "model.rs after every command, `ledger verify`"),
@@ -36,11 +48,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
 const HEAD: &str = "# Rules and their tests
 
 Every rule of the programmes with the files of `fixtures/decisions` whose cases name it: those that
-decline (and with which DE 39 of the generic dialect) and those that approve. A test makes this page
-from the titles of the cases; `UPDATE_FIXTURES=1 cargo test rules_page` writes it.
+decline (and with which DE 39 of the generic dialect) and those that approve; and the DE 39 that
+steps of `fixtures/scenarios` named after the rule see over TCP. A test makes this page from the
+titles of cases and steps; `UPDATE_FIXTURES=1 cargo test rules_page` writes it.
 
-| Rule | Declines in | DE 39 | Approves in | Also tested by |
-| --- | --- | --- | --- | --- |
+| Rule | Declines in | DE 39 | Approves in | Over TCP | Also tested by |
+| --- | --- | --- | --- | --- | --- |
 ";
 
 /// What the fixtures say about one rule.
@@ -52,6 +65,8 @@ struct Told {
     misses: BTreeSet<String>,
     /// Response codes of the declines.
     codes: BTreeSet<String>,
+    /// Response codes seen over TCP.
+    seen: BTreeSet<String>,
 }
 
 fn ids() -> Vec<String> {
@@ -96,7 +111,34 @@ fn told() -> BTreeMap<String, Told> {
             }
         }
     }
+    add_seen(&known, &mut told);
     told
+}
+
+/// Adds the codes of the scenarios' steps that are named after rules: `A19 B2: what happens`.
+fn add_seen(known: &BTreeSet<String>, told: &mut BTreeMap<String, Told>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/scenarios");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_file() {
+            continue;
+        }
+        let scenario: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
+        for step in scenario["step"].as_array().unwrap() {
+            let name = step.get("name").and_then(toml::Value::as_str);
+            let Some((rules, _)) = name.and_then(|name| name.split_once(": ")) else {
+                continue;
+            };
+            let code = step.get("expect").and_then(|expect| expect.get("code"));
+            let Some(code) = code.and_then(toml::Value::as_str) else {
+                continue;
+            };
+            for rule in rules.split(' ').filter(|rule| known.contains(*rule)) {
+                let row = told.entry(rule.to_owned()).or_default();
+                row.seen.insert(code.to_owned());
+            }
+        }
+    }
 }
 
 fn page() -> String {
@@ -106,13 +148,14 @@ fn page() -> String {
     for id in ids() {
         let elsewhere = ELSEWHERE.iter().find(|row| row.0 == id).map(|row| row.1);
         let row = match (told.get(&id), elsewhere) {
-            (None, None) => format!("| {id} | no case names it | | | |\n"),
-            (None, Some(place)) => format!("| {id} | | | | {place} |\n"),
+            (None, None) => format!("| {id} | no case names it | | | | |\n"),
+            (None, Some(place)) => format!("| {id} | | | | | {place} |\n"),
             (Some(told), place) => format!(
-                "| {id} | {} | {} | {} | {} |\n",
+                "| {id} | {} | {} | {} | {} | {} |\n",
                 joined(&told.hits),
                 joined(&told.codes),
                 joined(&told.misses),
+                joined(&told.seen),
                 place.unwrap_or_default(),
             ),
         };

@@ -15,7 +15,7 @@ struct CommandLine {
     args: AcquirerArgs,
 }
 
-fn play(path: &str, process: &Process, door: usize) -> (bool, String) {
+fn play(path: &str, process: &Process, door: usize, spec: &str) -> (bool, String) {
     let args = CommandLine::try_parse_from([
         "acquirer",
         "run",
@@ -23,7 +23,7 @@ fn play(path: &str, process: &Process, door: usize) -> (bool, String) {
         "--connect",
         &process.addresses[door],
         "--spec",
-        SPECS[door],
+        spec,
         "--admin",
         &process.admin,
     ]);
@@ -50,7 +50,7 @@ fn every_scenario_passes_twice_in_both_specifications_on_one_store() {
     for _ in 0..2 {
         for path in &paths {
             for (door, spec) in SPECS.iter().enumerate() {
-                let (passed, told) = play(path.to_str().unwrap(), &process, door);
+                let (passed, told) = play(path.to_str().unwrap(), &process, door, spec);
                 assert!(passed, "{} {spec}:\n{told}", path.display());
             }
         }
@@ -91,8 +91,35 @@ fn the_life_of_a_transaction_passes_in_both_network_style_dialects() {
         let is_told_alike = |path: &PathBuf| !GENERIC_ONLY.iter().any(|name| path.ends_with(name));
         let alike = files("life").into_iter().filter(is_told_alike);
         for path in alike.chain(own) {
-            let (passed, told) = play(path.to_str().unwrap(), &process, door);
+            let (passed, told) = play(path.to_str().unwrap(), &process, door, SPECS[door]);
             assert!(passed, "{} {dialect}:\n{told}", path.display());
+        }
+    }
+    process.stop();
+}
+
+#[test]
+fn the_life_of_a_transaction_passes_in_the_edition_of_1993() {
+    const SPECS: [&str; 2] = ["iso93-ascii", "iso93-binary"];
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("switch.toml");
+    let doors = SPECS.map(|spec| {
+        format!(
+            "[[listener]]\nname = \"{spec}\"\naddress = \"127.0.0.1:0\"\n\
+             framing = \"be2\"\nspec = \"{spec}\"\ndialect = \"iso93\"\n"
+        )
+    });
+    fs::write(&config, doors.concat()).unwrap();
+    let process = Process::serve(&["--demo", "--config", config.to_str().unwrap()]);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios/iso93");
+    let entries = fs::read_dir(folder).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 30, "{paths:?}");
+    for (door, spec) in SPECS.iter().enumerate() {
+        for path in &paths {
+            let (passed, told) = play(path.to_str().unwrap(), &process, door, spec);
+            assert!(passed, "{} {spec}:\n{told}", path.display());
         }
     }
     process.stop();

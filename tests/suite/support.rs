@@ -190,6 +190,19 @@ impl Process {
         assert_eq!(self.addresses.len(), SPECS.len(), "{text}");
     }
 
+    /// Ends it without a chance to finish anything (SIGKILL); what it wrote stays in the directory.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        std::mem::replace(&mut self.directory, empty)
+    }
+
+    /// Its number for the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop (SIGTERM) and waits; what it left behind stays in the directory.
     pub(crate) fn stop(mut self) -> TempDir {
         let id = self.child.id().to_string();

@@ -39,6 +39,11 @@ const COPIED_TO_REVERSAL: [u8; 19] = [
     2, 3, 4, 6, 12, 13, 14, 18, 19, 22, 25, 32, 33, 37, 41, 42, 43, 49, 51,
 ];
 
+/// The same in messages of 1993, where DE 24 and DE 56 are the reversal's own.
+const COPIED_TO_REVERSAL_1993: [u8; 17] = [
+    2, 3, 4, 6, 12, 14, 19, 22, 26, 32, 33, 37, 41, 42, 43, 49, 51,
+];
+
 /// Builds the message of a step; `sent` is what each earlier step exchanged.
 pub(super) fn compose(
     spec: &MessageSpec,
@@ -64,11 +69,21 @@ pub(super) fn compose(
         Send::Reversal { of, mti, elements } => {
             let original = original(*of).ok_or(ComposeError::NothingSent)?;
             let mut texts = expand(&own_elements(elements), moment)?;
-            texts
-                .entry(90)
-                .or_insert_with(|| original_data(&original.request));
+            let version = original.request.mti().version();
+            let copied = if version == 1 {
+                texts
+                    .entry(56)
+                    .or_insert_with(|| original_data_1993(&original.request));
+                texts.entry(24).or_insert_with(|| "400".to_owned());
+                &COPIED_TO_REVERSAL_1993[..]
+            } else {
+                texts
+                    .entry(90)
+                    .or_insert_with(|| original_data(&original.request));
+                &COPIED_TO_REVERSAL[..]
+            };
             let mut pieces = BTreeMap::new();
-            for de in COPIED_TO_REVERSAL {
+            for de in copied.iter().copied() {
                 if original.request.has(de) {
                     pieces.insert(de, Piece::Copied(&original.request));
                 }
@@ -77,7 +92,7 @@ pub(super) fn compose(
                 pieces.insert(38, Piece::Copied(reply));
             }
             pieces.extend(texts.iter().map(|(de, text)| (*de, Piece::Text(text))));
-            write(spec, *mti, pieces.into_iter())
+            write(spec, of_version(*mti, version), pieces.into_iter())
         }
     }
 }
@@ -95,7 +110,10 @@ pub(super) fn rehearse(spec: &MessageSpec, scenario: &Scenario, mistakes: &mut M
     for (index, step) in scenario.steps.iter().enumerate() {
         let (mti, elements) = match &step.send {
             Some(Send::Message { mti, elements }) => (*mti, elements.clone()),
-            Some(Send::Reversal { mti, elements, .. }) => (*mti, own_elements(elements)),
+            Some(Send::Reversal { mti, elements, .. }) => {
+                let version = spec.version().unwrap_or_default();
+                (of_version(*mti, version), own_elements(elements))
+            }
             Some(Send::Repeat { .. }) | None => continue,
         };
         for (de, value) in &elements {
@@ -181,6 +199,25 @@ fn original_data(original: &Message) -> String {
         number(32),
         number(33)
     )
+}
+
+/// DE 56 of 1993: original MTI 4, STAN 6, local date and time 12, length and digits of DE 32.
+fn original_data_1993(original: &Message) -> String {
+    let number = |de: u8| original.number(de).unwrap_or_default();
+    let acquirer = number(32).to_string();
+    format!(
+        "{}{:06}{:012}{:02}{acquirer}",
+        original.mti(),
+        number(11),
+        number(12),
+        acquirer.len()
+    )
+}
+
+/// The same message type in another edition.
+fn of_version(mti: Mti, version: u8) -> Mti {
+    let [_, class, function, origin] = mti.digits();
+    Mti::from_digits([version, class, function, origin]).unwrap_or(mti)
 }
 
 /// The content class of an element, the letters before the length in its format: `n` of `n..19`.

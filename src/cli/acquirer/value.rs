@@ -1,8 +1,8 @@
 //! The value of an element in a scenario: text with `$variables`.
 //!
-//! `$stan`, `$rrn`, `$now_mmddhhmmss`, `$now_hhmmss`, `$now_mmdd` (UTC), `$card.NAME.pan`,
-//! `$card.NAME.expiry`, `$card.NAME.track2`, and `$NAME` for what an earlier step saved;
-//! `${NAME}` where a letter or a digit follows. `$$` is a dollar sign.
+//! `$stan`, `$rrn`, `$now_yymmddhhmmss`, `$now_mmddhhmmss`, `$now_hhmmss`, `$now_mmdd` (UTC),
+//! `$card.NAME.pan`, `$card.NAME.expiry`, `$card.NAME.track2`, and `$NAME` for what an
+//! earlier step saved; `${NAME}` where a letter or a digit follows. `$$` is a dollar sign.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +20,7 @@ enum Part {
     Text(String),
     Stan,
     Rrn,
+    Yymmddhhmmss,
     Mmddhhmmss,
     Hhmmss,
     Mmdd,
@@ -133,6 +134,9 @@ impl Value {
                 Part::Text(text) => out.push_str(text),
                 Part::Stan => out.push_str(&format!("{:06}", moment.stan)),
                 Part::Rrn => out.push_str(&format!("{:012}", moment.rrn)),
+                Part::Yymmddhhmmss => {
+                    out.push_str(&moment.now.strftime("%y%m%d%H%M%S").to_string());
+                }
                 Part::Mmddhhmmss => out.push_str(&clock::mmddhhmmss(moment.now)),
                 Part::Hhmmss => out.push_str(&moment.now.strftime("%H%M%S").to_string()),
                 Part::Mmdd => out.push_str(&moment.now.strftime("%m%d").to_string()),
@@ -160,6 +164,7 @@ fn variable(name: &str, cards: &BTreeMap<String, Card>, saved: &[String]) -> Res
     match name {
         "stan" => return Ok(Part::Stan),
         "rrn" => return Ok(Part::Rrn),
+        "now_yymmddhhmmss" => return Ok(Part::Yymmddhhmmss),
         "now_mmddhhmmss" => return Ok(Part::Mmddhhmmss),
         "now_hhmmss" => return Ok(Part::Hhmmss),
         "now_mmdd" => return Ok(Part::Mmdd),
@@ -215,6 +220,7 @@ mod tests {
             ("$stan", "000007"),
             ("$rrn", "000000000042"),
             ("$now_mmddhhmmss", "0309010203"),
+            ("$now_yymmddhhmmss", "260309010203"),
             ("$now_hhmmss/$now_mmdd", "010203/0309"),
             ("$card.alice.pan", "4761739001010119"),
             ("$card.alice.track2", "4761739001010119=29122010000000"),

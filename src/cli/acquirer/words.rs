@@ -25,7 +25,9 @@ pub(super) fn reply(message: &Message) -> String {
     let mti = message.mti();
     // What already happened, and the link itself, is not for us to approve.
     let told = match (code.as_str(), mti.class(), mti.function()) {
-        ("00", 4 | 8, _) | ("00", _, 3) => "accepted",
+        ("00" | "000", 4 | 5 | 8, _) | ("00" | "000", _, 3) => "accepted",
+        ("500", 5, _) => "in balance",
+        ("501", 5, _) => "out of balance",
         _ => code_words(&code),
     };
     let mut words = format!("{mti} {told} ({code})");
@@ -57,7 +59,7 @@ pub(super) fn text(message: &Message, element: u8) -> String {
 /// What a response code says.
 pub(super) fn code_words(code: &str) -> &'static str {
     match code {
-        "00" => "approved",
+        "00" | "000" => "approved",
         "05" => "not honoured",
         "10" => "approved in part",
         "12" => "invalid transaction",

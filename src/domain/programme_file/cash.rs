@@ -18,6 +18,7 @@ impl Reader {
             ));
         }
         PinRule {
+            owner: row.owner,
             tries_max: row.tries_max,
             required: row.required,
         }

@@ -15,6 +15,7 @@ mod cash;
 mod loads;
 
 mod exchange;
+mod holders;
 
 mod guessing;
 

@@ -1,7 +1,7 @@
 //! Proves a programme file: purses, card numbers, loads, refunds, holds.
 
 use crate::domain::account::{ProgrammeName, PurseIndex};
-use crate::domain::block::Block;
+use crate::domain::block::{Block, BlockedCategories};
 use crate::domain::merchant::HomeCountry;
 use crate::domain::money::Currency;
 use crate::domain::programme::{
@@ -96,12 +96,7 @@ impl Reader {
     fn programme(&mut self, raw: File) -> Option<Programme> {
         let purses = self.purses(&raw.purse);
         let spend_order = self.spend_order(&raw.spend_order, &purses);
-        let name = ProgrammeName::from(&raw.name)
-            .ok()
-            .filter(|name| !name.is_empty());
-        let name = self.need(name, || {
-            format!("name: expected 1 to 24 characters, got {}", raw.name.len())
-        });
+        let name = self.name(&raw.name);
         let calendar = match Calendar::in_zone(&raw.time_zone) {
             Ok(calendar) => Some(calendar),
             Err(sentence) => {
@@ -126,6 +121,8 @@ impl Reader {
             self.amount("closing_fee", fee);
         }
         let hold = self.hold(&raw.hold);
+        let holder = raw.holder.map(|row| self.holder(&row));
+        let renewal = raw.renewal.map(|row| self.renewal(&row));
         let pin = self.pin(raw.pin);
         let cash = raw.cash.map(|row| self.cash(&row, &purses, &spend_order));
         let exchange = raw
@@ -145,7 +142,12 @@ impl Reader {
             .enumerate()
             .filter_map(|(n, row)| self.limit(n, row))
             .collect();
-        let maximum_balances = self.maximum_balances(&raw.maximum_balance);
+        let maximum_balances: Vec<MaximumBalance> = raw
+            .maximum_balance
+            .iter()
+            .enumerate()
+            .filter_map(|(n, row)| self.maximum_balance(n, row))
+            .collect();
         let has_shadows = blocks.iter().any(|row| row.shadow)
             || limits.iter().any(|row| row.shadow)
             || maximum_balances.iter().any(|row| row.shadow);
@@ -167,6 +169,9 @@ impl Reader {
             transfer,
             closing_fee: raw.closing_fee.unwrap_or(0),
             hold,
+            activation: raw.activation,
+            holder,
+            renewal,
             partial_approval: raw.partial_approval,
             pin,
             cash,
@@ -176,6 +181,7 @@ impl Reader {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,
             },
+            blocked_categories: BlockedCategories::of(&blocks),
             blocks,
             merchants,
             limits,
@@ -183,19 +189,16 @@ impl Reader {
         })
     }
 
-    fn maximum_balances(&mut self, rows: &[MaximumBalanceRow]) -> Vec<MaximumBalance> {
-        let rows = rows.iter().enumerate().filter_map(|(n, row)| {
-            let key = format!("maximum_balance[{n}]");
-            let currency = self.currency(&key, &row.currency)?;
-            self.amount(&key, row.amount_max);
-            Some(MaximumBalance {
-                kyc: row.kyc,
-                currency,
-                amount_max: row.amount_max,
-                shadow: row.shadow,
-            })
-        });
-        rows.collect()
+    fn maximum_balance(&mut self, n: usize, row: &MaximumBalanceRow) -> Option<MaximumBalance> {
+        let key = format!("maximum_balance[{n}]");
+        let currency = self.currency(&key, &row.currency)?;
+        self.amount(&key, row.amount_max);
+        Some(MaximumBalance {
+            kyc: row.kyc,
+            currency,
+            amount_max: row.amount_max,
+            shadow: row.shadow,
+        })
     }
 
     pub(super) fn currency(&mut self, key: &str, letters: &str) -> Option<Currency> {

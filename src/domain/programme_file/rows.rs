@@ -6,7 +6,7 @@ use crate::domain::account::Kyc;
 use crate::domain::conditions::{Attendance, EntryMode};
 use crate::domain::facts::{Certainty, Device, Initiation, Presence, Purpose};
 use crate::domain::guessing::GuessingAnswer;
-use crate::domain::programme::{Channel, PinUse};
+use crate::domain::programme::{Activation, Channel, PinOwner, PinUse};
 use crate::domain::rare_facts::LoadChannel;
 
 #[derive(Deserialize)]
@@ -25,6 +25,10 @@ pub(super) struct File {
     pub(super) transfer: Option<TransferRow>,
     pub(super) closing_fee: Option<i64>,
     pub(super) hold: HoldRow,
+    #[serde(default)]
+    pub(super) activation: Activation,
+    pub(super) holder: Option<HolderRow>,
+    pub(super) renewal: Option<RenewalRow>,
     pub(super) pin_block: UnverifiedRow,
     #[serde(default)]
     pub(super) partial_approval: bool,
@@ -126,6 +130,20 @@ pub(super) struct HoldRow {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HolderRow {
+    pub(super) minimum_age: u8,
+    pub(super) consent_below: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RenewalRow {
+    pub(super) months: u16,
+    pub(super) kyc: Option<Kyc>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum UnverifiedRow {
     Refuse,
@@ -135,6 +153,7 @@ pub(super) enum UnverifiedRow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PinRow {
+    pub(super) owner: PinOwner,
     pub(super) tries_max: u8,
     pub(super) required: Vec<PinUse>,
 }
@@ -142,6 +161,7 @@ pub(super) struct PinRow {
 impl Default for PinRow {
     fn default() -> PinRow {
         PinRow {
+            owner: PinOwner::Card,
             tries_max: 3,
             required: Vec::new(),
         }

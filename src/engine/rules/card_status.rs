@@ -4,6 +4,7 @@
 
 use crate::domain::card::CardStatus;
 use crate::domain::decision::Reason;
+use crate::domain::facts::Purpose;
 use crate::engine::case::{Case, Intent, Refusal};
 
 use super::Rule;
@@ -32,6 +33,7 @@ pub const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
     let reason = match case.card.status {
+        CardStatus::NotActivated if case.facts.purpose == Purpose::Activation => return None,
         CardStatus::Active => return dead_token(case),
         CardStatus::Closed => Reason::AccountClosed,
         CardStatus::Stolen => Reason::CardStolen,

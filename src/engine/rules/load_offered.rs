@@ -1,7 +1,10 @@
 //! A28, A29, B4: loads only in the ways, from the partners and from the issuers that the programme
 //! names; a programme that is not reloadable refuses every load.
 
+use crate::domain::card::CardStatus;
 use crate::domain::decision::Reason;
+use crate::domain::facts::Purpose;
+use crate::domain::programme::Activation;
 use crate::domain::rare_facts::FundingBin;
 use crate::engine::case::{Case, Intent, Refusal};
 
@@ -21,6 +24,15 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         let evidence = evidence.to_owned();
         Some(Refusal::because(Reason::LoadNotAllowed, evidence))
     };
+    if case.facts.purpose == Purpose::Activation {
+        return match (case.programme.activation, case.card.status) {
+            (Activation::ShopTill, CardStatus::NotActivated) => None,
+            (Activation::ShopTill, _) => not_allowed("activated already (B4)"),
+            (Activation::Operator | Activation::Enrolment, _) => {
+                not_allowed("the programme's cards are not activated at a till")
+            }
+        };
+    }
     let Some(rule) = &case.programme.load else {
         return Some(Refusal::plain(Reason::LoadNotAllowed));
     };

@@ -33,13 +33,14 @@ fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let lists = &case.programme.merchants;
     let allowed = lists.allowed_acceptors.contains(&case.facts.acceptor)
         || lists.allowed_terminals.contains(&case.facts.terminal);
+    let in_category = case.programme.blocked_categories.has(case.facts.mcc);
     let scene = case.scene();
     let block = case
         .programme
         .blocks
         .iter()
         .filter(|block| block.shadow == shadow)
-        .filter(|block| !(allowed && block.is_by_category()))
+        .filter(|block| !block.is_by_category() || (in_category && !allowed))
         .filter(|block| block.matches(&scene))
         .min_by_key(|block| block.reason)?;
     Some(Refusal::because(block.reason, evidence(block, &scene)))

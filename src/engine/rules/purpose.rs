@@ -24,7 +24,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         Purpose::AccountFunding | Purpose::QuasiCash if !is_left_to_blocks(case) => {
             "funding and quasi-cash are not offered"
         }
-        Purpose::Load if case.facts.kind == MessageKind::Authorization => {
+        Purpose::Load | Purpose::Activation if case.facts.kind == MessageKind::Authorization => {
             "a load must be a financial message (0200 or 0220)"
         }
         Purpose::Purchase
@@ -33,6 +33,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         | Purpose::Refund
         | Purpose::OriginalCredit
         | Purpose::Load
+        | Purpose::Activation
         | Purpose::AccountFunding
         | Purpose::QuasiCash => return None,
     };

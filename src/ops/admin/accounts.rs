@@ -9,12 +9,12 @@ use serde_json::json;
 use crate::domain::account::AccountId;
 use crate::domain::decision::PurseBalance;
 use crate::domain::programme::Programme;
+use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 use crate::engine::entry::{Entry, EntryState};
 use crate::engine::operation::Order;
 use crate::engine::state::{DeviceToken, State};
 use crate::switch::clock;
-use crate::switch::rulebook::LoadedRules;
 
 use super::{AdminContext, Problem, number_of, order};
 
@@ -30,10 +30,10 @@ pub(super) async fn account(
     Path(id): Path<String>,
 ) -> Result<Json<AccountView>, Problem> {
     let number: u32 = number_of("account", &id)?;
-    let rules = context.rules.clone();
+    let rulebook = context.rules.rulebook();
     context
         .jobs
-        .query(move |state| account_view(state, &rules, AccountId(number)))
+        .query(move |state| account_view(state, &rulebook, AccountId(number)))
         .await?
         .map(Json)
         .ok_or_else(|| {
@@ -48,6 +48,7 @@ pub(super) async fn account(
 pub(super) struct AccountView {
     id: u32,
     programme: String,
+    holder: Option<u64>,
     kyc: crate::domain::account::Kyc,
     available: i64,
     purses: Vec<PurseView>,
@@ -97,11 +98,9 @@ struct EntryView {
     expires_at: Option<String>,
 }
 
-fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<AccountView> {
+fn account_view(state: &State, rulebook: &Rulebook, id: AccountId) -> Option<AccountView> {
     let record = state.account(id)?;
-    let programme = rules
-        .rulebook
-        .programme(state.programme_name(record.account.programme)?)?;
+    let programme = rulebook.programme(state.programme_name(record.account.programme)?)?;
     let balances = state.balances(id);
     // The sum makes sense in one currency: that of the first purse.
     let main = balances.first()?.currency;
@@ -116,6 +115,7 @@ fn account_view(state: &State, rules: &LoadedRules, id: AccountId) -> Option<Acc
     Some(AccountView {
         id: id.0,
         programme: programme.name.to_string(),
+        holder: state.holders().of_account(id).map(|holder| holder.id.0),
         kyc: record.account.kyc,
         available,
         purses: balances

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::domain::account::ProgrammeName;
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
 use crate::domain::pan::Pan;
 use crate::engine::command::NewCard;
@@ -77,7 +78,7 @@ pub(super) struct Replacement {
     status: CardStatus,
 }
 
-fn active() -> CardStatus {
+pub(super) fn active() -> CardStatus {
     CardStatus::Active
 }
 
@@ -89,29 +90,47 @@ pub(super) async fn replace(
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
     let pan = number(&context, card, &wanted.pan).await?;
-    let expiry = match &wanted.expiry {
+    let with = new_card(&context, &pan, wanted.expiry.as_deref(), wanted.status)?;
+    let (status, token) = (wanted.old_status, with.token);
+    let done = order(&context, Order::ReplaceCard { card, status, with }).await?;
+    // A PIN that belongs to the account goes on.
+    let passed_on = context.jobs.query(move |state| {
+        let card = state.card_by_token(&token)?;
+        Some((card.account, card.pin.reference?))
+    });
+    if let Some((account, reference)) = passed_on.await? {
+        context.pins.learn(token, account, reference);
+    }
+    Ok(done)
+}
+
+/// A card to issue.
+pub(super) fn new_card(
+    context: &AdminContext,
+    pan: &Pan,
+    expiry: Option<&str>,
+    status: CardStatus,
+) -> Result<NewCard, Problem> {
+    let expiry = match expiry {
         None => None,
         Some(text) => {
             let month = text.parse().ok().and_then(ExpiryMonth::from_yymm);
             Some(month.ok_or_else(|| wrong("expiry: expected YYMM"))?)
         }
     };
-    if !matches!(wanted.status, CardStatus::Active | CardStatus::NotActivated) {
+    if !matches!(status, CardStatus::Active | CardStatus::NotActivated) {
         return Err(wrong("status: expected active or not-activated"));
     }
-    let with = NewCard {
-        token: context.token_key.token(&pan),
+    Ok(NewCard {
+        token: context.token_key.token(pan),
         masked: pan.masked(),
         expiry,
-        status: wanted.status,
-    };
-    let status = wanted.old_status;
-    order(&context, Order::ReplaceCard { card, status, with }).await
+        status,
+    })
 }
 
 /// A card number that the programme of a card could have issued.
 async fn number(context: &AdminContext, card: CardId, text: &str) -> Result<Pan, Problem> {
-    let pan = Pan::parse(text).ok_or_else(|| wrong("pan: expected 8 to 19 digits"))?;
     let programme = context
         .jobs
         .query(move |state| {
@@ -119,19 +138,26 @@ async fn number(context: &AdminContext, card: CardId, text: &str) -> Result<Pan,
             state.programme_name(account.account.programme).copied()
         })
         .await?;
-    let fits = context
-        .rules
-        .rulebook
-        .range_of(&pan)
-        .is_some_and(|(owner, range)| {
-            programme.is_none_or(|name| owner.name == name)
-                && text.len() == range.pan_length
-                && (!range.check_digit || pan.has_valid_check_digit())
-        });
+    number_of_programme(context, programme, text)
+}
+
+/// A card number of a programme's ranges; of any programme's, where none is named.
+pub(super) fn number_of_programme(
+    context: &AdminContext,
+    programme: Option<ProgrammeName>,
+    text: &str,
+) -> Result<Pan, Problem> {
+    let pan = Pan::parse(text).ok_or_else(|| wrong("pan: expected 8 to 19 digits"))?;
+    let rulebook = context.rules.rulebook();
+    let fits = rulebook.range_of(&pan).is_some_and(|(owner, range)| {
+        programme.is_none_or(|name| owner.name == name)
+            && text.len() == range.pan_length
+            && (!range.check_digit || pan.has_valid_check_digit())
+    });
     if fits {
         Ok(pan)
     } else {
-        let what = format!("pan: {} is no number of the card's programme", pan.masked());
+        let what = format!("pan: {} is no number of the programme", pan.masked());
         Err(Problem(StatusCode::UNPROCESSABLE_ENTITY, what))
     }
 }

@@ -12,11 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::card::CardId;
-use crate::domain::conditions::{LocalTime, PinVerdict, PointOfService};
-use crate::domain::facts::{
-    Certainty, Device, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind, Presence, Purpose,
-    Trace,
-};
+use crate::domain::facts::{Facts, MessageKind, Purpose, Trace};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::CardToken;
 use crate::domain::rare_facts::{CompanyCode, FundingBin, LoadChannel, RareFacts};
@@ -65,6 +61,9 @@ pub(super) async fn load(
         Answer::Ordered(_)
         | Answer::Opened(_)
         | Answer::PinChanged(_)
+        | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();
@@ -99,41 +98,16 @@ fn facts(wanted: &Wanted, card: CardToken) -> Result<Facts, Problem> {
     // The reference names the load: its hash stands where a message has its trace.
     let hash = blake3::hash(reference.as_bytes());
     let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
+    let trace = Trace {
+        originator: OPERATOR,
+        transmitted: u32::from_be_bytes([a, b, c, d]),
+        stan: u32::from_be_bytes([e, f, g, h]),
+    };
+    let amount = Amount::new(wanted.minor, currency);
+    let (kind, purpose) = (MessageKind::Financial, Purpose::Load);
     Ok(Facts {
-        kind: MessageKind::Financial,
         mti: 200,
-        repeat: false,
-        purpose: Purpose::Load,
-        dialect: 0,
-        trace: Trace {
-            originator: OPERATOR,
-            transmitted: u32::from_be_bytes([a, b, c, d]),
-            stan: u32::from_be_bytes([e, f, g, h]),
-        },
-        route: IssuerRoute::Ours,
-        card,
-        expiry: None,
-        amount: Amount::new(wanted.minor, currency),
-        billing: None,
-        replacement_minor: None,
-        mcc: None,
-        terminal: Default::default(),
-        acceptor: Default::default(),
-        acceptor_name: Default::default(),
-        origin: Default::default(),
-        rrn: Default::default(),
-        quoted_approval: None,
-        original: None,
-        stand_in_approved: true,
-        initiation: Initiation::default(),
-        certainty: Certainty::default(),
-        device: Device::default(),
-        presence: Presence::default(),
-        pin: PinVerdict::Absent,
-        link: LinkNumber::default(),
-        point: PointOfService::default(),
-        local: LocalTime::UNSAID,
         rare: Some(Box::new(rare)),
-        evidence: Default::default(),
+        ..Facts::beside_the_wire(kind, purpose, trace, card, amount)
     })
 }

@@ -18,10 +18,11 @@ use serde_json::json;
 
 use crate::engine::command::{Answer, Body, Opened};
 use crate::engine::operation::{Order, OrderRefused};
+use crate::journal::JournalReader;
 use crate::switch::card_file;
 use crate::switch::jobs::{Jobs, Stopping};
 use crate::switch::pin::PinDesk;
-use crate::switch::rulebook::LoadedRules;
+use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
 use crate::switch::token::TokenKey;
 
@@ -31,7 +32,12 @@ mod accounts;
 
 mod cards;
 
+mod clearing;
+mod events;
+
 mod exceptions;
+
+mod holders;
 
 mod holds;
 
@@ -39,7 +45,13 @@ mod loads;
 
 mod pins;
 
+mod programmes;
 mod rates;
+mod reconciliation;
+
+mod records;
+
+mod statements;
 
 mod transfers;
 
@@ -56,11 +68,13 @@ pub struct AdminContext {
     /// Counters of the shell.
     pub telemetry: Arc<Telemetry>,
     /// Programmes.
-    pub rules: LoadedRules,
+    pub rules: Arc<RulesInForce>,
     /// Names cards.
     pub token_key: Arc<TokenKey>,
     /// Judges PIN blocks.
     pub pins: Arc<PinDesk>,
+    /// Reads the journal beside the single writer.
+    pub journal: Option<JournalReader>,
     /// Counters of the log.
     pub log: LogCounters,
 }
@@ -77,8 +91,17 @@ pub async fn serve(
     let routes = Router::new()
         .route("/healthz", get(health))
         .route("/v1/state", get(state))
+        .route("/v1/holders", post(holders::register))
+        .route("/v1/holders/{id}", get(holders::holder))
+        .route("/v1/holders/{id}/kyc", post(holders::change_kyc))
+        .route("/v1/accounts", post(holders::open_account))
+        .route("/v1/accounts/{id}/kyc", post(holders::change_account_kyc))
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
+        .route("/v1/accounts/{id}/statement", get(statements::statement))
+        .route("/v1/programmes", get(programmes::programmes))
+        .route("/v1/programmes/reload", post(programmes::reload))
+        .route("/v1/events", get(events::events))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
@@ -86,6 +109,8 @@ pub async fn serve(
         .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
         .route("/v1/pins", post(pins::set))
         .route("/v1/pins/unlock", post(pins::unlock))
+        .route("/v1/pins/change", post(pins::change_by_holder))
+        .route("/v1/cards/{id}/enrol", post(pins::enrol))
         .route("/v1/exceptions", get(exceptions::exceptions))
         .route(
             "/v1/exceptions/{sequence}/resolve",
@@ -96,6 +121,11 @@ pub async fn serve(
         .route("/v1/transfers", post(transfers::transfer))
         .route("/v1/rates", get(rates::rates).post(rates::set))
         .route("/v1/charges", post(rates::charge))
+        .route("/v1/clearing", post(clearing::post))
+        .route("/v1/clearing/check", post(clearing::check))
+        .route("/v1/clearing/close", post(clearing::close))
+        .route("/v1/reconciliation", get(reconciliation::totals))
+        .route("/v1/links/{name}/cutover", post(reconciliation::cut_over))
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
@@ -135,13 +165,19 @@ async fn order(context: &AdminContext, order: Order) -> Result<Json<serde_json::
         Answer::Ordered(Err(refused)) => Err(refused.into()),
         Answer::Decided(_)
         | Answer::Opened(_)
+        | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::PinChanged(_)
-        | Answer::Housekept { .. } => {
-            let what = "the single writer answered something else".to_owned();
-            Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
-        }
+        | Answer::Housekept { .. } => Err(unexpected()),
     }
+}
+
+/// The single writer answered to something that was not asked.
+fn unexpected() -> Problem {
+    let what = "the single writer answered something else".to_owned();
+    Problem(StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
 /// The body of a request. One that cannot be read is refused without quoting it, as the JSON
@@ -256,16 +292,16 @@ async fn import(
     Shared(context): Shared<AdminContext>,
     body: String,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let rows = card_file::parse(&body, &context.rules.rulebook, &context.token_key)
+    let rows = card_file::parse(&body, &context.rules.rulebook(), &context.token_key)
         .map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let (mut created, mut existing, mut refused) = (0_u64, 0_u64, Vec::new());
     for chunk in rows.chunks(OPEN_CHUNK) {
         let accounts = chunk.iter().map(|row| row.account.clone()).collect();
         let outcomes = context.jobs.open(accounts).await?;
         for (row, outcome) in chunk.iter().zip(outcomes) {
-            if let (Opened::Created(_, card), Some(pin)) = (&outcome, row.pin) {
+            if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
                 context.jobs.command(Body::SetPin(*card, pin)).await?;
-                context.pins.learn(row.account.card.token, pin);
+                context.pins.learn(row.account.card.token, *account, pin);
             }
             match outcome {
                 Opened::Created(..) => created += 1,

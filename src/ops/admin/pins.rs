@@ -1,20 +1,28 @@
-//! PINs of cards: setting one by the rules of choice (A6), unlocking one (A7).
+//! PINs of cards: setting one by the rules of choice (A6), unlocking one (A7), changing one and
+//! enrolling a card with one (C1).
 //!
 //! A PIN comes in only in a request body, becomes a verification value, and is gone.
 
+use arrayvec::ArrayString;
 use axum::Json;
-use axum::extract::State as Shared;
+use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::domain::card::CardId;
-use crate::domain::pan::Pan;
+use crate::domain::account::{AccountId, ProgrammeName};
+use crate::domain::card::{CardId, PinReference};
+use crate::domain::pan::{CardToken, Pan};
 use crate::domain::pin_choice;
+use crate::domain::programme::PinOwner;
 use crate::engine::command::{Answer, Body};
+use crate::engine::operation::Order;
+use crate::engine::operation_card::CardOrder;
+use crate::switch::pin::MadeOver;
 
-use super::{AdminContext, Asked, Problem, wrong};
+use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,23 +40,88 @@ pub(super) async fn set(
     Asked(wanted): Asked<NewPin>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let pan = card_number(&wanted.pan)?;
-    let born = match &wanted.born {
-        None => None,
-        Some(text) => Some(
-            text.parse()
-                .map_err(|_| wrong("born: expected YYYY-MM-DD"))?,
-        ),
+    let known = known(&context, context.token_key.token(&pan)).await?;
+    let known = known.ok_or_else(|| no_card(&pan))?;
+    may_be_chosen(&wanted.pin, &known, &wanted.born, &wanted.telephone)?;
+    let reference = known.reference(&context, &wanted.pin, &pan)?;
+    let done = order(
+        &context,
+        Order::Card(CardOrder::SetPin(known.card, reference)),
+    );
+    let done = done.await?;
+    context.pins.learn(known.token, known.account, reference);
+    Ok(done)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    pan: String,
+    /// The current one.
+    pin: Zeroizing<String>,
+    new_pin: Zeroizing<String>,
+    born: Option<String>,
+    telephone: Option<String>,
+}
+
+/// Changes a PIN for the holder, who knows the current one; a wrong one counts as a try.
+pub(super) async fn change_by_holder(
+    Shared(context): Shared<AdminContext>,
+    Asked(wanted): Asked<Change>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let pan = card_number(&wanted.pan)?;
+    let known = known(&context, context.token_key.token(&pan)).await?;
+    let known = known.ok_or_else(|| no_card(&pan))?;
+    may_be_chosen(&wanted.new_pin, &known, &wanted.born, &wanted.telephone)?;
+    let new = known.reference(&context, &wanted.new_pin, &pan)?;
+    let change = CardOrder::ChangePin {
+        card: known.card,
+        pin: context.pins.check(&wanted.pin, Some(&pan), &known.token),
+        new,
     };
-    pin_choice::check(&wanted.pin, born, wanted.telephone.as_deref())
-        .map_err(|rule| Problem(StatusCode::UNPROCESSABLE_ENTITY, rule.to_string()))?;
-    let reference = context.pins.reference(&wanted.pin, &pan).ok_or_else(|| {
-        let what = "no key to make a verification value with; see pin_keys".to_owned();
-        Problem(StatusCode::CONFLICT, what)
+    let done = order(&context, Order::Card(change)).await?;
+    context.pins.learn(known.token, known.account, new);
+    Ok(done)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Enrolment {
+    last_four: String,
+    /// The initial one.
+    pin: Zeroizing<String>,
+    /// Only where PINs belong to cards.
+    pan: Option<String>,
+}
+
+/// Makes a shipped card usable for its holder; a wrong PIN counts as a try.
+pub(super) async fn enrol(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+    Asked(wanted): Asked<Enrolment>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let card = CardId(number_of("card", &id)?);
+    let last_four = ArrayString::from(&wanted.last_four);
+    let last_four = last_four.map_err(|_| wrong("last_four: expected four digits"))?;
+    let pan = wanted.pan.as_deref().map(card_number).transpose()?;
+    let token = context
+        .jobs
+        .query(move |state| state.card(card).map(|card| card.token))
+        .await?;
+    let token = token.ok_or_else(|| {
+        let what = format!("there is no card {}", card.0);
+        Problem(StatusCode::NOT_FOUND, what)
     })?;
-    let card = card_of(&context, &pan).await?;
-    let answer = change(&context, Body::SetPin(card, reference)).await?;
-    context.pins.learn(context.token_key.token(&pan), reference);
-    Ok(answer)
+    if pan.is_some_and(|pan| context.token_key.token(&pan) != token) {
+        return Err(wrong("pan: it is not the card's"));
+    }
+    let pan = wanted.pan.as_deref().and_then(Pan::parse);
+    let enrol = CardOrder::Enrol {
+        card,
+        last_four,
+        pin: context.pins.check(&wanted.pin, pan.as_ref(), &token),
+    };
+    order(&context, Order::Card(enrol)).await
 }
 
 #[derive(Deserialize)]
@@ -63,24 +136,86 @@ pub(super) async fn unlock(
     Asked(wanted): Asked<Locked>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let pan = card_number(&wanted.pan)?;
-    let card = card_of(&context, &pan).await?;
-    change(&context, Body::UnlockPin(card)).await
+    let known = known(&context, context.token_key.token(&pan)).await?;
+    let known = known.ok_or_else(|| no_card(&pan))?;
+    change(&context, Body::UnlockPin(known.card)).await
 }
 
 fn card_number(text: &str) -> Result<Pan, Problem> {
     Pan::parse(text).ok_or_else(|| wrong("pan: expected 8 to 19 digits"))
 }
 
-async fn card_of(context: &AdminContext, pan: &Pan) -> Result<CardId, Problem> {
-    let token = context.token_key.token(pan);
-    let found = context
-        .jobs
-        .query(move |state| state.card_by_token(&token).map(|card| card.id))
-        .await?;
-    found.ok_or_else(|| {
-        let what = format!("there is no card {}", pan.masked());
-        Problem(StatusCode::NOT_FOUND, what)
-    })
+fn no_card(pan: &Pan) -> Problem {
+    let what = format!("there is no card {}", pan.masked());
+    Problem(StatusCode::NOT_FOUND, what)
+}
+
+/// What is recorded around a PIN.
+struct Known {
+    card: CardId,
+    token: CardToken,
+    account: AccountId,
+    programme: ProgrammeName,
+    /// Day of birth of the holder, where one is registered.
+    born: Option<Date>,
+}
+
+impl Known {
+    /// What will tell a PIN from a wrong one, as the programme wants it.
+    fn reference(
+        &self,
+        context: &AdminContext,
+        pin: &str,
+        pan: &Pan,
+    ) -> Result<PinReference, Problem> {
+        let rulebook = context.rules.rulebook();
+        let programme = rulebook.programme(&self.programme);
+        let over = match programme.map(|programme| programme.pin.owner) {
+            Some(PinOwner::Account) => MadeOver::Account(self.account),
+            Some(PinOwner::Card) | None => MadeOver::Card(pan),
+        };
+        context.pins.reference(pin, over).ok_or_else(|| {
+            let what = "no key to make a verification value with; see pin_keys".to_owned();
+            Problem(StatusCode::CONFLICT, what)
+        })
+    }
+}
+
+async fn known(context: &AdminContext, token: CardToken) -> Result<Option<Known>, Problem> {
+    let known = context.jobs.query(move |state| {
+        let card = state.card_by_token(&token)?;
+        let record = state.account(card.account)?;
+        let holder = state.holders().of_account(card.account);
+        Some(Known {
+            card: card.id,
+            token,
+            account: card.account,
+            programme: *state.programme_name(record.account.programme)?,
+            born: holder.map(|holder| holder.person.born.civil()),
+        })
+    });
+    Ok(known.await?)
+}
+
+/// Rule A6. What is recorded of the holder counts whatever the caller knows.
+fn may_be_chosen(
+    pin: &str,
+    known: &Known,
+    born: &Option<String>,
+    telephone: &Option<String>,
+) -> Result<(), Problem> {
+    let told = match born {
+        None => None,
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| wrong("born: expected YYYY-MM-DD"))?,
+        ),
+    };
+    for born in [told, known.born] {
+        pin_choice::check(pin, born, telephone.as_deref())
+            .map_err(|rule| Problem(StatusCode::UNPROCESSABLE_ENTITY, rule.to_string()))?;
+    }
+    Ok(())
 }
 
 async fn change(context: &AdminContext, body: Body) -> Result<Json<serde_json::Value>, Problem> {
@@ -90,6 +225,9 @@ async fn change(context: &AdminContext, body: Body) -> Result<Json<serde_json::V
         | Answer::Ordered(_)
         | Answer::Decided(_)
         | Answer::Opened(_)
+        | Answer::Presented(_)
+        | Answer::CutOver(_)
+        | Answer::Reconciled(_)
         | Answer::LinkNamed(_)
         | Answer::Housekept { .. } => {
             let what = "the single writer answered something else".to_owned();

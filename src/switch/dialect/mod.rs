@@ -14,4 +14,8 @@ pub mod request;
 
 mod said;
 
+mod short_texts;
+
+pub mod value_set;
+
 pub mod response;

@@ -12,20 +12,27 @@ use crate::domain::facts::{
     Evidence, FactName, Facts, IssuerRoute, LinkNumber, MessageKind, Purpose, Trace,
 };
 use crate::domain::masking;
-use crate::domain::merchant::{Mcc, Origin};
+use crate::domain::merchant::{AcceptorName, Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
+use crate::domain::reconciliation::Claim;
 use crate::domain::rulebook::Rulebook;
+use crate::engine::reconcile::{CutOver, Reconcile};
 use crate::iso8583::{Message, Mti};
 use crate::switch::config::ReplacementAmounts;
 use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
 use super::said;
-use super::table::{Dialect, Management};
+use super::table::{Dialect, Edition, Management};
 
 /// Originators without an acquirer identification are numbered above every DE 32 of 11 digits.
 const LINK_ORIGINATORS: u64 = 1 << 40;
+
+/// One more than the greatest `MMDDhhmmss`.
+const MMDDHHMMSS: u64 = 10_000_000_000;
+/// The function code of a partial reversal in 1993.
+const PARTIAL_REVERSAL: u64 = 401;
 
 /// What a message asks of us.
 #[derive(Debug)]
@@ -34,10 +41,21 @@ pub enum Request {
     Card(CardRequest),
     /// To manage the link.
     Management(Management),
+    /// To end the link's business day, or to compare its totals.
+    Settlement(Settlement),
     /// Something we do not do, or cannot read far enough; answered with this reason.
     Reject(Reject),
     /// An answer to something we never asked; not answered.
     Unasked,
+}
+
+/// A request about a link's business day.
+#[derive(Debug)]
+pub enum Settlement {
+    /// The network's day has changed.
+    CutOver(CutOver),
+    /// What the peer counted.
+    Reconcile(Box<Reconcile>),
 }
 
 /// A request about a card.
@@ -107,6 +125,7 @@ impl RequestParser<'_> {
             (2, 0) => MessageKind::Financial,
             (2, 2) => MessageKind::FinancialAdvice,
             (4, 0 | 2) => MessageKind::Reversal,
+            (5, 0 | 2) => return settled(self.reconcile(message)),
             (8, _) => return self.management(message),
             _ => return Request::Reject(unsupported(mti)),
         };
@@ -117,10 +136,13 @@ impl RequestParser<'_> {
     }
 
     fn management(&self, message: &Message) -> Request {
-        let Some(code) = message.number(70).and_then(|code| u16::try_from(code).ok()) else {
-            return Request::Reject(Reject::missing(70));
+        let element = self.dialect.edition.management();
+        let code = message.number(element);
+        let Some(code) = code.and_then(|code| u16::try_from(code).ok()) else {
+            return Request::Reject(Reject::missing(element));
         };
         match self.dialect.management(code) {
+            Some(Management::Cutover) => settled(self.cut_over(message)),
             Some(management) => Request::Management(management),
             None => Request::Reject(Reject {
                 reason: Reason::NotSupported,
@@ -129,13 +151,51 @@ impl RequestParser<'_> {
         }
     }
 
+    fn cut_over(&self, message: &Message) -> Result<Settlement, Reject> {
+        let trace = self.trace(message)?;
+        Ok(Settlement::CutOver(CutOver {
+            link: self.link_number,
+            to: month_day(message, self.dialect.edition.reconciliation_date())?,
+            asker: Some((trace.transmitted, trace.stan)),
+        }))
+    }
+
+    /// DE 74 to 77, 80, 81, 86 to 89 and 97: what the peer counted (lifecycle D.7).
+    fn reconcile(&self, message: &Message) -> Result<Settlement, Reject> {
+        let trace = self.trace(message)?;
+        let count = |element: u8| message.number(element);
+        let minor = |element: u8| count(element).and_then(|minor| i64::try_from(minor).ok());
+        let claim = Claim {
+            credits: count(74),
+            credit_reversals: count(75),
+            debits: count(76),
+            debit_reversals: count(77),
+            enquiries: count(80),
+            authorizations: count(81),
+            credits_minor: minor(86),
+            credit_reversals_minor: minor(87),
+            debits_minor: minor(88),
+            debit_reversals_minor: minor(89),
+            net_minor: said::signed(message, 97),
+        };
+        Ok(Settlement::Reconcile(Box::new(Reconcile {
+            link: self.link_number,
+            of: month_day(message, self.dialect.edition.reconciliation_date())?,
+            currency: currency(message, 50).or_else(|| currency(message, 49)),
+            claim,
+            asker: (trace.transmitted, trace.stan),
+        })))
+    }
+
     fn facts(&self, kind: MessageKind, message: &Message) -> Result<CardRequest, Reject> {
         let (pan, track_expiry) = card_number(message)?;
         let processing_code = message.number(3).ok_or_else(|| Reject::missing(3))?;
         let purpose = self.dialect.purpose(processing_code);
         let trace = self.trace(message)?;
-        let amount = amount(message, purpose)?;
-        let acceptor_name = without_card_numbers(trimmed(message, 43));
+        let edition = self.dialect.edition;
+        let (amount, remaining) = self.amounts(kind, message, purpose)?;
+        let acceptor_text = message.text(43).unwrap_or_default();
+        let acceptor_name = without_card_numbers(acceptor_name(edition, &acceptor_text));
         let card = self.token_key.token(&pan);
         let mut facts = Facts {
             kind,
@@ -149,22 +209,22 @@ impl RequestParser<'_> {
             expiry: expiry(message, track_expiry)?,
             amount,
             billing: billing(message),
-            replacement_minor: self.remaining(message, amount)?,
+            replacement_minor: remaining,
             mcc: message
-                .number(18)
+                .number(edition.mcc())
                 .and_then(|code| u16::try_from(code).ok())
                 .map(Mcc),
             terminal: trimmed(message, 41),
             acceptor: trimmed(message, 42),
             origin: Origin {
                 acquirer_country: message.number(19).and_then(|code| u16::try_from(code).ok()),
-                merchant_country: country_letters(message),
+                merchant_country: country_letters(edition, &acceptor_text),
             },
             acceptor_name,
             rrn: trimmed(message, 37),
             quoted_approval: quoted_approval(message),
             original: self.original(message, trace),
-            stand_in_approved: stand_in_approved(message),
+            stand_in_approved: stand_in_approved(edition, message),
             initiation: Default::default(),
             certainty: Default::default(),
             device: Default::default(),
@@ -176,12 +236,12 @@ impl RequestParser<'_> {
             },
             link: self.link_number,
             point: PointOfService::default(),
-            local: said::local_time(message),
+            local: said::local_time(edition, message, trace.transmitted),
             rare: None,
             evidence: SmallVec::new(),
         };
-        said::read_rows(self.dialect, message, &mut facts);
-        said::read_elements(message, &mut facts);
+        said::read_rows(self.dialect, self.token_key, message, &mut facts);
+        said::read_elements(edition, message, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000).into();
             facts.evidence.push(Evidence {
@@ -200,25 +260,56 @@ impl RequestParser<'_> {
             Some(acquirer) => acquirer,
             None => self.link_originator(),
         };
-        let transmitted = message.number(7).ok_or_else(|| Reject::missing(7))?;
+        let element = match self.dialect.edition {
+            Edition::Of1987 => 7,
+            // There DE 7 changes in a repeat; DE 12 (YYMMDDhhmmss) does not.
+            Edition::Of1993 => 12,
+        };
+        let at = message.number(element);
+        let transmitted = at.ok_or_else(|| Reject::missing(element))? % MMDDHHMMSS;
         let stan = message.number(11).ok_or_else(|| Reject::missing(11))?;
         Ok(Trace {
             originator,
-            transmitted: u32::try_from(transmitted).map_err(|_| Reject::wrong(7, "MMDDhhmmss"))?,
+            transmitted: u32::try_from(transmitted)
+                .map_err(|_| Reject::wrong(element, "MMDDhhmmss"))?,
             stan: u32::try_from(stan).map_err(|_| Reject::wrong(11, "six digits"))?,
         })
     }
 
+    /// What the transaction amounts to, and what shall remain of it after a partial reversal.
+    fn amounts(
+        &self,
+        kind: MessageKind,
+        message: &Message,
+        purpose: Purpose,
+    ) -> Result<(Amount, Option<i64>), Reject> {
+        let amount = amount(message, purpose)?;
+        let is_reversal = kind == MessageKind::Reversal;
+        match self.dialect.edition {
+            Edition::Of1987 => Ok((amount, self.remaining(replacement(message)?, amount))),
+            Edition::Of1993 if is_reversal && message.number(24) == Some(PARTIAL_REVERSAL) => {
+                // DE 30 has what was asked first, DE 4 what shall stand instead (lifecycle D.3).
+                let before = message.digits(30);
+                let before = before
+                    .as_ref()
+                    .and_then(|digits| digits.as_str().get(..12)?.parse().ok());
+                let before = before.ok_or_else(|| Reject::missing(30))?;
+                let original = Amount::new(before, amount.currency);
+                Ok((original, self.remaining(Some(amount.minor), original)))
+            }
+            Edition::Of1993 => Ok((amount, None)),
+        }
+    }
+
     /// What shall remain of the transaction amount after a partial reversal. More than the whole is
     /// passed on as it stands, for the engine to wonder about.
-    fn remaining(&self, message: &Message, amount: Amount) -> Result<Option<i64>, Reject> {
-        let stated = replacement(message)?;
-        Ok(match (self.replacement_amounts, stated) {
+    fn remaining(&self, stated: Option<i64>, amount: Amount) -> Option<i64> {
+        match (self.replacement_amounts, stated) {
             (ReplacementAmounts::Reversed, Some(reversed @ 1..)) if reversed <= amount.minor => {
                 Some(amount.minor - reversed)
             }
             _ => stated,
-        })
+        }
     }
 
     fn link_originator(&self) -> u64 {
@@ -226,12 +317,25 @@ impl RequestParser<'_> {
     }
 
     /// DE 90: MTI 4, STAN 6, DE 7 10, DE 32 11, DE 33 11, zeros where unknown (lifecycle D.1).
+    /// In 1993 DE 56: MTI 4, STAN 6, DE 12 12, then length 2 and digits of DE 32.
     fn original(&self, message: &Message, own: Trace) -> Option<Trace> {
-        let digits = message.digits(90)?;
+        let element = match self.dialect.edition {
+            Edition::Of1987 => 90,
+            Edition::Of1993 => 56,
+        };
+        let digits = message.digits(element)?;
         let part = |from: usize, to: usize| digits.as_str().get(from..to)?.parse::<u64>().ok();
         let stan = part(4, 10).filter(|stan| *stan != 0)?;
-        let transmitted = part(10, 20).filter(|at| *at != 0)?;
-        let originator = part(20, 31)
+        let (at, acquirer) = match self.dialect.edition {
+            Edition::Of1987 => (part(10, 20), part(20, 31)),
+            Edition::Of1993 => {
+                let length = part(22, 24).and_then(|length| usize::try_from(length).ok());
+                let end = length.map_or(24, |length| length.min(11) + 24);
+                (part(12, 22), part(24, end))
+            }
+        };
+        let transmitted = at.filter(|at| *at != 0)?;
+        let originator = acquirer
             .filter(|acquirer| *acquirer != 0)
             .unwrap_or(own.originator);
         Some(Trace {
@@ -239,6 +343,27 @@ impl RequestParser<'_> {
             transmitted: u32::try_from(transmitted).ok()?,
             stan: u32::try_from(stan).ok()?,
         })
+    }
+}
+
+fn settled(read: Result<Settlement, Reject>) -> Request {
+    match read {
+        Ok(settlement) => Request::Settlement(settlement),
+        Err(reject) => Request::Reject(reject),
+    }
+}
+
+/// A date whose last four digits are month and day.
+fn month_day(message: &Message, element: u8) -> Result<Option<(u16, u16)>, Reject> {
+    let Some(date) = message.number(element) else {
+        return Ok(None);
+    };
+    let part = |number: u64| u16::try_from(number % 100).unwrap_or_default();
+    let (month, day) = (part(date / 100), part(date));
+    if (1..=12).contains(&month) && (1..=31).contains(&day) {
+        Ok(Some((month, day)))
+    } else {
+        Err(Reject::wrong(element, "a month and a day"))
     }
 }
 
@@ -353,15 +478,18 @@ fn quoted_approval(message: &Message) -> Option<ApprovalCode> {
 }
 
 /// DE 39 of an advice: what the one who stood in decided; without it, it went ahead.
-fn stand_in_approved(message: &Message) -> bool {
+fn stand_in_approved(edition: Edition, message: &Message) -> bool {
     message
         .text(39)
-        .is_none_or(|code| matches!(code.as_ref(), "00" | "10" | "85"))
+        .is_none_or(|code| edition.is_approval(&code))
 }
 
-/// The last two characters of DE 43 when both are letters.
-fn country_letters(message: &Message) -> Option<[u8; 2]> {
-    let text = message.text(43)?;
+/// The last two of the forty characters of DE 43 when both are letters. In 1993 the element has no
+/// fixed length, and says the country this way only at that length.
+fn country_letters(edition: Edition, text: &str) -> Option<[u8; 2]> {
+    if edition == Edition::Of1993 && text.len() != 40 {
+        return None;
+    }
     let letters: [u8; 2] = text.as_bytes().get(38..40)?.try_into().ok()?;
     letters
         .iter()
@@ -369,10 +497,26 @@ fn country_letters(message: &Message) -> Option<[u8; 2]> {
         .then_some(letters)
 }
 
+/// A text without the spaces at its end.
+fn without_right_spaces(text: &str) -> &str {
+    let last = text.bytes().rposition(|byte| byte != b' ');
+    let end = last.map_or(0, |last| last.saturating_add(1));
+    text.get(..end).unwrap_or(text)
+}
+
+/// DE 43; of a longer one the first forty characters.
+fn acceptor_name(edition: Edition, text: &str) -> AcceptorName {
+    let text = match edition {
+        Edition::Of1993 if text.len() > 40 => text.get(..40).unwrap_or_default(),
+        Edition::Of1987 | Edition::Of1993 => text,
+    };
+    ArrayString::from(without_right_spaces(text)).unwrap_or_default()
+}
+
 /// A text element without its right spaces; empty when the message does not have it.
 fn trimmed<const N: usize>(message: &Message, element: u8) -> ArrayString<N> {
     let text = message.text(element).unwrap_or_default();
-    ArrayString::from(text.trim_end_matches(' ')).unwrap_or_default()
+    ArrayString::from(without_right_spaces(&text)).unwrap_or_default()
 }
 
 /// A peer's free text as it may be kept: a card number in it is masked.

@@ -28,9 +28,19 @@ pub struct Reply<'a> {
     pub balances: Option<&'a Balances>,
     /// DE 4, DE 6 and DE 54, where a part was approved.
     pub approved: Option<Approved>,
+    /// DE 66, where totals were compared.
+    pub settlement: Option<u8>,
 }
 
 impl<'a> Reply<'a> {
+    /// Nothing but a code.
+    pub fn coded(code: ResponseCode) -> Reply<'a> {
+        Reply {
+            code,
+            ..Reply::default()
+        }
+    }
+
     /// What a decision has to say.
     pub fn to(decision: &'a Decision) -> Reply<'a> {
         Reply {
@@ -38,6 +48,7 @@ impl<'a> Reply<'a> {
             approval: decision.approval,
             balances: decision.show_balances.then_some(&decision.balances),
             approved: decision.approved,
+            settlement: None,
         }
     }
 }
@@ -65,6 +76,8 @@ pub fn render(
     };
     let own = if reply.approved.is_some() {
         OWN_OF_A_PART
+    } else if reply.settlement.is_some() {
+        OWN_OF_A_SETTLEMENT
     } else {
         OWN
     };
@@ -86,6 +99,9 @@ pub fn render(
 const OWN: &[u8] = &[38, 39, 54];
 /// The same where only a part was approved: also what was approved.
 const OWN_OF_A_PART: &[u8] = &[4, 6, 38, 39, 51, 54];
+
+/// The same where totals were compared.
+const OWN_OF_A_SETTLEMENT: &[u8] = &[38, 39, 54, 66];
 
 /// Writes one of the response's own elements, when there is something to say in it.
 #[inline]
@@ -116,6 +132,11 @@ fn answer(
         }
         (39, _) => {
             writer.text(39, &reply.code)?;
+        }
+        (66, _) => {
+            if let Some(settlement) = reply.settlement {
+                writer.number(66, u64::from(settlement))?;
+            }
         }
         (54, approved) => {
             if let Some(balances) = reply.balances {

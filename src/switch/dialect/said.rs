@@ -7,11 +7,12 @@ use arrayvec::ArrayString;
 
 use crate::domain::conditions::LocalTime;
 use crate::domain::facts::{Evidence, Facts};
-use crate::domain::masking;
 use crate::domain::rare_facts::{CapturePart, FundingBin, MonthDay, RareFacts};
 use crate::iso8583::Message;
+use crate::switch::token::TokenKey;
 
-use super::table::{Dialect, Indicator, ReadFact, Statement};
+use super::table::{Dialect, Edition, Indicator, Reach, ReadFact, Statement};
+use super::value_set::Read;
 
 /// Characters of one group of additional amounts (DE 54).
 const AMOUNT_GROUP: usize = 20;
@@ -20,7 +21,12 @@ const CASH_BACK: &str = "40";
 
 /// Sets the facts that the rows of a dialect's table read. Of the rows of one fact, the one that
 /// stands first in the file decides.
-pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts) {
+pub(super) fn read_rows(
+    dialect: &Dialect,
+    token_key: &TokenKey,
+    message: &Message,
+    facts: &mut Facts,
+) {
     let mut first: [Option<(usize, &Indicator)>; Statement::FACTS] = [None; Statement::FACTS];
     let mut parts = (None, None);
     let mut read: [Option<usize>; ReadFact::FACTS] = [None; ReadFact::FACTS];
@@ -33,17 +39,32 @@ pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts)
             Some(digits) => Cow::Borrowed(digits.as_str()),
             None => message.text(rows.element).unwrap_or_default(),
         };
+        if let Some(fitting) = rows.fitting(&text) {
+            let indicators = fitting
+                .iter()
+                .filter_map(|row| rows.indicators.get(usize::from(*row)));
+            for (place, indicator) in indicators {
+                if let Some(slot) = first.get_mut(indicator.says.fact())
+                    && slot.is_none_or(|(earlier, _)| *place < earlier)
+                {
+                    *slot = Some((*place, indicator));
+                }
+            }
+            continue;
+        }
+        // Neighbouring rows read the same characters most often.
+        let mut reach = Reach::default();
+        let mut cut = reach.cut(&text).map(Read::new);
         for (place, indicator) in &rows.indicators {
             let Some(slot) = first.get_mut(indicator.says.fact()) else {
                 continue;
             };
+            if indicator.reach != reach {
+                reach = indicator.reach;
+                cut = reach.cut(&text).map(Read::new);
+            }
             let is_earlier = slot.is_none_or(|(earlier, _)| *place < earlier);
-            if is_earlier
-                && indicator
-                    .reach
-                    .cut(&text)
-                    .is_some_and(|it| indicator.test.fits(it))
-            {
+            if is_earlier && cut.is_some_and(|it| indicator.test.fits(it)) {
                 *slot = Some((*place, indicator));
             }
         }
@@ -55,7 +76,7 @@ pub(super) fn read_rows(dialect: &Dialect, message: &Message, facts: &mut Facts)
             let stated = reading.reach.cut(&text).map(|it| it.trim_matches(' '));
             if let (true, Some(stated)) = (is_earlier, stated.filter(|it| !it.is_empty())) {
                 *slot = Some(*place);
-                take_over(reading.fact, stated, facts, &mut parts);
+                take_over(reading.fact, stated, token_key, facts, &mut parts);
             }
         }
     }
@@ -97,15 +118,14 @@ fn state(facts: &mut Facts, indicator: &Indicator) {
 fn take_over(
     fact: ReadFact,
     read: &str,
+    token_key: &TokenKey,
     facts: &mut Facts,
     parts: &mut (Option<u16>, Option<u16>),
 ) {
     let number = || read.parse().ok().filter(|number: &u16| *number > 0);
     match fact {
         ReadFact::LifecycleId => {
-            let could_be_card = masking::masked(read).is_some();
-            let id = ArrayString::from(read).ok();
-            rare(facts).lifecycle_id = id.filter(|_| !could_be_card);
+            rare(facts).lifecycle_id = token_key.lifecycle_id(read);
         }
         ReadFact::PartNumber => parts.0 = number(),
         ReadFact::PartCount => parts.1 = number(),
@@ -122,15 +142,21 @@ fn rare(facts: &mut Facts) -> &mut RareFacts {
 }
 
 /// Sets what every message of 1987 states in an element of its own.
-pub(super) fn read_elements(message: &Message, facts: &mut Facts) {
-    facts.point.pin_pad = pin_pad(message);
-    if let Some(date) = message.number(15).and_then(|date| u16::try_from(date).ok()) {
+pub(super) fn read_elements(edition: Edition, message: &Message, facts: &mut Facts) {
+    if edition == Edition::Of1987 {
+        facts.point.pin_pad = pin_pad(message);
+    }
+    let date = message.number(15).map(|date| date % 10_000);
+    if let Some(date) = date.and_then(|date| u16::try_from(date).ok()) {
         rare(facts).settlement = Some(MonthDay(date));
     }
     if let Some(rate) = message.number(10).and_then(|rate| u32::try_from(rate).ok()) {
         rare(facts).billing_rate = Some(rate);
     }
-    if let Some(minor) = acquirer_fee(message) {
+    // In 1993 it is a date.
+    if edition == Edition::Of1987
+        && let Some(minor) = acquirer_fee(message)
+    {
         rare(facts).acquirer_fee_minor = Some(minor);
     }
     if let Some(minor) = cash_part(message) {
@@ -146,7 +172,12 @@ fn pin_pad(message: &Message) -> bool {
 
 /// DE 28: `D` debits the cardholder, `C` credits (lifecycle D.6).
 fn acquirer_fee(message: &Message) -> Option<i64> {
-    let text = message.text(28)?;
+    signed(message, 28)
+}
+
+/// An amount with its sign: `D` above zero, `C` below.
+pub(super) fn signed(message: &Message, element: u8) -> Option<i64> {
+    let text = message.text(element)?;
     let minor: i64 = text.get(1..)?.parse().ok()?;
     match text.get(..1)? {
         "D" => Some(minor),
@@ -164,12 +195,16 @@ fn cash_part(message: &Message) -> Option<i64> {
         .and_then(|group| group.get(8..)?.parse().ok())
 }
 
-/// DE 12 and DE 13 against DE 7: the local clock is within half a year of the transmission.
-pub(super) fn local_time(message: &Message) -> LocalTime {
+/// DE 12 and DE 13, in 1993 DE 12 alone, against DE 7: the local clock is within half a year of the
+/// transmission.
+pub(super) fn local_time(edition: Edition, message: &Message, transmitted: u32) -> LocalTime {
     let seconds = || {
-        let local = message.number(13)?.checked_mul(1_000_000)? + message.number(12)?;
+        let local = match edition {
+            Edition::Of1987 => message.number(13)?.checked_mul(1_000_000)? + message.number(12)?,
+            Edition::Of1993 => message.number(12)? % 10_000_000_000,
+        };
         let year: i32 = 366 * 86_400;
-        let ahead = second_of_year(local)? - second_of_year(message.number(7)?)?;
+        let ahead = second_of_year(local)? - second_of_year(transmitted.into())?;
         Some(match ahead {
             _ if ahead > year / 2 => ahead - year,
             _ if ahead < -year / 2 => ahead + year,
@@ -203,7 +238,6 @@ mod tests {
     use crate::switch::config::ReplacementAmounts;
     use crate::switch::pin::PinDesk;
     use crate::switch::rulebook::LoadedRules;
-    use crate::switch::token::TokenKey;
 
     #[test]
     fn a_second_of_the_year_counts_from_its_first_midnight() {
@@ -323,8 +357,22 @@ mod tests {
     }
 
     #[test]
-    fn a_card_number_is_no_name_of_a_transaction() {
-        let facts = read(&[(62, "4761739001010119")]);
-        assert_eq!(facts.lifecycle_id(), None);
+    fn a_name_that_could_be_a_card_number_still_names_the_transaction_and_is_not_kept() {
+        assert_eq!(
+            read(&[(62, "4761739001010119")]).lifecycle_id(),
+            None,
+            "too long"
+        );
+        for name in ["6", "10"].map(|tail| format!("400000000000{tail}")) {
+            let name = name.as_str();
+            let kept = read(&[(62, name)]).lifecycle_id().unwrap();
+            assert_eq!(read(&[(62, name)]).lifecycle_id(), Some(kept));
+            assert!(
+                kept.starts_with('#') && !kept.contains(&name[..6]),
+                "{kept}"
+            );
+        }
+        let plain = read(&[(62, "400000000000A")]).lifecycle_id().unwrap();
+        assert_eq!(plain.as_str(), "400000000000A");
     }
 }

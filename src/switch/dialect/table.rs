@@ -13,12 +13,16 @@ use crate::domain::rare_facts::{AdviceReason, LoadChannel};
 use crate::iso8583::ELEMENT_MAX;
 
 use super::code_list::CodeList;
+use super::short_texts::ShortTexts;
+use super::value_set::{Read, ValueSet};
 
 /// One dialect, proven when it was read.
 #[derive(Clone, Debug)]
 pub struct Dialect {
     /// Its name.
     pub name: String,
+    /// Where the elements of its messages stand.
+    pub edition: Edition,
     /// Elements that a response repeats from its request, when the request has them, ascending.
     pub echo: Vec<u8>,
     /// Purpose by the first two digits of the processing code.
@@ -31,6 +35,66 @@ pub struct Dialect {
     pub codes: ResponseCodes,
     /// What the network says about its codes, where the table tells.
     pub code_list: Option<CodeList>,
+}
+
+/// Which edition of ISO 8583 lays out the elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edition {
+    /// 1987: response codes of two characters.
+    #[default]
+    Of1987,
+    /// 1993: action codes of three digits, function code, message reason, original data in DE 56.
+    Of1993,
+}
+
+impl Edition {
+    fn of(year: u16) -> Option<Edition> {
+        match year {
+            1987 => Some(Edition::Of1987),
+            1993 => Some(Edition::Of1993),
+            _ => None,
+        }
+    }
+
+    /// Characters of DE 39.
+    pub fn code_length(self) -> usize {
+        match self {
+            Edition::Of1987 => 2,
+            Edition::Of1993 => 3,
+        }
+    }
+
+    /// The element of the merchant category.
+    pub fn mcc(self) -> u8 {
+        match self {
+            Edition::Of1987 => 18,
+            Edition::Of1993 => 26,
+        }
+    }
+
+    /// The element that says what network management asks for.
+    pub fn management(self) -> u8 {
+        match self {
+            Edition::Of1987 => 70,
+            Edition::Of1993 => 24,
+        }
+    }
+
+    /// The element with the date of a reconciliation or a cutover.
+    pub fn reconciliation_date(self) -> u8 {
+        match self {
+            Edition::Of1987 => 15,
+            Edition::Of1993 => 28,
+        }
+    }
+
+    /// Whether a code of the peer is an approval.
+    pub fn is_approval(self, code: &str) -> bool {
+        match self {
+            Edition::Of1987 => matches!(code, "00" | "10" | "85"),
+            Edition::Of1993 => code.starts_with('0'),
+        }
+    }
 }
 
 /// What a network management message asks for.
@@ -56,6 +120,15 @@ pub struct ElementRows {
     pub indicators: Vec<(usize, Indicator)>,
     /// Rows that take a fact over as it stands, with their place in the file.
     pub readings: Vec<(usize, Reading)>,
+    /// Which indicators fit each short text, where nothing else reads the element.
+    short: Option<ShortTexts>,
+}
+
+impl ElementRows {
+    /// Positions of the indicators that fit a text, where that was worked out beforehand.
+    pub fn fitting(&self, text: &str) -> Option<&[u8]> {
+        self.short.as_ref()?.fitting(text)
+    }
 }
 
 /// Where in an element a row reads.
@@ -217,7 +290,7 @@ impl Statement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
     /// The characters are one of these.
-    Equals(Vec<String>),
+    Equals(ValueSet),
     /// The characters are a number of at least this.
     AtLeast(u64),
     /// There is something.
@@ -226,11 +299,14 @@ pub enum Test {
 
 impl Test {
     /// Whether it fits what was read.
-    pub fn fits(&self, read: &str) -> bool {
+    pub fn fits(&self, read: Read<'_>) -> bool {
         match self {
-            Test::Equals(values) => values.iter().any(|value| value == read),
-            Test::Present => !read.trim().is_empty(),
-            Test::AtLeast(least) => read.parse::<u64>().is_ok_and(|number| number >= *least),
+            Test::Equals(values) => values.has(read),
+            Test::Present => !read.text.trim().is_empty(),
+            Test::AtLeast(least) => {
+                let number = read.text.parse::<u64>();
+                number.is_ok_and(|number| number >= *least)
+            }
         }
     }
 }
@@ -262,6 +338,8 @@ impl Dialect {
 #[serde(deny_unknown_fields)]
 struct File {
     name: String,
+    #[serde(default = "first_edition")]
+    edition: u16,
     echo: Vec<u8>,
     processing_code: BTreeMap<String, Purpose>,
     indicator: Vec<IndicatorRow>,
@@ -270,6 +348,10 @@ struct File {
     network_management: BTreeMap<String, Management>,
     response_code: BTreeMap<String, String>,
     code_list: Option<CodeList>,
+}
+
+fn first_edition() -> u16 {
+    1987
 }
 
 #[derive(Deserialize)]
@@ -305,6 +387,11 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
     let file: File = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
     let mut mistakes = Vec::new();
 
+    let edition = Edition::of(file.edition).unwrap_or_else(|| {
+        let got = file.edition;
+        mistakes.push(format!("edition: expected 1987 or 1993, got {got}"));
+        Edition::default()
+    });
     let echo = echoed_elements(&file.echo, &mut mistakes);
     let mut purposes = [Purpose::Unnamed; 100];
     for (code, purpose) in &file.processing_code {
@@ -329,10 +416,11 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
         }
     }
     let rows = element_rows(file.indicator, file.reading, &mut mistakes);
-    let codes = response_codes(&file.response_code, &mut mistakes);
+    let codes = response_codes(&file.response_code, edition, &mut mistakes);
     match codes {
         Some(codes) if mistakes.is_empty() => Ok(Dialect {
             name: file.name,
+            edition,
             echo,
             purposes,
             rows,
@@ -367,6 +455,7 @@ fn numeric(text: &str, digits: usize) -> Option<u16> {
 
 fn response_codes(
     rows: &BTreeMap<String, String>,
+    edition: Edition,
     mistakes: &mut Vec<String>,
 ) -> Option<ResponseCodes> {
     for (name, code) in rows {
@@ -375,9 +464,10 @@ fn response_codes(
                 "response_code: {name:?} is no reason of this switch"
             ));
         }
-        if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let length = edition.code_length();
+        if code.len() != length || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             mistakes.push(format!(
-                "response_code.{name}: expected two characters, got {code:?}"
+                "response_code.{name}: expected {length} characters, got {code:?}"
             ));
         }
     }
@@ -425,6 +515,12 @@ fn element_rows(
             Err(mistake) => mistakes.push(format!("reading[{n}]: {mistake}")),
         }
     }
+    for row in &mut rows {
+        row.short = row
+            .readings
+            .is_empty()
+            .then(|| ShortTexts::of(&row.indicators));
+    }
     rows
 }
 
@@ -437,6 +533,7 @@ fn with_rows(rows: &mut Vec<ElementRows>, element: u8, change: impl FnOnce(&mut 
         element,
         indicators: Vec::new(),
         readings: Vec::new(),
+        short: None,
     };
     change(&mut fresh);
     rows.push(fresh);
@@ -475,7 +572,7 @@ fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
         (None, None, true) => (Test::Present, "is there".to_owned()),
         (Some(values), None, false) if !values.is_empty() => {
             let condition = format!("= {}", values.join(" or "));
-            (Test::Equals(values), condition)
+            (Test::Equals(ValueSet::new(values)), condition)
         }
         (None, Some(least), false) => (Test::AtLeast(least), format!("at least {least}")),
         _ => return Err("expected equals with values, at_least or present".to_owned()),

@@ -27,6 +27,25 @@ fn the_network_style_dialects_are_sound() {
 }
 
 #[test]
+fn the_dialect_of_1993_is_sound_and_codes_have_the_length_of_their_edition() {
+    let text = include_str!("../../../spec/dialect/iso93.toml");
+    let dialect = parse(text).unwrap();
+    assert_eq!(dialect.edition, Edition::Of1993);
+    assert_eq!(
+        dialect.codes.code(Reason::InsufficientFunds).as_str(),
+        "116"
+    );
+    for (old, new, expected) in [
+        ("\"116\"", "\"51\"", "expected 3 characters"),
+        ("edition = 1993", "edition = 1988", "expected 1987 or 1993"),
+        ("edition = 1993\n", "", "expected 2 characters"),
+    ] {
+        let wrong = parse(&text.replace(old, new)).unwrap_err().join("; ");
+        assert!(wrong.contains(expected), "{new}: {wrong}");
+    }
+}
+
+#[test]
 fn a_subelement_is_found_behind_others_and_a_broken_list_states_nothing() {
     let reach = |subelement, part| Reach {
         subelement: Some(subelement),

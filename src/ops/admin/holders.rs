@@ -1,0 +1,166 @@
+//! Holders: registering one, how well it is known, the one account it may have (rule A1).
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::account::{AccountId, Kyc, ProgrammeName};
+use crate::domain::card::CardStatus;
+use crate::domain::holder::{Applicant, HolderId};
+use crate::domain::time::BusinessDate;
+use crate::engine::command::{HeldBy, OpenAccount, Opened};
+use crate::engine::operation::Order;
+use crate::engine::operation_holder::{HolderOrder, Whose};
+
+use super::cards::{active, new_card, number_of_programme};
+use super::{AdminContext, Asked, Problem, number_of, order, wrong};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registration {
+    programme: String,
+    /// `YYYY-MM-DD`.
+    born: String,
+    /// Whether the consent of a parent is recorded.
+    #[serde(default)]
+    consent: bool,
+    kyc: Kyc,
+}
+
+/// Registers a holder; the record's number is the holder's.
+pub(super) async fn register(
+    Shared(context): Shared<AdminContext>,
+    Asked(wanted): Asked<Registration>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let born = BusinessDate::from_iso(&wanted.born);
+    let applicant = Applicant {
+        born: born.ok_or_else(|| wrong("born: expected YYYY-MM-DD"))?,
+        consent: wanted.consent,
+    };
+    let register = HolderOrder::Register {
+        programme: programme(&wanted.programme)?,
+        applicant,
+        kyc: wanted.kyc,
+    };
+    let Json(mut done) = order(&context, Order::Holder(register)).await?;
+    if let Some(done) = done.as_object_mut()
+        && let Some(number) = done.get("sequence").cloned()
+    {
+        done.insert("holder".to_owned(), number);
+    }
+    Ok(Json(done))
+}
+
+fn programme(text: &str) -> Result<ProgrammeName, Problem> {
+    ProgrammeName::from(text).map_err(|_| wrong("programme: expected 24 characters at most"))
+}
+
+/// One holder.
+pub(super) async fn holder(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let number: u64 = number_of("holder", &id)?;
+    let view = context.jobs.query(move |state| {
+        let holder = state.holders().get(HolderId(number))?;
+        Some(json!({
+            "id": number,
+            "programme": state.programme_name(holder.programme).map(|name| name.as_str()),
+            "born": holder.person.born.to_string(),
+            "consent": holder.person.consent,
+            "kyc": holder.kyc,
+            "account": holder.account.map(|account| account.0),
+        }))
+    });
+    view.await?.map(Json).ok_or_else(|| {
+        let what = format!("there is no holder {number}");
+        Problem(StatusCode::NOT_FOUND, what)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Standing {
+    kyc: Kyc,
+}
+
+/// Records that a holder is verified, or not any more; its account follows.
+pub(super) async fn change_kyc(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+    Asked(wanted): Asked<Standing>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let whose = Whose::Holder(HolderId(number_of("holder", &id)?));
+    order(
+        &context,
+        Order::Holder(HolderOrder::ChangeKyc(whose, wanted.kyc)),
+    )
+    .await
+}
+
+/// The same by the account, for those that were opened without a holder.
+pub(super) async fn change_account_kyc(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+    Asked(wanted): Asked<Standing>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let whose = Whose::Account(AccountId(number_of("account", &id)?));
+    order(
+        &context,
+        Order::Holder(HolderOrder::ChangeKyc(whose, wanted.kyc)),
+    )
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAccount {
+    programme: String,
+    holder: Option<u64>,
+    /// How well an unregistered holder is known.
+    kyc: Option<Kyc>,
+    pan: String,
+    /// `YYMM`; none for a bearer number.
+    expiry: Option<String>,
+    #[serde(default = "active")]
+    status: CardStatus,
+}
+
+/// Opens an empty account with its first card; opening it again changes nothing.
+pub(super) async fn open_account(
+    Shared(context): Shared<AdminContext>,
+    Asked(wanted): Asked<NewAccount>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let programme = programme(&wanted.programme)?;
+    let pan = number_of_programme(&context, Some(programme), &wanted.pan)?;
+    let (holder, kyc) = match (wanted.holder, wanted.kyc) {
+        // The holder's own standing counts.
+        (Some(number), None) => (HeldBy::Registered(HolderId(number)), Kyc::Unverified),
+        (None, Some(kyc)) => (HeldBy::Nobody, kyc),
+        _ => return Err(wrong("expected either a holder or a kyc")),
+    };
+    let account = OpenAccount {
+        programme,
+        kyc,
+        balances: Vec::new(),
+        card: new_card(&context, &pan, wanted.expiry.as_deref(), wanted.status)?,
+        holder,
+    };
+    let mut outcomes = context.jobs.open(vec![account]).await?;
+    let told = |account: AccountId, card: u32, repeated| {
+        Ok(Json(
+            json!({ "account": account.0, "card": card, "repeated": repeated }),
+        ))
+    };
+    match outcomes.pop() {
+        Some(Opened::Created(account, card)) => told(account, card.0, false),
+        Some(Opened::Existing(account, card)) => told(account, card.0, true),
+        Some(Opened::Refused(why)) => Err(Problem(StatusCode::UNPROCESSABLE_ENTITY, why)),
+        None => {
+            let what = "the single writer answered something else".to_owned();
+            Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
+        }
+    }
+}

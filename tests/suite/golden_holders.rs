@@ -1,0 +1,75 @@
+//! Samples of what is done about holders, for the records that are kept in `fixtures/journal`.
+
+use cardswitch::domain::account::{AccountId, Kyc};
+use cardswitch::domain::card::{CardId, ExpiryMonth, PinReference};
+use cardswitch::domain::holder::{Applicant, HolderId};
+use cardswitch::domain::time::BusinessDate;
+use cardswitch::engine::event::Event;
+use cardswitch::engine::operation::Operation;
+use cardswitch::engine::operation_card::CardOperation;
+use cardswitch::engine::operation_holder::{HolderOperation, Whose};
+use cardswitch::engine::operation_rules::ProgrammeRecord;
+
+/// One of each thing that is done about holders.
+pub(crate) fn holder_operations(opened: Event) -> Vec<(&'static str, Operation)> {
+    let applicant = Applicant {
+        born: BusinessDate(6_537),
+        consent: true,
+    };
+    let Event::AccountOpened(opened) = opened else {
+        panic!("it opens an account");
+    };
+    let registered = HolderOperation::Registered {
+        programme: "prepaid-jp".parse().unwrap(),
+        applicant,
+        kyc: Kyc::Unverified,
+    };
+    let account_opened = HolderOperation::AccountOpened {
+        holder: HolderId(300),
+        applicant: Some(applicant),
+        opened: *opened,
+    };
+    let ended = vec![
+        (CardId(8), ExpiryMonth::from_yymm(3212)),
+        (CardId(300), None),
+    ];
+    [
+        ("holder-registered", registered),
+        ("holder-account-opened", account_opened),
+        (
+            "holder-kyc-changed",
+            HolderOperation::KycChanged(Whose::Account(AccountId(7)), Kyc::Verified),
+        ),
+        ("holder-cards-ended", HolderOperation::CardsEnded(ended)),
+    ]
+    .map(|(name, operation)| (name, Operation::Holder(operation)))
+    .into_iter()
+    .chain(card_operations())
+    .chain([(
+        "rules-changed",
+        Operation::RulesChanged(vec![ProgrammeRecord {
+            name: "travel".parse().unwrap(),
+            version: 300,
+            text: "name = \"travel\"\n".to_owned(),
+        }]),
+    )])
+    .collect()
+}
+
+fn card_operations() -> [(&'static str, Operation); 3] {
+    let tried = CardOperation::PinTried {
+        card: CardId(8),
+        wrong_tries: 3,
+        is_locked: true,
+    };
+    let reference = PinReference::of_account(1, [8, 5, 2, 3]);
+    [
+        ("card-enrolled", CardOperation::Enrolled(CardId(8))),
+        (
+            "card-pin-changed",
+            CardOperation::PinChanged(CardId(8), reference),
+        ),
+        ("card-pin-tried", tried),
+    ]
+    .map(|(name, operation)| (name, Operation::Card(operation)))
+}
