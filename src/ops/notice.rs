@@ -69,7 +69,9 @@ pub fn notices(sequence: u64, at: UnixMs, event: &Event) -> Vec<Notice> {
         | Event::Housekept(_)
         | Event::LinkNamed(..)
         | Event::PinSet(..)
-        | Event::PinUnlocked(_) => Vec::new(),
+        | Event::PinUnlocked(_)
+        | Event::CutOver(..)
+        | Event::Reconciled(_) => Vec::new(),
     }
 }
 
@@ -94,8 +96,14 @@ fn of_decision(sequence: u64, at: UnixMs, decided: &Decided) -> Vec<Notice> {
     };
     let facts = &decided.facts;
     let has = |test: fn(&Effect) -> bool| decided.effects.iter().any(test);
-    let posted = has(|effect| matches!(effect, Effect::Posted { .. }));
-    let undone = posted || has(|effect| matches!(effect, Effect::HoldLowered { .. }));
+    let posted = has(|effect| matches!(effect, Effect::Posted { .. } | Effect::ExchangePosted(_)));
+    let lowers = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::HoldLowered { .. } | Effect::ExchangeLowered(_)
+        )
+    };
+    let undone = posted || has(lowers);
     let asked = matches!(
         facts.kind,
         MessageKind::Authorization | MessageKind::Financial

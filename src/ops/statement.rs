@@ -12,10 +12,11 @@ use crate::domain::card::CardId;
 use crate::domain::money::Currency;
 use crate::domain::time::UnixMs;
 use crate::engine::entry::{EntryId, EntryState};
-use crate::engine::event::{AccountOpened, Decided, Effect, Event};
+use crate::engine::event::{AccountOpened, Decided, Effect, Event, Exchanged};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
 use crate::engine::operation_holder::HolderOperation;
+use crate::engine::operation_money::MoneyOperation;
 
 /// One purse as it stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub enum LineKind {
     Other,
     /// To or from another holder.
     Transfer,
+    /// Money of one purse changed into another currency.
+    Charge,
     /// The end of the account.
     Closing,
 }
@@ -165,7 +168,11 @@ impl Book {
                     .for_each(|id| self.release(*id, at));
             }
             Event::Operated(operation) => self.operated(sequence, at, operation),
-            Event::LinkNamed(..) | Event::PinSet(..) | Event::PinUnlocked(_) => {}
+            Event::LinkNamed(..)
+            | Event::PinSet(..)
+            | Event::PinUnlocked(_)
+            | Event::CutOver(..)
+            | Event::Reconciled(_) => {}
         }
         true
     }
@@ -267,6 +274,20 @@ impl Book {
                     self.moved(entry.0, *state);
                     Some(entry.0)
                 }
+                Effect::ExchangeHeld(change) => {
+                    let costs = change.legs.iter().map(|leg| (leg.purse, leg.cost()));
+                    costs.for_each(|(purse, minor)| self.hold(change.entry, purse, minor));
+                    Some(change.entry.0)
+                }
+                Effect::ExchangeLowered(change) => {
+                    let costs = change.legs.iter().map(|leg| (leg.purse, leg.cost()));
+                    costs.for_each(|(purse, minor)| self.hold(change.entry, purse, -minor));
+                    Some(change.entry.0)
+                }
+                Effect::ExchangePosted(change) => {
+                    self.exchanged(change);
+                    Some(change.entry.0)
+                }
                 Effect::Counted { .. }
                 | Effect::TombstoneSet { .. }
                 | Effect::ExceptionRaised { .. }
@@ -346,7 +367,18 @@ impl Book {
             Operation::Holder(HolderOperation::AccountOpened { opened, .. }) => {
                 self.opened(sequence, at, opened);
             }
-            Operation::CardStatusChanged(..)
+            Operation::Money(MoneyOperation::Charged {
+                charge, movements, ..
+            }) => {
+                if charge.account == self.account {
+                    let all: Vec<Posting> =
+                        movements.iter().flat_map(|row| row.1.clone()).collect();
+                    self.own_line(sequence, at, LineKind::Charge, &all);
+                }
+            }
+            Operation::Money(MoneyOperation::RatesSet(_))
+            | Operation::ClearingClosed { .. }
+            | Operation::CardStatusChanged(..)
             | Operation::DeviceTokenAdded { .. }
             | Operation::ExceptionResolved { .. }
             | Operation::Holder(_)
@@ -405,6 +437,26 @@ impl Book {
         let original = self.lines.get(&line).and_then(|line| line.refund_of);
         if let (false, Some(purchase)) = (is_fee, original.and_then(|id| self.lines.get_mut(&id))) {
             purchase.refunded = purchase.refunded.saturating_add(total).max(0);
+        }
+    }
+
+    /// What purses gave or got in other currencies; a refund counts by what it is worth.
+    fn exchanged(&mut self, change: &Exchanged) {
+        let id = change.entry.0;
+        let postings = change.movements.iter().flat_map(|row| &row.1);
+        for posting in postings {
+            if let LedgerAccount::Purse(account, purse) = posting.account
+                && account == self.account
+            {
+                self.move_purse(id, purse, posting.minor);
+            }
+        }
+        let worth = change.legs.iter().map(|leg| leg.worth);
+        let worth = worth.fold(0_i64, i64::saturating_add);
+        let back = if change.credits { worth } else { -worth };
+        let original = self.lines.get(&id).and_then(|line| line.refund_of);
+        if let Some(purchase) = original.and_then(|id| self.lines.get_mut(&id)) {
+            purchase.refunded = purchase.refunded.saturating_add(back).max(0);
         }
     }
 

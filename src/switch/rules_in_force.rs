@@ -88,6 +88,9 @@ impl RulesInForce {
             | Answer::Opened(_)
             | Answer::LinkNamed(_)
             | Answer::PinChanged(_)
+            | Answer::Presented(_)
+            | Answer::CutOver(_)
+            | Answer::Reconciled(_)
             | Answer::Housekept { .. } => Err(NotReloaded::Unanswered),
         }
     }

@@ -189,6 +189,14 @@ impl Reader {
         })
     }
 
+    fn name(&mut self, name: &str) -> Option<ProgrammeName> {
+        let fitting = ProgrammeName::from(name).ok();
+        let fitting = fitting.filter(|name| !name.is_empty());
+        self.need(fitting, || {
+            format!("name: expected 1 to 24 characters, got {}", name.len())
+        })
+    }
+
     fn maximum_balance(&mut self, n: usize, row: &MaximumBalanceRow) -> Option<MaximumBalance> {
         let key = format!("maximum_balance[{n}]");
         let currency = self.currency(&key, &row.currency)?;

@@ -28,7 +28,7 @@ pub(super) async fn check(
     Shared(context): Shared<AdminContext>,
     Asked(wanted): Asked<Lines>,
 ) -> Result<Json<Vec<LineOutcome>>, Problem> {
-    let rules = Arc::clone(&context.rules.rulebook);
+    let rules = context.rules.rulebook();
     let foreseen = prepared(&context, wanted, move |lines, state| {
         lines.foresee(&rules, state)
     });
@@ -57,7 +57,7 @@ async fn prepared<T: Send + 'static>(
             "lines: expected {LINES_TOGETHER_MAX} at most"
         )));
     }
-    let rules = Arc::clone(&context.rules.rulebook);
+    let rules = context.rules.rulebook();
     let token_key = Arc::clone(&context.token_key);
     let read = move |state: &State| {
         let lines = prepare(batch, &wanted.lines, &rules, &token_key, state);
