@@ -6,6 +6,7 @@ use crate::domain::account::{Kyc, PurseIndex};
 use crate::domain::block::{Block, Condition, Minute};
 use crate::domain::decision::ResponseCodes;
 use crate::domain::facts::{Device, Purpose};
+use crate::domain::guessing::{GuessingAnswer, GuessingRule};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::programme::{
     Activation, Channel, Limit, LoadRule, LoadTerms, MaximumBalance, PinOwner, PinUse, Programme,
@@ -28,6 +29,7 @@ pub(super) fn tell(programme: &Programme, codes: &ResponseCodes) -> String {
         .chain(pins(programme))
         .chain([cash(programme)])
         .chain(exchange(programme))
+        .chain(programme.guessing.iter().map(guessing))
         .chain(programme.limits.iter().map(limit))
         .chain(programme.maximum_balances.iter().map(maximum))
         .chain(merchants(programme))
@@ -127,6 +129,9 @@ fn load_terms(programme: &Programme, terms: &LoadTerms) -> String {
     if terms.authenticated {
         line.push_str(", cardholder authenticated");
     }
+    if !terms.cancellable {
+        line.push_str(", not to be called off by the cardholder");
+    }
     line
 }
 
@@ -203,11 +208,37 @@ fn pins(programme: &Programme) -> Vec<String> {
     lines.extend(programme.pin.required.iter().map(|needed| {
         match needed {
             PinUse::CashWithdrawal => "PIN        is needed for cash",
-            PinUse::PhysicalPurchase => "PIN        is needed with the card's chip or stripe",
+            PinUse::PhysicalPurchase => {
+                "PIN        is needed with the card's chip or stripe where PINs are taken"
+            }
         }
         .to_owned()
     }));
     lines
+}
+
+fn guessing(rule: &GuessingRule) -> String {
+    let counts = [
+        (rule.acceptor_attempts_max, "an acceptor"),
+        (rule.link_attempts_max, "a link"),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|row| row.0 > 0)
+        .map(|(count, whose)| format!("{count} of {whose}"))
+        .collect();
+    let follows = match rule.answer {
+        GuessingAnswer::Alarm => "an alarm".to_owned(),
+        GuessingAnswer::Slow => format!("an alarm, and answers {} ms later", rule.slow_ms),
+        GuessingAnswer::Refuse => {
+            "an alarm, and no answer that tells good numbers from others".to_owned()
+        }
+    };
+    format!(
+        "guessing   unknown or exhausted numbers in {} minutes, {}: {follows}",
+        rule.window_minutes,
+        counts.join(" or ")
+    )
 }
 
 fn exchange(programme: &Programme) -> Vec<String> {
@@ -280,6 +311,7 @@ fn limit(limit: &Limit) -> String {
         Channel::LoadShopTill => "loads at the till",
         Channel::CashWithdrawal => "cash withdrawals",
         Channel::ECommerce => "purchases without the card",
+        Channel::Transfer => "transfers to other holders",
     };
     let span = match limit.window {
         Window::Transaction => "in one transaction".to_owned(),

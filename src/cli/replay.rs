@@ -152,7 +152,10 @@ impl Postings {
             }
             Event::AccountOpened(opened) => self.add_opening(opened),
             Event::Operated(operation) => match operation.as_ref() {
-                Operation::Transferred { postings, .. } => self.add_all(postings),
+                Operation::Transferred { postings, .. }
+                | Operation::Money(MoneyOperation::Transferred { postings, .. }) => {
+                    self.add_all(postings);
+                }
                 Operation::AccountClosed { movements, .. } => {
                     movements.iter().for_each(|row| self.add_all(&row.1));
                 }

@@ -86,6 +86,8 @@ pub struct PointOfService {
     pub partial_approval: bool,
     /// Whether the merchant keeps the card number.
     pub stored_credential: StoredCredential,
+    /// Whether the terminal says that a PIN can be entered there.
+    pub pin_pad: bool,
 }
 
 const ENTRIES: [EntryMode; 8] = [
@@ -111,7 +113,8 @@ const CREDENTIALS: [StoredCredential; 4] = [
     StoredCredential::MerchantUse,
 ];
 
-// From the lowest bit: entry mode 4 bits, attendance 2, partial approval 1, stored credential 2.
+// From the lowest bit: entry mode 4 bits, attendance 2, partial approval 1, stored credential 2,
+// PIN pad 1.
 impl From<PointOfService> for u16 {
     fn from(point: PointOfService) -> u16 {
         let place = |found: Option<usize>| found.and_then(|it| u16::try_from(it).ok()).unwrap_or(0);
@@ -122,7 +125,8 @@ impl From<PointOfService> for u16 {
                 .iter()
                 .position(|it| *it == point.stored_credential),
         );
-        entry | attendance << 4 | u16::from(point.partial_approval) << 6 | credential << 7
+        let pin_pad = u16::from(point.pin_pad) << 9;
+        entry | attendance << 4 | u16::from(point.partial_approval) << 6 | credential << 7 | pin_pad
     }
 }
 
@@ -132,7 +136,7 @@ impl TryFrom<u16> for PointOfService {
     fn try_from(packed: u16) -> Result<PointOfService, String> {
         let part = |shift: u16, mask: u16| usize::from(packed >> shift & mask);
         let wrong = || format!("conditions at the point of service: {packed} is not among them");
-        if packed >> 9 != 0 {
+        if packed >> 10 != 0 {
             return Err(wrong());
         }
         Ok(PointOfService {
@@ -140,6 +144,7 @@ impl TryFrom<u16> for PointOfService {
             attendance: *ATTENDANCES.get(part(4, 3)).ok_or_else(wrong)?,
             partial_approval: part(6, 1) == 1,
             stored_credential: *CREDENTIALS.get(part(7, 3)).ok_or_else(wrong)?,
+            pin_pad: part(9, 1) == 1,
         })
     }
 }
@@ -175,22 +180,25 @@ mod tests {
         for entry in ENTRIES {
             for attendance in ATTENDANCES {
                 for stored_credential in CREDENTIALS {
-                    for partial_approval in [false, true] {
+                    for (partial_approval, pin_pad) in
+                        [(false, false), (true, false), (false, true), (true, true)]
+                    {
                         let point = PointOfService {
                             entry,
                             attendance,
                             partial_approval,
                             stored_credential,
+                            pin_pad,
                         };
                         let packed = u16::from(point);
                         assert_eq!(PointOfService::try_from(packed), Ok(point));
-                        let is_ordinary = stored_credential == StoredCredential::None;
+                        let is_ordinary = stored_credential == StoredCredential::None && !pin_pad;
                         assert_eq!(packed < 128, is_ordinary, "{point:?}");
                     }
                 }
             }
         }
-        assert!(PointOfService::try_from(1 << 9).is_err());
+        assert!(PointOfService::try_from(1 << 10).is_err());
         assert!(PointOfService::try_from(8).is_err());
     }
 

@@ -336,6 +336,10 @@ pub struct Decision {
     pub masked: Option<MaskedPan>,
     /// Sequence of the journal record that holds the decision.
     pub sequence: u64,
+    /// How much later the answer is given, milliseconds: somebody may be guessing (rule B6).
+    pub slow_ms: u32,
+    /// Whether this is the attempt by which that became plain.
+    pub alarm: bool,
 }
 
 impl Decision {

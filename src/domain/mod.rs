@@ -40,6 +40,8 @@ pub mod facts;
 
 pub mod block;
 
+pub mod guessing;
+
 pub mod pin_choice;
 
 pub mod programme;

@@ -7,6 +7,7 @@ use std::fmt;
 use super::account::{Kyc, ProgrammeName, PurseIndex};
 use super::block::{Block, BlockedCategories};
 use super::exchange::ExchangeRule;
+use super::guessing::GuessingRule;
 use super::holder::{HolderRule, RenewalRule};
 use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
@@ -70,6 +71,8 @@ pub struct LoadTerms {
     pub issuers: Vec<FundingBin>,
     /// Whether the cardholder must have been authenticated (3-D Secure).
     pub authenticated: bool,
+    /// Whether the cardholder may call it off afterwards.
+    pub cancellable: bool,
 }
 
 /// When an authorized refund reaches the cardholder.
@@ -169,7 +172,7 @@ pub struct PinRule {
 pub enum PinUse {
     /// Cash.
     CashWithdrawal,
-    /// A purchase with the card's chip or stripe.
+    /// A purchase with the card's chip or stripe at a terminal that takes PINs.
     PhysicalPurchase,
 }
 
@@ -204,13 +207,15 @@ pub enum Channel {
     LoadCreditCard,
     /// Loads at the till of a shop.
     LoadShopTill,
+    /// Transfers to other holders.
+    Transfer,
 }
 
 impl Channel {
     /// The channel in which this one counts as well.
     pub fn wider(self) -> Option<Channel> {
         match self {
-            Channel::Purchase | Channel::Load | Channel::CashWithdrawal => None,
+            Channel::Purchase | Channel::Load | Channel::CashWithdrawal | Channel::Transfer => None,
             Channel::ECommerce => Some(Channel::Purchase),
             Channel::LoadAtm
             | Channel::LoadBank
@@ -346,6 +351,8 @@ pub struct Programme {
     pub cash: Option<CashRule>,
     /// Currencies that no purse has; `None`: only as the network converts them.
     pub exchange: Option<ExchangeRule>,
+    /// Somebody tries one number after the other; `None`: not looked at.
+    pub guessing: Option<GuessingRule>,
     /// What it refuses, first match decides within one reason.
     pub blocks: Vec<Block>,
     /// The categories that its blocks name.

@@ -2,6 +2,7 @@
 
 use super::account::ProgrammeName;
 use super::decision::ResponseCodes;
+use super::guessing::GuessingRule;
 use super::pan::Pan;
 use super::programme::{BinRange, Programme};
 
@@ -20,6 +21,13 @@ impl Rulebook {
         self.programmes
             .iter()
             .find(|programme| programme.name == *name)
+    }
+
+    /// What is done about guessed numbers: an unknown one belongs to no programme, so the first
+    /// programme that says anything speaks for all.
+    pub fn guessing(&self) -> Option<&GuessingRule> {
+        let mut said = self.programmes.iter();
+        said.find_map(|programme| programme.guessing.as_ref())
     }
 
     /// The programme and range a card number falls into: the longest matching prefix.

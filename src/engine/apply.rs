@@ -72,6 +72,7 @@ impl State {
     }
 
     fn apply_decided(&mut self, decided: &Decided) -> Fit {
+        self.count_guess(decided);
         self.count_on_link(decided);
         for effect in &decided.effects {
             self.apply_effect(decided, effect)?;
@@ -416,7 +417,7 @@ impl State {
             && *at < housekept.entries_before
         {
             self.references.remove(reference);
-            self.charges.remove(reference);
+            self.movements.remove(reference);
             self.references_by_age.pop_front();
         }
         while let Some((at, id)) = self.resting.front().copied()

@@ -11,6 +11,7 @@ use super::entry_list::EntryList;
 use super::event::{AccountOpened, CardIssued};
 use super::ledger::{LedgerAccount, Posting};
 use super::operation::Operation;
+use super::operation_money::{Movement, Transfer};
 use super::operation_rules::ProgrammeInForce;
 use super::state::{AccountRecord, DeviceToken, State};
 
@@ -101,13 +102,21 @@ impl State {
                 self.cards_by_token.insert(*token, *card);
                 Ok(())
             }
+            // As it was written before transfers were counted.
             Operation::Transferred {
                 reference,
+                from,
+                to,
                 currency,
                 postings,
-                ..
             } => {
-                self.note_reference(*reference)?;
+                let gets = postings.iter().map(|posting| posting.minor).max();
+                let transfer = Transfer {
+                    from: *from,
+                    to: *to,
+                    minor: gets.unwrap_or(0),
+                };
+                self.note_reference(*reference, Movement::Transfer(transfer))?;
                 self.post(*currency, postings)
             }
             Operation::AccountClosed { account, movements } => {

@@ -18,6 +18,7 @@ use super::complete;
 use super::entry::Entry;
 use super::event::{Decided, Effect, Effects, Event, ExceptionKind};
 use super::exchange;
+use super::guessing;
 use super::housekeep;
 use super::link;
 use super::matching::{Found, Ladder, find};
@@ -78,16 +79,31 @@ fn decide_message(
             conclude(rulebook, state, matter, Keep::Unstored, verdict)
         };
     }
-    let verdict = match case_of(rulebook, state, matter) {
-        Ok(case) => judge(&case),
+    let suspicion = guessing::suspicion(rulebook, state, facts, command.at);
+    let suspected = |card: &Card| suspicion.as_ref()?.refusal(state, facts, card);
+    let mut verdict = match case_of(rulebook, state, matter) {
+        Ok(case) => match suspected(case.card) {
+            Some(refusal) => Verdict::refused(refusal),
+            None => judge(&case),
+        },
         Err(refusal) => unknown_card(facts, refusal),
     };
+    let (mut slow_ms, mut alarm) = (0, false);
+    if let Some(suspicion) = &suspicion {
+        let asked = (state, &**facts, matter.card);
+        slow_ms = suspicion.slow_ms(state, facts, matter.card);
+        alarm = suspicion.raise_alarm(asked, &mut verdict);
+    }
     // A fault of ours is no answer to keep: the repeat is decided once we can.
     let keep = match verdict.reason {
         Reason::SystemFault => Keep::Unstored,
         _ => Keep::Stored,
     };
-    conclude(rulebook, state, matter, keep, verdict)
+    let mut outcome = conclude(rulebook, state, matter, keep, verdict);
+    if let Answer::Decided(decision) = &mut outcome.answer {
+        (decision.slow_ms, decision.alarm) = (slow_ms, alarm);
+    }
+    outcome
 }
 
 pub(super) fn judge(case: &Case<'_>) -> Verdict {
@@ -266,6 +282,8 @@ pub(super) fn conclude(
         card: card.map(|card| card.id),
         masked: card.map(|card| card.masked),
         sequence: command.sequence,
+        slow_ms: 0,
+        alarm: false,
     };
     let decided = Decided {
         facts: Arc::clone(facts),
@@ -310,6 +328,8 @@ fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
         card: card.map(|card| card.id),
         masked: card.map(|card| card.masked),
         sequence: stored.sequence,
+        slow_ms: 0,
+        alarm: false,
     };
     Outcome {
         answer: Answer::Decided(Box::new(decision)),

@@ -75,7 +75,9 @@ impl State {
         hash.value(&(&self.negatives, &self.references_by_age));
         hash.value(&self.device_tokens.iter().collect::<Vec<_>>());
         hash.value(&self.ledger.totals().collect::<Vec<_>>());
-        hash.value(&(&self.rates, &self.exchanges, &self.charges));
+        hash.value(&self.guesses);
+        hash.value(&(&self.rates, &self.exchanges, &self.movements));
+        hash.value(&self.transfers);
         hash.value(&(&self.holders, &self.programmes_in_force));
         hash.value(&(&self.exceptions, self.exceptions_total));
         hash.value(&(&self.clearing_closed, &self.link_books));

@@ -236,6 +236,10 @@ pub enum ExceptionKind {
     ForcedRefund,
     /// A load that the programme would have refused, posted because an advice cannot be refused.
     ForcedLoad,
+    /// An acceptor or a link asks about one unknown or exhausted number after the other.
+    NumberGuessing,
+    /// A load was called off by its cardholder where that is not offered.
+    CancelledLoad,
 }
 
 /// A new account with its card.

@@ -35,6 +35,10 @@ pub mod ledger;
 
 pub mod rates;
 
+mod guesses;
+
+mod guessing;
+
 pub mod state;
 
 mod queue;

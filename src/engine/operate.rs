@@ -14,7 +14,7 @@ use super::ledger::{LedgerAccount, Postings, debit_purses};
 use super::operate_card;
 use super::operate_holder;
 use super::operate_money;
-use super::operation::{Done, Operation, Order, OrderRefused, Reference};
+use super::operation::{Done, Operation, Order, OrderRefused};
 use super::operation_rules;
 use super::state::{AccountRecord, State};
 
@@ -27,18 +27,6 @@ pub(super) fn decide(
     (sequence, at): (u64, UnixMs),
     order: &Order,
 ) -> Outcome {
-    if let Order::Transfer { reference, .. } = order
-        && let Some(earlier) = state.referred(reference)
-    {
-        let done = Done {
-            sequence: earlier,
-            before: true,
-        };
-        return Outcome {
-            answer: Answer::Ordered(Ok(done)),
-            event: None,
-        };
-    }
     let operation = match order {
         Order::ReleaseHold(entry) => release_hold(state, *entry),
         Order::ChangeCardStatus(card, status) => {
@@ -58,12 +46,6 @@ pub(super) fn decide(
             token: *token,
             masked: *masked,
         }),
-        Order::Transfer {
-            reference,
-            from,
-            to,
-            minor,
-        } => transfer(rulebook, state, *reference, (*from, *to), *minor),
         Order::CloseAccount(account) => close(rulebook, state, *account),
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
         Order::Money(order) => {
@@ -173,56 +155,6 @@ fn add_token(state: &State, id: CardId, token: CardToken) -> Result<(), OrderRef
         Some(known) if !known.is_alive => Ok(()),
         _ => is_free(state, token),
     }
-}
-
-fn transfer(
-    rulebook: &Rulebook,
-    state: &State,
-    reference: Reference,
-    (from, to): (AccountId, AccountId),
-    minor: i64,
-) -> Decision {
-    let (giver, programme) = account_of(rulebook, state, from)?;
-    let (taker, _) = account_of(rulebook, state, to)?;
-    let purse = programme
-        .transfer
-        .ok_or_else(|| not_allowed("the programme has no transfers"))?;
-    if from == to || giver.account.programme != taker.account.programme {
-        return Err(not_allowed(
-            "a transfer goes to another account of the same programme",
-        ));
-    }
-    if minor <= 0 {
-        return Err(not_allowed("a transfer moves more than 0"));
-    }
-    if giver.account.kyc != Kyc::Verified {
-        return Err(not_allowed("only a verified holder can transfer"));
-    }
-    for record in [giver, taker] {
-        if !has_open_card(state, record) {
-            let what = format!("account {} is closed", record.account.id.0);
-            return Err(OrderRefused::Conflict(what));
-        }
-    }
-    let source = giver.account.purses.get(purse.position());
-    let source = source.ok_or_else(|| not_allowed("the account has no purse for transfers"))?;
-    if minor > source.available() {
-        let available = source.available();
-        let what = format!("available {available}, asked {minor}");
-        return Err(OrderRefused::Conflict(what));
-    }
-    if let Some(most) = above_maximum(programme, taker, purse, minor) {
-        let what = format!("the receiving account would be above its maximum of {most}");
-        return Err(OrderRefused::Conflict(what));
-    }
-    let to_purse = LedgerAccount::Purse(to, purse);
-    Ok(Operation::Transferred {
-        reference,
-        from,
-        to,
-        currency: source.currency,
-        postings: debit_purses(from, &Split::whole(purse, minor), to_purse),
-    })
 }
 
 /// The maximum balance that an incoming amount would pass (rule A17).

@@ -1,18 +1,21 @@
-//! Decides what operators ask for about rates and money of several currencies.
+//! Decides what operators ask for about rates, transfers and money of several currencies.
 
-use crate::domain::account::{AccountId, PurseIndex};
+use crate::domain::account::{AccountId, Kyc, PurseIndex, Split};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::programme::{Channel, Limit, Programme, Window};
 use crate::domain::rate_file::{RATES_MAX, RateRow};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 
 use super::command::{Answer, Outcome};
 use super::event::Event;
-use super::ledger::{LedgerAccount, Posting, Postings};
+use super::ledger::{LedgerAccount, Posting, Postings, debit_purses};
 use super::operate::{above_maximum, account_of, has_open_card, not_allowed};
-use super::operation::{Done, Operation, OrderRefused};
-use super::operation_money::{Charge, MoneyOperation, MoneyOrder};
-use super::state::State;
+use super::operation::{Done, Operation, OrderRefused, Reference};
+use super::operation_money::{
+    Charge, CountedTransfer, MoneyOperation, MoneyOrder, Movement, Transfer,
+};
+use super::state::{AccountRecord, State};
 
 /// Decides an order; `sequence` is the record it would make, `at` its time.
 pub(super) fn decide(
@@ -23,6 +26,17 @@ pub(super) fn decide(
 ) -> Outcome {
     let operation = match order {
         MoneyOrder::SetRates(rows) => set_rates(state, rows, at),
+        MoneyOrder::Transfer {
+            reference,
+            transfer: wanted,
+        } => match state.movement(reference) {
+            Some((done, Movement::Transfer(earlier))) if earlier == *wanted => {
+                Ok(Decided::Before(done))
+            }
+            Some(_) => Err(other_content()),
+            None if state.referred(reference).is_some() => Err(other_content()),
+            None => transfer(rulebook, state, *reference, *wanted, at).map(Decided::New),
+        },
         MoneyOrder::Charge {
             reference,
             account,
@@ -31,8 +45,9 @@ pub(super) fn decide(
             minor,
         } => {
             let wanted = (*account, *source, *target, *minor);
-            match state.charge(reference) {
-                Some((done, earlier)) => repeated(done, earlier, wanted, state),
+            match state.movement(reference) {
+                Some((done, Movement::Charge(earlier))) => repeated(done, &earlier, wanted, state),
+                Some(_) => Err(other_content()),
                 None if state.referred(reference).is_some() => Err(other_content()),
                 None => charge(rulebook, state, wanted, at).map(|(charge, movements)| {
                     Decided::New(MoneyOperation::Charged {
@@ -79,6 +94,116 @@ fn set_rates(state: &State, rows: &[RateRow], at: UnixMs) -> Result<Decided, Ord
         return Err(OrderRefused::Conflict(what));
     }
     Ok(Decided::New(MoneyOperation::RatesSet(news)))
+}
+
+fn transfer(
+    rulebook: &Rulebook,
+    state: &State,
+    reference: Reference,
+    transfer: Transfer,
+    at: UnixMs,
+) -> Result<MoneyOperation, OrderRefused> {
+    let Transfer { from, to, minor } = transfer;
+    let (giver, programme) = account_of(rulebook, state, from)?;
+    let (taker, _) = account_of(rulebook, state, to)?;
+    let purse = programme
+        .transfer
+        .ok_or_else(|| not_allowed("the programme has no transfers"))?;
+    if from == to || giver.account.programme != taker.account.programme {
+        return Err(not_allowed(
+            "a transfer goes to another account of the same programme",
+        ));
+    }
+    if minor <= 0 {
+        return Err(not_allowed("a transfer moves more than 0"));
+    }
+    if giver.account.kyc != Kyc::Verified {
+        return Err(not_allowed("only a verified holder can transfer"));
+    }
+    for record in [giver, taker] {
+        if !has_open_card(state, record) {
+            let what = format!("account {} is closed", record.account.id.0);
+            return Err(OrderRefused::Conflict(what));
+        }
+    }
+    let source = giver.account.purses.get(purse.position());
+    let source = source.ok_or_else(|| not_allowed("the account has no purse for transfers"))?;
+    let date = programme.calendar.date_of(at);
+    let counted = CountedTransfer {
+        at,
+        date,
+        currency: source.currency,
+        minor,
+    };
+    if let Some(limit) = transfer_limit(state, programme, giver, &counted) {
+        return Err(OrderRefused::Conflict(limit));
+    }
+    if minor > source.available() {
+        let available = source.available();
+        let what = format!("available {available}, asked {minor}");
+        return Err(OrderRefused::Conflict(what));
+    }
+    if let Some(most) = above_maximum(programme, taker, purse, minor) {
+        let what = format!("the receiving account would be above its maximum of {most}");
+        return Err(OrderRefused::Conflict(what));
+    }
+    let to_purse = LedgerAccount::Purse(to, purse);
+    Ok(MoneyOperation::Transferred {
+        reference,
+        transfer,
+        date,
+        currency: source.currency,
+        postings: debit_purses(from, &Split::whole(purse, minor), to_purse),
+    })
+}
+
+/// The limit on transfers that one more would pass, in words (rule A16).
+fn transfer_limit(
+    state: &State,
+    programme: &Programme,
+    giver: &AccountRecord,
+    wanted: &CountedTransfer,
+) -> Option<String> {
+    let rows = state.transfers.get(&giver.account.id);
+    let used = |limit: &Limit| {
+        let is_within = |row: &&CountedTransfer| match limit.window {
+            Window::Transaction => false,
+            Window::Day => row.date == wanted.date,
+            Window::Week => row.date >= wanted.date.monday(),
+            Window::Month => row.date.month_index() == wanted.date.month_index(),
+            Window::Rolling { hours } => row.at > wanted.at.minus_hours(u32::from(hours)),
+        };
+        rows.into_iter()
+            .flatten()
+            .filter(|row| row.currency == wanted.currency)
+            .filter(is_within)
+            .fold((0_i64, 0_u32), |(minor, count), row| {
+                (minor.saturating_add(row.minor), count.saturating_add(1))
+            })
+    };
+    let limits = programme.limits.iter().filter(|limit| {
+        limit.channel == Channel::Transfer
+            && limit.currency == wanted.currency
+            && !limit.shadow
+            && limit.kyc.is_none_or(|kyc| kyc == giver.account.kyc)
+    });
+    limits
+        .filter_map(|limit| {
+            let (minor, count) = used(limit);
+            let window = limit.window;
+            let most = limit.amount_max;
+            if let Some(most) = most.filter(|most| minor.saturating_add(wanted.minor) > *most) {
+                let asked = wanted.minor;
+                return Some(format!(
+                    "limit on transfers per {window} {most}, used {minor}, asked {asked}"
+                ));
+            }
+            let most = limit.count_max.filter(|most| count >= *most)?;
+            Some(format!(
+                "limit on transfers per {window} {most} in number, used {count}"
+            ))
+        })
+        .next()
 }
 
 /// The same reference is the same charge, or a mistake of the caller.

@@ -45,17 +45,6 @@ pub enum Order {
         /// What may be shown of it.
         masked: MaskedPan,
     },
-    /// Move money to another holder of the programme (rule A30).
-    Transfer {
-        /// The caller's name for it.
-        reference: Reference,
-        /// Who gives.
-        from: AccountId,
-        /// Who gets.
-        to: AccountId,
-        /// Minor units.
-        minor: i64,
-    },
     /// Close an account for ever (rule A9).
     CloseAccount(AccountId),
     /// Take an exception out of the queue.

@@ -6,6 +6,7 @@ use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::money::Currency;
 use crate::domain::rate::Rate;
 use crate::domain::rate_file::RateRow;
+use crate::domain::time::{BusinessDate, UnixMs};
 
 use super::ledger::Postings;
 use super::operation::Reference;
@@ -15,6 +16,13 @@ use super::operation::Reference;
 pub enum MoneyOrder {
     /// Take exchange rates in.
     SetRates(Vec<RateRow>),
+    /// Move money to another holder of the programme (rule A30).
+    Transfer {
+        /// The caller's name for it.
+        reference: Reference,
+        /// What is to be moved.
+        transfer: Transfer,
+    },
     /// Change money of one purse into another currency (rule C3).
     Charge {
         /// The caller's name for it.
@@ -44,6 +52,52 @@ pub enum MoneyOperation {
         /// The double entries, one for each currency.
         movements: Vec<(Currency, Postings)>,
     },
+    /// Money moved between two accounts, and counted in the limits of who gave it.
+    Transferred {
+        /// The caller's name for it.
+        reference: Reference,
+        /// What was moved.
+        transfer: Transfer,
+        /// The day it counts on.
+        date: BusinessDate,
+        /// Currency of the postings.
+        currency: Currency,
+        /// The double entry.
+        postings: Postings,
+    },
+}
+
+/// Money that one holder sends to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Who gives.
+    pub from: AccountId,
+    /// Who gets.
+    pub to: AccountId,
+    /// Minor units.
+    pub minor: i64,
+}
+
+/// What a reference stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Movement {
+    /// A transfer.
+    Transfer(Transfer),
+    /// A charge.
+    Charge(Charge),
+}
+
+/// A transfer as it counts in the limits of who gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedTransfer {
+    /// When.
+    pub at: UnixMs,
+    /// On which day.
+    pub date: BusinessDate,
+    /// In which currency.
+    pub currency: Currency,
+    /// Minor units.
+    pub minor: i64,
 }
 
 /// Money of one purse changed into another currency (rule C3).

@@ -2,10 +2,13 @@
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
 use crate::domain::card::CardStatus;
+use crate::domain::decision::Reason;
 use crate::domain::facts::{MessageKind, Purpose, Trace, TraceKey};
+use crate::domain::programme::Channel;
+use crate::domain::rare_facts::{AdviceReason, LoadChannel};
 
 use super::booking::exception;
-use super::case::Case;
+use super::case::{Case, Refusal};
 use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::exchange;
@@ -98,7 +101,42 @@ fn original_trace(case: &Case<'_>) -> Trace {
     case.facts.original.unwrap_or(case.facts.trace)
 }
 
+/// A cardholder who calls off a load where that is not offered (rule A28). Asked, it is declined;
+/// told as done, it is acknowledged and a person looks at it. What the network undoes by itself,
+/// such as a deposit that failed, does not come here.
+fn cancelled_load(case: &Case<'_>, entry: &Entry) -> Option<Verdict> {
+    let reason = case.facts.rare.as_ref().and_then(|rare| rare.advice_reason);
+    if entry.purpose != Purpose::Load || reason != Some(AdviceReason::Cancelled) {
+        return None;
+    }
+    let channel = match entry.channel? {
+        Channel::LoadAtm => LoadChannel::Atm,
+        Channel::LoadBank => LoadChannel::Bank,
+        Channel::LoadCreditCard => LoadChannel::CreditCard,
+        Channel::LoadShopTill => LoadChannel::ShopTill,
+        _ => return None,
+    };
+    let terms = case.programme.load.as_ref()?.terms(channel)?;
+    if terms.cancellable {
+        return None;
+    }
+    let evidence = "a load in this way cannot be called off by the cardholder".to_owned();
+    if matches!(case.facts.mti, 400 | 401) {
+        let refusal = Refusal::because(Reason::LoadNotAllowed, evidence);
+        return Some(Verdict::refused(refusal));
+    }
+    let raised = exception(
+        ExceptionKind::CancelledLoad,
+        Some(entry.id),
+        case.amount.minor,
+    );
+    Some(Verdict::accepted(Effects::from_iter([raised])).seeing(evidence))
+}
+
 fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
+    if let Some(verdict) = cancelled_load(case, entry) {
+        return verdict;
+    }
     let outstanding = entry.outstanding();
     if outstanding == 0 {
         return undo_without_money(case, entry, evidence);

@@ -27,10 +27,11 @@ use super::clearing::ClosedBatch;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
 use super::event::ExceptionKind;
+use super::guesses::Guesses;
 use super::holders::HolderBook;
 use super::ledger::Ledger;
 use super::operation::Reference;
-use super::operation_money::Charge;
+use super::operation_money::{CountedTransfer, Movement};
 use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
 use super::rates::Rates;
@@ -193,12 +194,16 @@ pub struct State {
     /// Records of movements by the caller's name for them.
     pub(super) references: BTreeMap<Reference, u64>,
     pub(super) references_by_age: VecDeque<(UnixMs, Reference)>,
+    /// Who asks about numbers that are unknown or have nothing left.
+    pub(super) guesses: Guesses,
     /// Exchange rates in force and to come.
     pub(super) rates: Rates,
     /// Entries that were paid in another currency, or marked up.
     pub(super) exchanges: BTreeMap<EntryId, Exchange>,
-    /// Charges by the caller's name for them.
-    pub(super) charges: BTreeMap<Reference, Charge>,
+    /// Transfers and charges by the caller's name for them.
+    pub(super) movements: BTreeMap<Reference, Movement>,
+    /// Transfers of each account that gave any, oldest first.
+    pub(super) transfers: BTreeMap<AccountId, VecDeque<CountedTransfer>>,
     pub(super) holders: HolderBook,
     /// The business days of the links, in the order of their numbers.
     pub(super) link_books: Vec<LinkBook>,

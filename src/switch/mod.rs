@@ -44,6 +44,8 @@ mod session;
 
 mod session_log;
 
+mod slowing;
+
 mod settlement;
 
 mod in_flight;

@@ -33,6 +33,7 @@ use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::pin::PinDesk;
 use super::session_log::{self, Steps};
 use super::settlement;
+use super::slowing;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
 
@@ -516,6 +517,10 @@ impl<'a> Session<'a> {
 
     fn render_replies(&mut self, replies: Vec<SequencerReply>) {
         for reply in replies {
+            let Some(reply) = slowing::at_once(&self.link.listener.name, &self.replies_in, reply)
+            else {
+                continue;
+            };
             let Some(request) = self.in_flight.take(reply.slot) else {
                 continue;
             };

@@ -146,7 +146,7 @@ class Conversation:
         now = datetime.now(timezone.utc)
         shop = {
             "3": "000000", "4": f"{amount:012}", "12": now.strftime("%H%M%S"),
-            "13": now.strftime("%m%d"), "18": "5411", "19": YEN, "22": "051", "25": "00",
+            "13": now.strftime("%m%d"), "18": "5411", "19": YEN, "22": "052", "25": "00",
             "32": "400001", "33": "500002", "41": "TERM0001", "42": "MARUYAMA-STORE1",
             "43": f"{'MARUYAMA STORE':25}{'TOKYO':13}JP", "49": YEN,
         }

@@ -21,14 +21,15 @@ use cardswitch::engine::command::{
 };
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::operation::{Order, Reference};
-use cardswitch::engine::operation_money::MoneyOrder;
+use cardswitch::engine::operation_money::{MoneyOrder, Movement, Transfer};
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::switch::dialect::code_list::REFUND_REASONS;
 use cardswitch::switch::rulebook::LoadedRules;
 
 use crate::decisions_notation::{
-    CardLine, CaseText, ChargeLine, Expected, Line, MessageLine, cases, instant, token, trace,
+    CardLine, CaseText, ChargeLine, Expected, Line, MessageLine, TransferLine, cases, instant,
+    token, trace,
 };
 
 /// Reasons that the shell gives before a message comes to the engine.
@@ -55,6 +56,7 @@ decided_as_written! {
     cash_from_machines_and_its_fee: "cash.txt",
     blocks_by_place_and_time: "conditions.txt",
     other_currencies_are_exchanged: "exchange.txt",
+    guessed_numbers_are_slowed_and_alarmed: "guessing.txt",
     holds_end_with_time: "holds.txt",
     limits_count_in_calendar_windows: "limits.txt",
     loads_reach_their_purse: "loads.txt",
@@ -68,6 +70,7 @@ decided_as_written! {
     repeats_get_the_stored_answer: "repeats.txt",
     reversals_restore_what_was_taken: "reversals.txt",
     rows_in_shadow_note_and_do_not_refuse: "shadow.txt",
+    transfers_stay_within_their_limits: "transfers.txt",
 }
 
 #[test]
@@ -135,6 +138,7 @@ fn wrong_steps(file: &str, case: &CaseText) -> Vec<String> {
             Line::Card(card) => desk.open(card),
             Line::Rate(rate) => desk.set_rate(*rate),
             Line::Charge(charge, expected) => desk.charge(charge, expected),
+            Line::Transfer(transfer, expected) => desk.transfer(transfer, expected),
             Line::At(at) => desk.set_clock(*at),
             Line::Housekeep(terms, expected) => desk.housekeep(terms, expected),
             Line::Message(message) => desk.send_all(message),
@@ -290,11 +294,37 @@ impl Desk {
         let answer = self.execute(Body::Operate(Box::new(order)))?.answer;
         let got = match answer {
             Answer::Ordered(Ok(done)) => {
-                let (_, charge) = self.state.charge(&reference).ok_or("nothing is kept")?;
+                let kept = self.state.movement(&reference).ok_or("nothing is kept")?;
+                let (_, Movement::Charge(charge)) = kept else {
+                    return Err(format!("{kept:?}"));
+                };
                 let again = if done.before { " again" } else { "" };
                 let (credited, fee) = (charge.credited, charge.fee);
                 format!("credited {credited} fee {fee} at {}{again}", charge.rate)
             }
+            Answer::Ordered(Err(refused)) => format!("refused: {refused}"),
+            other => format!("{other:?}"),
+        };
+        same("outcome", &expected.outcome, &got)?;
+        self.check_balances(&before, expected)
+    }
+
+    fn transfer(&mut self, line: &TransferLine, expected: &Expected) -> Step {
+        let before = self.balances();
+        let account = |name: &str| self.accounts.get(name).copied().ok_or("no such card");
+        let transfer = Transfer {
+            from: account(&line.from)?,
+            to: account(&line.to)?,
+            minor: line.minor,
+        };
+        let reference: Reference = line.reference.parse().unwrap();
+        let order = Order::Money(MoneyOrder::Transfer {
+            reference,
+            transfer,
+        });
+        let got = match self.execute(Body::Operate(Box::new(order)))?.answer {
+            Answer::Ordered(Ok(done)) if done.before => "done before".to_owned(),
+            Answer::Ordered(Ok(_)) => "done".to_owned(),
             Answer::Ordered(Err(refused)) => format!("refused: {refused}"),
             other => format!("{other:?}"),
         };
@@ -355,6 +385,11 @@ impl Desk {
         {
             return Err(format!("expected because {part:?}, got {evidence:?}"));
         }
+        same(
+            "slowed",
+            &expected.slowed.to_string(),
+            &(decision.slow_ms > 0).to_string(),
+        )?;
         self.check_shown(&decision, expected)?;
         self.check_repeat(&key, &decision, outcome.event.is_none(), expected)?;
         if let Some(approval) = decision.approval {

@@ -8,18 +8,20 @@
 //! without PROGRAMME                                  the programme is not loaded any more
 //! rate  USD JPY 150.25                           a rate holds from now on
 //! charge K reference USD JPY minor | credited n fee n at rate | balances   (or `refused: …`)
+//! transfer K L reference minor | done [before] | balances          (or `refused: …`)
 //! unlock K                                           the issuer unlocks the PIN of a card
 //! housekeep [releases=n] [answers=h] [entries=h] [tombstones=h] | n released [more] | balances
 //!   MTI #stan CARD PURPOSE amount word …             | code reason | balances | remarks
 //! ```
 //!
 //! A message without `#stan` gets one of its own; `mcc=5541,5542` sends one message for each.
-//! `takes-part` says that the terminal takes an approval of a part, `part=2!` that this is the
-//! second part of a capture and the last, `id=…` what the network calls the transaction.
+//! `pin-pad` says that the terminal takes PINs, `takes-part` that it takes an approval of a part,
+//! `part=2!` that this is the second part of a capture and the last, `id=…` what the network
+//! calls the transaction.
 //! Cards that nobody opened: `stranger` (no programme has the BIN), `nobody` (no such card) and
 //! `garbled` (the check digit is wrong). Balances read `K 500(30) 20`: every purse in the order of
 //! the programme, held amounts in brackets; `=` says that nothing has changed. Remarks:
-//! `!exception`, `again` (a stored answer), `shows K …` (what DE 54 says), `because "…"`.
+//! `!exception`, `again` (a stored answer), `slowed`, `shows K …` (what DE 54 says), `because "…"`.
 
 use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
@@ -58,6 +60,7 @@ pub(crate) enum Line {
     Card(Box<CardLine>),
     Rate(RateRow),
     Charge(ChargeLine, Expected),
+    Transfer(TransferLine, Expected),
     At(UnixMs),
     Housekeep(Housekeep, Expected),
     Message(Box<MessageLine>),
@@ -71,6 +74,14 @@ pub(crate) struct CardLine {
     pub(crate) balances: Vec<(String, i64)>,
     pub(crate) expiry: Option<ExpiryMonth>,
     pub(crate) status: CardStatus,
+}
+
+/// Money from one holder to another.
+pub(crate) struct TransferLine {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) reference: String,
+    pub(crate) minor: i64,
 }
 
 /// Money of one purse changed into another currency.
@@ -100,6 +111,7 @@ pub(crate) struct Expected {
     pub(crate) balances: String,
     pub(crate) exceptions: Vec<String>,
     pub(crate) again: bool,
+    pub(crate) slowed: bool,
     pub(crate) shows: Option<String>,
     pub(crate) because: Option<String>,
 }
@@ -144,6 +156,10 @@ fn line_of(line: &str) -> Result<Line, String> {
         "card" => Line::Card(Box::new(card(rest)?)),
         "at" => Line::At(instant(rest)?),
         "rate" => Line::Rate(rate(rest)?),
+        "transfer" => {
+            let (asked, told) = rest.split_once('|').ok_or("expected | outcome")?;
+            Line::Transfer(transfer(asked)?, expected(told)?)
+        }
         "charge" => {
             let (asked, told) = rest.split_once('|').ok_or("expected | outcome")?;
             Line::Charge(charge(asked)?, expected(told)?)
@@ -190,6 +206,19 @@ fn rate(text: &str) -> Result<RateRow, String> {
         to: currency(to)?,
         rate: Rate::parse(rate)?,
         effective: UnixMs(0),
+    })
+}
+
+fn transfer(text: &str) -> Result<TransferLine, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [from, to, reference, minor] = words[..] else {
+        return Err("expected FROM TO REFERENCE minor".to_owned());
+    };
+    Ok(TransferLine {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        reference: reference.to_owned(),
+        minor: number(minor)?,
     })
 }
 
@@ -258,6 +287,7 @@ fn expected(text: &str) -> Result<Expected, String> {
         remarks = rest.trim_start();
         match word {
             "again" => expected.again = true,
+            "slowed" => expected.slowed = true,
             "shows" => expected.shows = Some(std::mem::take(&mut remarks).to_owned()),
             "because" => {
                 let quoted = std::mem::take(&mut remarks).trim_matches('"');
@@ -373,6 +403,7 @@ fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, Str
         "pin" => facts.pin = named(value)?,
         "entry" => facts.point.entry = named(value)?,
         "attendance" => facts.point.attendance = named(value)?,
+        "reason" => rare(facts).advice_reason = Some(named(value)?),
         "acquirer" => facts.origin.acquirer_country = Some(number(value)?),
         "country" => {
             let letters = value.as_bytes().try_into();
@@ -387,6 +418,7 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
     let facts = &mut message.facts;
     match word {
         "takes-part" => facts.point.partial_approval = true,
+        "pin-pad" => facts.point.pin_pad = true,
         "incremental" => rare(facts).incremental = true,
         "authenticated" => rare(facts).authenticated = true,
         "declined" => facts.stand_in_approved = false,

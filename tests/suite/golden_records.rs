@@ -14,7 +14,6 @@ use cardswitch::domain::conditions::{
     Attendance, EntryMode, LocalTime, PinVerdict, PointOfService, StoredCredential,
 };
 use cardswitch::domain::decision::{PurseBalance, Reason};
-use cardswitch::domain::exchange::{Leg, Legs};
 use cardswitch::domain::facts::{
     Certainty, Device, Evidence, FactName, Facts, Initiation, LinkNumber, Presence, Purpose,
 };
@@ -23,25 +22,23 @@ use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
 use cardswitch::domain::programme::Channel;
 use cardswitch::domain::rare_facts::{AdviceReason, CapturePart, LoadChannel, MonthDay, RareFacts};
-use cardswitch::domain::rate::Rate;
-use cardswitch::domain::rate_file::RateRow;
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::entry::{EntryId, EntryState};
 use cardswitch::engine::event::{
-    AccountOpened, CardIssued, Decided, Effect, Effects, Event, ExceptionKind, Exchanged, Housekept,
+    AccountOpened, CardIssued, Decided, Effect, Effects, Event, ExceptionKind, Housekept,
 };
 use cardswitch::engine::ledger::{LedgerAccount, Posting, Postings};
 use cardswitch::engine::operation::Operation;
-use cardswitch::engine::operation_money::{Charge, MoneyOperation};
 use cardswitch::engine::record;
 
 use crate::decisions_notation::{plain_facts, token, trace};
 use crate::golden_holders::holder_operations;
+use crate::golden_money;
 
-const AT: UnixMs = UnixMs(1_803_870_000_123);
-const ENTRY: EntryId = EntryId(4_711);
-const CURRENCY: Currency = Currency::JPY;
-const DATE: BusinessDate = BusinessDate(20_878);
+pub(crate) const AT: UnixMs = UnixMs(1_803_870_000_123);
+pub(crate) const ENTRY: EntryId = EntryId(4_711);
+pub(crate) const CURRENCY: Currency = Currency::JPY;
+pub(crate) const DATE: BusinessDate = BusinessDate(20_878);
 
 #[test]
 fn records_of_version_1_decode_to_the_same_meaning() {
@@ -177,6 +174,7 @@ fn samples(every_fact: Event) -> Vec<(String, Event)> {
     let plain = plain_facts(100).unwrap();
     let mut samples: Vec<(String, Event)> = effects()
         .into_iter()
+        .chain(golden_money::effects())
         .map(|effect| {
             let name = format!("decided-{}", name_of(&effect));
             let exceptions = EXCEPTIONS.map(|kind| Effect::ExceptionRaised {
@@ -192,6 +190,24 @@ fn samples(every_fact: Event) -> Vec<(String, Event)> {
             (name, decided(plain.clone(), effects))
         })
         .collect();
+    let guessing = Effect::ExceptionRaised {
+        kind: ExceptionKind::NumberGuessing,
+        entry: None,
+        minor: 10,
+    };
+    let cancelled = Effect::ExceptionRaised {
+        kind: ExceptionKind::CancelledLoad,
+        entry: Some(ENTRY),
+        minor: 1_000,
+    };
+    samples.push((
+        "decided-cancelled-load".to_owned(),
+        decided(plain.clone(), Effects::from_iter([cancelled])),
+    ));
+    samples.push((
+        "decided-number-guessing".to_owned(),
+        decided(plain.clone(), Effects::from_iter([guessing])),
+    ));
     samples.push(("decided-every-fact".to_owned(), every_fact));
     samples.push(("account-opened".to_owned(), account_opened()));
     let housekept = Housekept {
@@ -214,7 +230,8 @@ fn samples(every_fact: Event) -> Vec<(String, Event)> {
         "link-named".to_owned(),
         Event::LinkNamed(LinkNumber(300), "visa-style".to_owned()),
     ));
-    samples.extend(operations().into_iter().map(|(name, operation)| {
+    let operations = operations().into_iter().chain(golden_money::operations());
+    samples.extend(operations.map(|(name, operation)| {
         let event = Event::Operated(Box::new(operation));
         (format!("operated-{name}"), event)
     }));
@@ -284,31 +301,6 @@ fn operations() -> Vec<(&'static str, Operation)> {
                 sequence: 4_711,
                 note: "charged back".to_owned(),
             },
-        ),
-        (
-            "rates-set",
-            Operation::Money(MoneyOperation::RatesSet(vec![RateRow {
-                from: Currency::from_numeric(840),
-                to: CURRENCY,
-                rate: rate("150.25"),
-                effective: AT,
-            }])),
-        ),
-        (
-            "charged",
-            Operation::Money(MoneyOperation::Charged {
-                reference: "charge-1".parse().unwrap(),
-                charge: Charge {
-                    account: AccountId(7),
-                    source: PurseIndex(0),
-                    target: PurseIndex(1),
-                    minor: 1_000,
-                    fee: 10,
-                    credited: 660,
-                    rate: rate("0.00666666666667"),
-                },
-                movements: exchange_movements(),
-            }),
         ),
     ]
     .into_iter()
@@ -410,49 +402,7 @@ fn effects() -> Vec<Effect> {
             entry: Some(ENTRY),
             minor: 250,
         },
-        Effect::ExchangeHeld(Box::new(exchanged(Vec::new()))),
-        Effect::ExchangeLowered(Box::new(Exchanged {
-            rate: None,
-            ..exchanged(Vec::new())
-        })),
-        Effect::ExchangePosted(Box::new(Exchanged {
-            credits: true,
-            ..exchanged(exchange_movements())
-        })),
     ]
-}
-
-fn rate(text: &str) -> Rate {
-    Rate::parse(text).unwrap()
-}
-
-fn exchanged(movements: Vec<(Currency, Postings)>) -> Exchanged {
-    let leg = |purse, rate| Leg {
-        purse: PurseIndex(purse),
-        worth: 750,
-        net: 1_127,
-        markup: 45,
-        rate,
-    };
-    Exchanged {
-        entry: ENTRY,
-        asked: Amount::new(1_500, Currency::from_numeric(840)),
-        rate: Some(rate("150.25")),
-        legs: Legs::from_iter([leg(0, None), leg(1, Some(rate("0.00665557404326")))]),
-        credits: false,
-        movements,
-    }
-}
-
-fn exchange_movements() -> Vec<(Currency, Postings)> {
-    let purse = LedgerAccount::Purse(AccountId(7), PurseIndex(0));
-    let rows = [
-        (purse, -1_172),
-        (LedgerAccount::Exchange(1), 1_127),
-        (LedgerAccount::ExchangeFees(1), 45),
-    ];
-    let posting = |(account, minor)| Posting { account, minor };
-    vec![(CURRENCY, Postings::from_iter(rows.map(posting)))]
 }
 
 fn decided(facts: Facts, effects: Effects) -> Event {
@@ -498,6 +448,7 @@ fn every_fact() -> Event {
             attendance: Attendance::CashMachine,
             partial_approval: true,
             stored_credential: StoredCredential::MerchantUse,
+            pin_pad: false,
         },
         local: LocalTime::ahead_by(-43_200),
         rare: Some(Box::new(rare)),

@@ -4,7 +4,7 @@ use crate::domain::block::{Block, Condition, CountryLetters, DaySpan, MccRange};
 use crate::domain::decision::Reason;
 use crate::domain::merchant::Mcc;
 use crate::domain::money::Currency;
-use crate::domain::programme::{Limit, MerchantLists, Window};
+use crate::domain::programme::{Channel, Limit, MerchantLists, Window};
 
 use super::reader::Reader;
 use super::rows::{BlockRow, LimitRow, MerchantsRow, WindowRow};
@@ -207,11 +207,13 @@ impl Reader {
                 "{key}.window: expected 1 to {ROLLING_HOURS_MAX} hours, got {hours}"
             ));
         }
-        let walked = matches!(window, Window::Week | Window::Rolling { .. });
+        // Transfers are kept one by one.
+        let walked = matches!(window, Window::Week | Window::Rolling { .. })
+            || row.channel == Channel::Transfer && window != Window::Transaction;
         if walked && row.count_max.is_none_or(|most| most > WALK_COUNT_MAX) {
             self.mistake(format!(
-                "{key}.count_max: expected at most {WALK_COUNT_MAX} with a week or rolling \
-                 window, whose entries are counted one by one"
+                "{key}.count_max: expected at most {WALK_COUNT_MAX} with transfers and with a week \
+                 or rolling window, which are counted one by one"
             ));
         }
         window

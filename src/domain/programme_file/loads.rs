@@ -44,6 +44,7 @@ impl Reader {
             partners: self.names(&format!("{key}.partners"), &row.partners),
             issuers: self.names(&format!("{key}.issuers"), &row.issuers),
             authenticated: row.authenticated,
+            cancellable: row.cancellable,
         }
     }
 }

@@ -17,6 +17,8 @@ mod loads;
 mod exchange;
 mod holders;
 
+mod guessing;
+
 #[cfg(test)]
 mod tests;
 

@@ -128,6 +128,7 @@ impl Reader {
         let exchange = raw
             .exchange
             .and_then(|row| self.exchange(&row, &purses, &spend_order));
+        let guessing = raw.guessing.map(|row| self.guessing(&row));
         let blocks: Vec<Block> = raw
             .block
             .into_iter()
@@ -175,6 +176,7 @@ impl Reader {
             pin,
             cash,
             exchange,
+            guessing,
             pin_block: match raw.pin_block {
                 UnverifiedRow::Refuse => Unverified::Refuse,
                 UnverifiedRow::Ignore => Unverified::Ignore,

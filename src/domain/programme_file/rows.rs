@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::domain::account::Kyc;
 use crate::domain::conditions::{Attendance, EntryMode};
 use crate::domain::facts::{Certainty, Device, Initiation, Presence, Purpose};
+use crate::domain::guessing::GuessingAnswer;
 use crate::domain::programme::{Activation, Channel, PinOwner, PinUse};
 use crate::domain::rare_facts::LoadChannel;
 
@@ -35,6 +36,7 @@ pub(super) struct File {
     pub(super) pin: PinRow,
     pub(super) cash: Option<CashRow>,
     pub(super) exchange: Option<ExchangeRow>,
+    pub(super) guessing: Option<GuessingRow>,
     #[serde(default)]
     pub(super) block: Vec<BlockRow>,
     #[serde(default)]
@@ -96,6 +98,12 @@ pub(super) struct LoadChannelRow {
     pub(super) issuers: Vec<String>,
     #[serde(default)]
     pub(super) authenticated: bool,
+    #[serde(default = "yes")]
+    pub(super) cancellable: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -187,6 +195,19 @@ pub(super) struct ExchangeRow {
     pub(super) billing: String,
     pub(super) markup: String,
     pub(super) charge_fee: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GuessingRow {
+    #[serde(default)]
+    pub(super) acceptor_attempts_max: u32,
+    #[serde(default)]
+    pub(super) link_attempts_max: u32,
+    pub(super) window_minutes: u16,
+    pub(super) answer: GuessingAnswer,
+    #[serde(default)]
+    pub(super) slow_ms: u32,
 }
 
 #[derive(Deserialize)]

@@ -184,3 +184,22 @@ fn what_is_exchanged_has_a_purse_to_become_and_percentages_that_can_be_read() {
         "{error}"
     );
 }
+
+#[test]
+fn guessing_says_how_often_how_long_and_what_follows() {
+    let wrong = SHIPPED[1]
+        .1
+        .replace("acceptor_attempts_max = 20", "acceptor_attempts_max = 0")
+        .replace("link_attempts_max = 1000", "link_attempts_max = 0")
+        .replace("window_minutes = 10", "window_minutes = 61")
+        .replace("slow_ms = 2000", "slow_ms = 8001");
+    let error = parse("x", &wrong).unwrap_err();
+    for part in [
+        "guessing: expected acceptor_attempts_max or link_attempts_max",
+        "guessing.window_minutes: expected 1 to 60, got 61",
+        "guessing.slow_ms: expected 1 to 8000",
+    ] {
+        assert!(error.to_string().contains(part), "{part} is not in {error}");
+    }
+    assert_eq!(error.mistakes.len(), 3, "{error}");
+}

@@ -66,7 +66,9 @@ fn applies(case: &Case<'_>, needed: PinUse) -> bool {
                 entry,
                 EntryMode::Chip | EntryMode::Stripe | EntryMode::Fallback
             );
-            case.facts.purpose == Purpose::Purchase && physical
+            // Zero only asks whether the card is good.
+            let buys = case.facts.purpose == Purpose::Purchase && case.intent == Intent::Spend;
+            buys && physical && case.facts.point.pin_pad
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::money::Currency;
 use crate::domain::rate_file::{self, RateRow, Row};
 use crate::engine::operation::Order;
-use crate::engine::operation_money::MoneyOrder;
+use crate::engine::operation_money::{MoneyOrder, Movement};
 use crate::engine::state::State;
 use crate::switch::clock;
 
@@ -87,7 +87,9 @@ pub(super) async fn charge(
     };
     let Json(done) = order(&context, Order::Money(asked)).await?;
     let told = context.jobs.query(move |state| {
-        let (_, charge) = state.charge(&reference)?;
+        let (_, Movement::Charge(charge)) = state.movement(&reference)? else {
+            return None;
+        };
         let currency = |purse| purse_currency(state, charge.account, purse);
         Some(json!({
             "sequence": done["sequence"],

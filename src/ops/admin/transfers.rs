@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::domain::account::AccountId;
 use crate::engine::operation::{Order, Reference};
+use crate::engine::operation_money::{MoneyOrder, Transfer};
 
 use super::{AdminContext, Asked, Problem, order, wrong};
 
@@ -24,13 +25,16 @@ pub(super) async fn transfer(
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let reference = reference(&wanted.reference)?;
-    let transfer = Order::Transfer {
-        reference,
+    let transfer = Transfer {
         from: AccountId(wanted.from),
         to: AccountId(wanted.to),
         minor: wanted.minor,
     };
-    order(&context, transfer).await
+    let asked = MoneyOrder::Transfer {
+        reference,
+        transfer,
+    };
+    order(&context, Order::Money(asked)).await
 }
 
 /// The caller's own name for a movement of money.

@@ -143,6 +143,9 @@ fn rare(facts: &mut Facts) -> &mut RareFacts {
 
 /// Sets what every message of 1987 states in an element of its own.
 pub(super) fn read_elements(edition: Edition, message: &Message, facts: &mut Facts) {
+    if edition == Edition::Of1987 {
+        facts.point.pin_pad = pin_pad(message);
+    }
     let date = message.number(15).map(|date| date % 10_000);
     if let Some(date) = date.and_then(|date| u16::try_from(date).ok()) {
         rare(facts).settlement = Some(MonthDay(date));
@@ -159,6 +162,12 @@ pub(super) fn read_elements(edition: Edition, message: &Message, facts: &mut Fac
     if let Some(minor) = cash_part(message) {
         rare(facts).cash_minor = Some(minor);
     }
+}
+
+/// DE 22, third digit of three: 1 says that the terminal takes PINs.
+fn pin_pad(message: &Message) -> bool {
+    let text = message.digits(22);
+    text.is_some_and(|text| text.as_str().len() == 3 && text.as_str().ends_with('1'))
 }
 
 /// DE 28: `D` debits the cardholder, `C` credits (lifecycle D.6).
@@ -297,6 +306,7 @@ mod tests {
         let expected = PointOfService {
             entry: EntryMode::Chip,
             attendance: Attendance::Attended,
+            pin_pad: true,
             ..PointOfService::default()
         };
         assert_eq!(facts.point, expected);
@@ -341,6 +351,7 @@ mod tests {
             attendance: Attendance::Unattended,
             partial_approval: true,
             stored_credential: StoredCredential::CardholderUse,
+            pin_pad: false,
         };
         assert_eq!(facts.point, expected);
     }
