@@ -10,7 +10,7 @@ use cardswitch::domain::facts::{
     Certainty, Device, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind, Presence, Purpose,
     Trace,
 };
-use cardswitch::domain::holder::Applicant;
+use cardswitch::domain::holder::{Applicant, HolderId};
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::{CardToken, Pan};
@@ -18,6 +18,8 @@ use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::command::{Answer, Body, Command, HeldBy, NewCard, OpenAccount};
 use cardswitch::engine::decide::decide;
+use cardswitch::engine::operation::Order;
+use cardswitch::engine::operation_holder::HolderOrder;
 use cardswitch::engine::state::State;
 use cardswitch::switch::rulebook::LoadedRules;
 
@@ -25,7 +27,9 @@ use cardswitch::switch::rulebook::LoadedRules;
 const ACCOUNTS: u32 = 114_000;
 const START: UnixMs = UnixMs(1_803_870_000_000);
 
-/// Bytes an account costs while nothing happens on it.
+/// Bytes a holder costs, who is registered before the account is opened.
+const HOLDER_MAX: i64 = 40;
+/// Bytes an account with its card costs while nothing happens on it.
 const IDLE_ACCOUNT_MAX: i64 = 300;
 /// Bytes an open hold costs beside the stored answer, which is forgotten after two days.
 const OPEN_HOLD_MAX: i64 = 420;
@@ -35,6 +39,7 @@ fn idle_accounts_and_open_holds_stay_small() {
     let rules = LoadedRules::load(None, None).unwrap();
     let rulebook = &rules.rulebook;
     let mut state = State::new();
+    let holder = bytes_each(|_| take(rulebook, &mut state, holder(), true));
     let account = bytes_each(|number| take(rulebook, &mut state, account(number), true));
     // A decline stores its answer and nothing else.
     let answer = bytes_each(|number| {
@@ -46,7 +51,8 @@ fn idle_accounts_and_open_holds_stay_small() {
         take(rulebook, &mut state, Body::Message(facts.into()), true);
     });
     let hold = hold_and_answer - answer;
-    println!("account {account} bytes, hold {hold} bytes, answer {answer} bytes");
+    println!("holder {holder}, account {account}, hold {hold}, answer {answer} bytes");
+    assert!(holder <= HOLDER_MAX, "{holder}");
     assert!(account <= IDLE_ACCOUNT_MAX, "{account}");
     assert!(hold <= OPEN_HOLD_MAX, "{hold}");
 }
@@ -87,11 +93,21 @@ fn account(number: u32) -> Body {
             expiry: ExpiryMonth::from_yymm(3112),
             status: CardStatus::Active,
         },
-        holder: HeldBy::Applicant(Applicant {
-            born: BusinessDate(-7_000),
-            consent: false,
-        }),
+        // Holders were registered by the first records.
+        holder: HeldBy::Registered(HolderId(u64::from(number) + 1)),
     }))
+}
+
+fn holder() -> Body {
+    let applicant = Applicant {
+        born: BusinessDate(-7_000),
+        consent: false,
+    };
+    Body::Operate(Box::new(Order::Holder(HolderOrder::Register {
+        programme: "prepaid-jp".parse().unwrap(),
+        applicant,
+        kyc: Kyc::Verified,
+    })))
 }
 
 fn purchase(number: u32, minor: i64) -> Facts {

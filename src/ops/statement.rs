@@ -364,6 +364,13 @@ impl Book {
                     self.cards.insert(with.card);
                 }
             }
+            Operation::Money(MoneyOperation::Transferred {
+                transfer, postings, ..
+            }) => {
+                if [transfer.from, transfer.to].contains(&self.account) {
+                    self.own_line(sequence, at, LineKind::Transfer, postings);
+                }
+            }
             Operation::Transferred {
                 from, to, postings, ..
             } => {

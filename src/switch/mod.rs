@@ -42,6 +42,8 @@ pub mod server;
 
 mod session;
 
+mod session_end;
+
 mod session_log;
 
 mod slowing;

@@ -31,6 +31,7 @@ use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
 use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::pin::PinDesk;
+use super::session_end::SessionEnd;
 use super::session_log::{self, Steps};
 use super::settlement;
 use super::slowing;
@@ -70,32 +71,6 @@ pub(super) struct Link {
     pub telemetry: Arc<Telemetry>,
     /// Lets diagnoses into the log, a few at a time.
     pub desk: Desk,
-}
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SessionEnd {
-    /// The peer closed it.
-    #[error("closed by the peer")]
-    Closed,
-    /// The switch is stopping and everything was answered.
-    #[error("closed because the switch is stopping")]
-    Stopping,
-    /// The bytes are not frames of this listener.
-    #[error("closed: {0}")]
-    Frame(#[from] crate::transport::FrameError),
-    /// A frame began and did not end in time.
-    #[error("closed: a frame began and was not complete after {0} ms")]
-    ReadTimeout(u64),
-    /// Nothing came for too long.
-    #[error("closed: nothing came for {0} ms")]
-    Idle(u64),
-    /// The peer does not take its answers.
-    #[error("closed: the peer did not take an answer within {0} ms")]
-    WriteTimeout(u64),
-    /// The socket failed.
-    #[error("closed: {0}")]
-    Io(#[from] io::Error),
 }
 
 /// Whether the peer has signed on.

@@ -5,6 +5,8 @@
 //! [`table`]); what every ISO 8583:1987 message shares is [`request`] and [`response`].
 
 pub mod table;
+
+mod table_rows;
 #[cfg(test)]
 mod table_tests;
 
