@@ -196,7 +196,7 @@ fn cash_part(message: &Message) -> Option<i64> {
 }
 
 /// DE 12 and DE 13, in 1993 DE 12 alone, against DE 7: the local clock is within half a year of the
-/// transmission.
+/// transmission. `transmitted` is what the trace has of it, which in 1987 is DE 7.
 pub(super) fn local_time(edition: Edition, message: &Message, transmitted: u32) -> LocalTime {
     let seconds = || {
         let local = match edition {
@@ -204,7 +204,11 @@ pub(super) fn local_time(edition: Edition, message: &Message, transmitted: u32) 
             Edition::Of1993 => message.number(12)? % 10_000_000_000,
         };
         let year: i32 = 366 * 86_400;
-        let ahead = second_of_year(local)? - second_of_year(transmitted.into())?;
+        let sent = match edition {
+            Edition::Of1987 => transmitted.into(),
+            Edition::Of1993 => message.number(7)?,
+        };
+        let ahead = second_of_year(local)? - second_of_year(sent)?;
         Some(match ahead {
             _ if ahead > year / 2 => ahead - year,
             _ if ahead < -year / 2 => ahead + year,
@@ -290,6 +294,20 @@ mod tests {
             Request::Card(request) => Facts::clone(&request.facts),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_clock_at_the_point_of_service_is_told_in_1993_too() {
+        let spec = MessageSpec::builtin("iso93-ascii").unwrap();
+        let mut bytes = BytesMut::new();
+        let mut writer = MessageWriter::begin(spec, Mti::new(1100), &mut bytes);
+        writer.text(7, "0301150000").unwrap();
+        writer.text(12, "270302000000").unwrap();
+        writer.finish().unwrap();
+        let message = iso8583::decode(spec, bytes.freeze()).unwrap();
+        // The trace of 1993 is made of DE 12.
+        let local = local_time(Edition::Of1993, &message, 302_000_000);
+        assert_eq!(local.seconds_ahead(), Some(9 * 3_600));
     }
 
     #[test]
