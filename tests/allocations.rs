@@ -14,6 +14,8 @@ fn decoding_up_to_thirty_two_elements_allocates_nothing() {
         let spec = MessageSpec::builtin(name).unwrap();
         for count in [1, 14, 20, 32] {
             let frame = message(spec, count);
+            // The first message with a set of elements has it compiled.
+            decode(spec, frame.clone()).unwrap();
             let counted = measure(|| {
                 let message = decode(spec, frame.clone()).unwrap();
                 for number in message.elements() {
@@ -28,17 +30,13 @@ fn decoding_up_to_thirty_two_elements_allocates_nothing() {
 }
 
 #[test]
-fn decoding_every_element_allocates_one_table_that_grows() {
+fn decoding_every_element_allocates_one_table() {
     for name in ["iso87-ascii", "iso87-binary"] {
         let spec = MessageSpec::builtin(name).unwrap();
         let frame = message(spec, 127);
+        decode(spec, frame.clone()).unwrap();
         let counted = measure(|| drop(black_box(decode(spec, frame.clone()).unwrap())));
-        // Thirty-two slots become sixty-four, then a hundred and twenty-eight.
-        assert!(
-            (1..=2).contains(&counted.count_total),
-            "{name}: {}",
-            counted.count_total
-        );
+        assert_eq!(counted.count_total, 1, "{name}");
     }
 }
 

@@ -4,7 +4,8 @@
 //! All run in turn in one run: quote ratios, which are medians over repetitions of the ratio within
 //! one repetition; times depend on the machine. The other codecs live in a process of their own,
 //! built from `benches/peers`; without them (or with `--test`) the rest still runs. Reads 256
-//! different messages in turn, so that no branch predictor learns one.
+//! different messages in turn, so that no branch predictor learns one. All carry the same set of
+//! elements: the switch's codec compiles such a set when it first meets it, before it is measured.
 #![expect(clippy::unwrap_used, reason = "a bench stops on a broken message")]
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 #![expect(clippy::print_stderr, reason = "and what it leaves out")]

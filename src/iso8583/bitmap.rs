@@ -135,6 +135,20 @@ impl Bitmap {
         }
     }
 
+    /// Adds an element of the first bitmap.
+    #[inline(always)]
+    pub(super) fn insert_first(&mut self, element: u8) {
+        let [first, _, _] = &mut self.0;
+        *first |= TOP.wrapping_shr(u32::from(element.wrapping_sub(FIRST_BASE)));
+    }
+
+    /// The set and the elements of another.
+    #[inline(always)]
+    pub(super) fn with(self, others: Self) -> Self {
+        let ([a, b, c], [x, y, z]) = (self.0, others.0);
+        Self([a | x, b | y, c | z])
+    }
+
     /// The set without the elements of another.
     pub(super) fn without(self, others: Self) -> Self {
         let [a, b, c] = self.0;
@@ -178,14 +192,23 @@ impl Bitmap {
         Elements(self.0)
     }
 
-    /// The places of the bits of each bitmap, from 0, ascending.
-    pub(super) const fn sets(self) -> [Bits; 3] {
+    /// Whether it is the same set, word by word: they come from registers, which are compared
+    /// without being written and read again.
+    #[inline(always)]
+    pub(super) const fn is(self, other: Self) -> bool {
+        let ([a, b, c], [x, y, z]) = (self.0, other.0);
+        a == x && b == y && c == z
+    }
+
+    /// A number that is different for most sets.
+    #[inline(always)]
+    pub(super) fn hash(self) -> usize {
         let [first, second, third] = self.0;
-        [
-            Bits(first.reverse_bits()),
-            Bits(second.reverse_bits()),
-            Bits(third.reverse_bits()),
-        ]
+        let folded = first ^ second.rotate_left(21) ^ third.rotate_left(42);
+        // A product mixes upwards: low bits are joined by high ones first, and the top ones taken.
+        let mixed = (folded ^ folded >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let high = mixed >> 48;
+        usize::try_from(high).unwrap_or(0)
     }
 
     /// The bitmaps, with the bits that announce the next of so many.
@@ -240,24 +263,6 @@ impl Iterator for Elements {
         let zeros = word.leading_zeros();
         *word &= !TOP.wrapping_shr(zeros);
         u8::try_from(zeros).ok()?.checked_add(base)
-    }
-}
-
-/// Ascending iterator over the places of the bits of one bitmap, the first in the lowest bit: that
-/// way the next step waits for two operations, not for the place.
-pub(super) struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = usize;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<usize> {
-        if self.0 == 0 {
-            return None;
-        }
-        let place = self.0.trailing_zeros();
-        self.0 &= self.0.wrapping_sub(1);
-        usize::try_from(place).ok()
     }
 }
 

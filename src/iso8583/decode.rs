@@ -1,5 +1,5 @@
 //! One pass over a frame: message type, bitmaps, then every element the bitmaps announce. A frame
-//! with nothing wrong takes the short walk (see step.rs); this is the careful one.
+//! with nothing wrong takes the short walk (see plan.rs); this is the careful one.
 //!
 //! Structure (lengths, bitmaps, the end of the frame) and content (classes) fail differently: after
 //! a structural error nothing behind it can be found, so the walk stops; after a content error the
@@ -13,8 +13,9 @@ use super::element::Coding;
 use super::error::{DecodeError, DecodeFailure, Place, Refusal};
 use super::message::{Message, Place as Stand, Slots};
 use super::mti::{InvalidMti, Mti};
+use super::plan::Plan;
 use super::spec::{Header, Layout, MtiForm};
-use super::{FRAME_BYTES_MAX, MessageSpec, step};
+use super::{FRAME_BYTES_MAX, MessageSpec};
 
 /// Reads a frame that holds exactly one message.
 ///
@@ -26,10 +27,21 @@ use super::{FRAME_BYTES_MAX, MessageSpec, step};
     reason = "the partial message is as large as the good one, and boxing it would allocate"
 )]
 pub fn decode(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure> {
+    let layout = spec.layout();
+    let head = head(layout, &frame);
+    let known = head.and_then(|(mti, words, start)| {
+        let plan = spec
+            .plans()
+            .find(Bitmap::new(layout.header.bitmaps, words))?;
+        Some((plan, mti, start))
+    });
+    let Some((plan, mti, start)) = known else {
+        return unseen(spec, frame);
+    };
     // Filled where it is returned: a message is too large to be moved for nothing.
-    let mut result = Ok(unread(spec, frame));
+    let mut result = Ok(planned(spec, plan, mti, frame));
     let good = match &mut result {
-        Ok(message) => step::read(spec.layout(), message).is_some(),
+        Ok(message) => plan.walk(layout, start, message).is_some(),
         Err(_) => true,
     };
     if !good {
@@ -38,11 +50,40 @@ pub fn decode(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure
     result
 }
 
-/// A message of which nothing has been read.
-#[inline]
-pub(super) fn unread(spec: &MessageSpec, frame: Bytes) -> Message {
-    let (present, slots) = (Bitmap::default(), Slots::default());
-    Message::new(spec.fingerprint(), frame, NO_MTI, present, slots)
+/// What stands before the elements: the message type, the bitmaps, and the bytes of both; `None`
+/// when anything is wrong with them.
+#[inline(always)]
+pub(super) fn head(layout: &Layout, frame: &[u8]) -> Option<(Mti, [u64; 3], usize)> {
+    let Header {
+        bitmap: form,
+        bitmaps,
+        ..
+    } = layout.header;
+    if frame.len() > FRAME_BYTES_MAX {
+        return None;
+    }
+    let (rest, mti) = message_type(layout, frame).ok()?;
+    let (rest, words) = bitmap_words(form, bitmaps, rest).ok()?;
+    Some((mti, words, frame.len().saturating_sub(rest.len())))
+}
+
+/// A message of the elements of a plan, to be walked over.
+#[inline(always)]
+pub(super) fn planned(spec: &MessageSpec, plan: &Plan, mti: Mti, frame: Bytes) -> Message {
+    let (present, slots) = (plan.present(), plan.slots());
+    Message::new(spec.fingerprint(), frame, mti, present, slots)
+}
+
+/// Reads a frame whose set of elements was never seen in a good message, and learns the set when
+/// this one is good.
+#[cold]
+#[expect(clippy::result_large_err, reason = "as the careful walk")]
+fn unseen(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure> {
+    let result = carefully(spec, frame);
+    if let Ok(message) = &result {
+        spec.plans().learn(spec.layout(), message.present());
+    }
+    result
 }
 
 /// Reads a frame that may be wrong in any way, element by element.
@@ -189,6 +230,7 @@ fn undefined(left: usize) -> nom::Err<Stop> {
     })
 }
 
+#[inline(always)]
 pub(super) fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a [u8], Mti, Stop> {
     let (rest, digits) = match layout.header.mti {
         MtiForm::Ascii => {
@@ -312,6 +354,3 @@ pub(super) fn piece<'a>(size: usize) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &
         }
     }
 }
-
-/// Stands in a message until its own is read.
-const NO_MTI: Mti = Mti::new(100);

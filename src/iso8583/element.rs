@@ -93,6 +93,23 @@ pub(super) struct ElementProgram {
     pub(super) rare: Rare,
 }
 
+impl ElementProgram {
+    /// Whether a text of ASCII is a value as it stands on the wire, behind its length: one of the
+    /// class and length that needs no fill.
+    #[inline]
+    pub(super) fn is_whole(&self, text: &[u8]) -> bool {
+        let Coding::Text(class) = self.coding else {
+            return false;
+        };
+        let max = usize::from(self.length_max);
+        let fits = match self.length {
+            LengthForm::Fixed => text.len() == max,
+            _ => text.len() <= max,
+        };
+        self.plain && fits && class != TextClass::Any && class.holds(text)
+    }
+}
+
 /// What fills a value that is shorter than its element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Pad {

@@ -39,9 +39,11 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         let start = out.len();
         let [version, class, function, origin] = mti.digits();
         match layout.header.mti {
-            MtiForm::Ascii => out.put_slice(&mti.digits().map(|digit| b'0' | digit)),
-            MtiForm::Ebcdic => out.put_slice(&mti.digits().map(|digit| 0xf0 | digit)),
-            MtiForm::Bcd => out.put_slice(&[version << 4 | class, function << 4 | origin]),
+            MtiForm::Ascii => out.extend_from_slice(&mti.digits().map(|digit| b'0' | digit)),
+            MtiForm::Ebcdic => out.extend_from_slice(&mti.digits().map(|digit| 0xf0 | digit)),
+            MtiForm::Bcd => {
+                out.extend_from_slice(&[version << 4 | class, function << 4 | origin]);
+            }
         }
         let bitmap_start = out.len();
         let bitmap_count = layout.header.bitmaps.least();
@@ -90,7 +92,7 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         }
         if let Some(wire) = message.wire(element) {
             self.open(element)?;
-            self.out.put_slice(wire);
+            self.out.extend_from_slice(wire);
             self.close(element);
         }
         Ok(self)
@@ -111,29 +113,37 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             let element = elements.first().copied().unwrap_or(self.previous);
             return Err(refuse(element, EncodeRefusal::Foreign));
         }
-        let mut run = 0..0;
-        let (mut present, mut previous) = (self.present, self.previous);
+        let (mut start, mut end) = (0, 0);
+        let (mut reach, mut previous) = (self.bitmap_reach(), self.previous);
+        // The elements of the first bitmap, which are nearly all, gathered in a register.
+        let mut first = Bitmap::default();
         for element in elements.iter().copied() {
             let Some(place) = message.place(element) else {
                 continue;
             };
-            if element <= previous || element > self.bitmap_reach() {
+            if element <= previous || element > reach {
                 // Room for a bitmap is made behind what is already written.
-                self.out.put_slice(message.piece(&run));
-                run = 0..0;
-                (self.present, self.previous) = (present, previous);
+                self.out.extend_from_slice(message.piece(start..end));
+                (start, end) = (0, 0);
+                self.present = self.present.with(first);
+                self.previous = previous;
                 self.open(element)?;
+                reach = self.bitmap_reach();
             }
-            if place.start != run.end {
-                self.out.put_slice(message.piece(&run));
-                run.start = place.start;
+            if place.start != end {
+                self.out.extend_from_slice(message.piece(start..end));
+                start = place.start;
             }
-            run.end = place.end;
-            present.insert(element);
+            end = place.end;
+            match element {
+                ..=64 => first.insert_first(element),
+                _ => self.present.insert(element),
+            }
             previous = element;
         }
-        self.out.put_slice(message.piece(&run));
-        (self.present, self.previous) = (present, previous);
+        self.out.extend_from_slice(message.piece(start..end));
+        self.present = self.present.with(first);
+        self.previous = previous;
         Ok(self)
     }
 
@@ -155,6 +165,13 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
     /// unknown, or out of order.
     pub fn text(&mut self, element: u8, text: &str) -> Result<&mut Self, EncodeError> {
         let program = self.program(element)?;
+        if program.is_whole(text.as_bytes()) {
+            self.open(element)?;
+            program.put_head(text.len(), self.out);
+            self.out.extend_from_slice(text.as_bytes());
+            self.close(element);
+            return Ok(self);
+        }
         let latin;
         let characters = match text.is_ascii() {
             true => text.as_bytes(),
@@ -359,7 +376,7 @@ pub(super) fn put_bytes(coding: Coding, bytes: &[u8], out: &mut BytesMut) {
 pub(super) fn put_text(program: &ElementProgram, text: &[u8], fill: usize, out: &mut BytesMut) {
     let negative = text.starts_with(b"-");
     let text = match (program.coding, text) {
-        (Coding::Text(_), _) if fill == 0 => return out.put_slice(text),
+        (Coding::Text(_), _) if fill == 0 => return out.extend_from_slice(text),
         (Coding::Zoned, [b'-', digits @ ..]) => digits,
         _ => text,
     };

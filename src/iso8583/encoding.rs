@@ -65,21 +65,34 @@ pub(super) fn fill_holds(packed: &[u8], digit_count: usize, fill: Fill) -> bool 
 /// The number that the last characters of a text say, which are at most eighteen digits.
 #[inline]
 pub(super) fn number_of_text(until: &[u8], digit_count: usize) -> u64 {
-    let (mut number, mut power) = (0_u64, 1_u64);
-    let (mut before, mut left) = (until, digit_count);
-    while left > 0 {
-        let (rest, word) = last_word(before, left.min(8));
-        // The first digit in the lowest byte; neighbours join into pairs, fours and eight digits.
-        let ones = word.swap_bytes() & LOW_NIBBLES;
-        let pairs = ones.wrapping_mul(10 << 8 | 1) >> 8 & PAIRS;
-        let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & FOURS;
-        let eight = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
-        number = number.wrapping_add(eight.wrapping_mul(power));
-        power = power.wrapping_mul(100_000_000);
-        before = rest;
-        left = left.saturating_sub(8);
+    if digit_count == 0 {
+        return 0;
     }
-    number
+    // Most numbers have at most eight digits, and hardly any more than sixteen.
+    let (before, eight) = last_word(until, digit_count.min(8));
+    let low = digits_of_text(eight);
+    if digit_count <= 8 {
+        return low;
+    }
+    let (before, eight) = last_word(before, digit_count.wrapping_sub(8).min(8));
+    let middle = digits_of_text(eight).wrapping_mul(100_000_000);
+    let number = low.wrapping_add(middle);
+    if digit_count <= 16 {
+        return number;
+    }
+    let (_, eight) = last_word(before, digit_count.wrapping_sub(16).min(8));
+    let high = digits_of_text(eight).wrapping_mul(10_000_000_000_000_000);
+    number.wrapping_add(high)
+}
+
+/// The number of up to eight digits, the last in the lowest byte.
+#[inline(always)]
+fn digits_of_text(word: u64) -> u64 {
+    // The first digit in the lowest byte; neighbours join into pairs, fours and eight digits.
+    let ones = word.swap_bytes() & LOW_NIBBLES;
+    let pairs = ones.wrapping_mul(10 << 8 | 1) >> 8 & PAIRS;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & FOURS;
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
 /// The number that the last packed digits say, which are at most eighteen.

@@ -30,12 +30,15 @@ pub struct Message {
 /// seen in practice, so that only larger ones allocate.
 #[derive(Clone)]
 pub(super) struct Slots {
-    /// The index of each element up to 64.
-    index: [u8; 64],
+    /// The row of each element up to 64.
+    index: Index,
     few: Table<FEW>,
     /// All of them, when they are more than few.
     many: Option<Box<Table<ELEMENTS>>>,
 }
+
+/// The row of each element up to 64, or [`ABSENT`].
+type Index = [u8; 64];
 
 /// Two columns: what is written together is as wide as what is read together, or the processor
 /// waits for it.
@@ -56,6 +59,12 @@ impl Place {
         let low = |number: usize| u64::try_from(number).unwrap_or(0) & 0xffff;
         let wire = low(start) | low(end) << 16;
         Self(wire | low(value_start) << 32 | u64::from(length) << 48)
+    }
+
+    /// The same element so many bytes further on.
+    #[inline(always)]
+    pub(super) fn further(self, by: Distance) -> Self {
+        Self(self.0.wrapping_add(by.0))
     }
 
     #[inline(always)]
@@ -80,6 +89,19 @@ impl Place {
     }
 }
 
+/// How far an element is moved.
+#[derive(Clone, Copy)]
+pub(super) struct Distance(u64);
+
+impl Distance {
+    /// So many bytes of a frame.
+    #[inline(always)]
+    pub(super) fn new(bytes: usize) -> Self {
+        // For start, end and start of the value, and nothing for the length.
+        Self((u64::try_from(bytes).unwrap_or(0) & 0xffff).wrapping_mul(0x0001_0001_0001))
+    }
+}
+
 impl<const ROWS: usize> Table<ROWS> {
     const EMPTY: Self = Self {
         places: [Place(0); ROWS],
@@ -91,7 +113,7 @@ impl Default for Slots {
     #[inline]
     fn default() -> Self {
         Self {
-            index: [0; 64],
+            index: [ABSENT; 64],
             few: Table::EMPTY,
             many: None,
         }
@@ -99,21 +121,17 @@ impl Default for Slots {
 }
 
 impl Slots {
-    /// Room for so many: the index of the elements up to 64, the places and the codings.
-    #[inline]
-    pub(super) fn room(&mut self, count: usize) -> (&mut [u8; 64], &mut [Place], &mut [Coding]) {
-        let Self { index, few, many } = self;
-        if count <= FEW {
-            return (index, &mut few.places, &mut few.codings);
-        }
-        let many = many.get_or_insert_with(|| Box::new(Table::EMPTY));
-        (index, &mut many.places, &mut many.codings)
-    }
-
     /// The table of the elements of a set, in its order.
     pub(super) fn list(present: Bitmap, list: &[(Place, Coding)]) -> Self {
         let mut slots = Self::default();
-        let (index, places, codings) = slots.room(list.len());
+        let Self { index, few, many } = &mut slots;
+        let (places, codings) = match list.len() {
+            ..=FEW => (&mut few.places[..], &mut few.codings[..]),
+            _ => {
+                let many = many.insert(Box::new(Table::EMPTY));
+                (&mut many.places[..], &mut many.codings[..])
+            }
+        };
         for ((place, coding), row) in places.iter_mut().zip(codings).zip(list) {
             (*place, *coding) = *row;
         }
@@ -125,13 +143,37 @@ impl Slots {
         slots
     }
 
-    /// Where an element that is present stands, and how it is written.
+    /// The row of an element.
+    #[inline(always)]
+    fn row(&self, present: Bitmap, element: u8) -> Option<usize> {
+        match self.index.get(usize::from(element.wrapping_sub(1))) {
+            // No table has as many rows as the row of an element that is not there.
+            Some(row) => Some(usize::from(*row)),
+            None => Self::row_beyond(present, element),
+        }
+    }
+
+    /// The row of an element that the index does not have. By itself, or the counting is done for
+    /// nothing before every search.
+    #[inline(never)]
+    fn row_beyond(present: Bitmap, element: u8) -> Option<usize> {
+        present.has(element).then(|| present.rank(element))
+    }
+
+    /// Where an element stands.
+    #[inline(always)]
+    fn place(&self, present: Bitmap, element: u8) -> Option<Place> {
+        let row = self.row(present, element)?;
+        match &self.many {
+            None => self.few.places.get(row).copied(),
+            Some(many) => many.places.get(row).copied(),
+        }
+    }
+
+    /// Where an element stands, and how it is written.
     #[inline]
     fn find(&self, present: Bitmap, element: u8) -> Option<(Place, Coding)> {
-        let row = match self.index.get(usize::from(element.wrapping_sub(1))) {
-            Some(row) => usize::from(*row),
-            None => present.rank(element),
-        };
+        let row = self.row(present, element)?;
         match &self.many {
             None => Some((*self.few.places.get(row)?, *self.few.codings.get(row)?)),
             Some(many) => Some((*many.places.get(row)?, *many.codings.get(row)?)),
@@ -140,6 +182,7 @@ impl Slots {
 }
 
 impl Message {
+    #[inline(always)]
     pub(super) fn new(
         fingerprint: u64,
         frame: Bytes,
@@ -156,15 +199,14 @@ impl Message {
         }
     }
 
-    /// What a walk fills, and the frame that it walks over.
-    #[inline]
-    pub(super) fn unread(&mut self) -> (&[u8], &mut Mti, &mut Bitmap, &mut Slots) {
-        (
-            &self.frame,
-            &mut self.mti,
-            &mut self.present,
-            &mut self.slots,
-        )
+    /// The frame, and where in it the elements stand, for a walk to say.
+    #[inline(always)]
+    pub(super) fn unread(&mut self) -> (&[u8], &mut [Place]) {
+        let Slots { few, many, .. } = &mut self.slots;
+        match many {
+            None => (&self.frame, &mut few.places),
+            Some(many) => (&self.frame, &mut many.places),
+        }
     }
 
     /// The whole frame, and nothing of what was read from it.
@@ -202,16 +244,15 @@ impl Message {
     }
 
     /// Where the element stands on the wire, with its length, tag and fill.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&self, element: u8) -> Option<Range<usize>> {
-        let (place, _) = self.slot(element)?;
-        Some(place.wire())
+        Some(self.slots.place(self.present, element)?.wire())
     }
 
     /// A piece of the frame.
-    #[inline]
-    pub(super) fn piece(&self, place: &Range<usize>) -> &[u8] {
-        self.frame.get(place.clone()).unwrap_or_default()
+    #[inline(always)]
+    pub(super) fn piece(&self, place: Range<usize>) -> &[u8] {
+        self.frame.get(place).unwrap_or_default()
     }
 
     /// The value as it stands on the wire, without its length, tag and fill.
@@ -305,16 +346,17 @@ impl Message {
         self.slot(element).map(|(place, _)| place.length())
     }
 
+    pub(super) const fn present(&self) -> Bitmap {
+        self.present
+    }
+
     pub(super) const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
     #[inline]
     fn slot(&self, element: u8) -> Option<(Place, Coding)> {
-        match self.present.has(element) {
-            true => self.slots.find(self.present, element),
-            false => None,
-        }
+        self.slots.find(self.present, element)
     }
 
     #[inline]
@@ -513,6 +555,8 @@ impl fmt::Debug for Digits {
 const FEW: usize = 32;
 /// Elements 2 to 192 and one more, for even rows.
 const ELEMENTS: usize = 192;
+/// The row of an element that is not there.
+const ABSENT: u8 = u8::MAX;
 const NUMBER_DIGITS_MAX: usize = 18;
 const DIGITS_MAX: usize = 48;
 /// The zone of the last digit of a negative zoned number.

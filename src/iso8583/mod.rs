@@ -36,6 +36,8 @@ mod take;
 
 mod step;
 
+mod plan;
+
 mod parts;
 
 mod parts_read;

@@ -50,6 +50,7 @@ impl Mti {
     /// # Errors
     ///
     /// When a digit is out of its range.
+    #[inline(always)]
     pub const fn from_digits(digits: [u8; 4]) -> Result<Self, InvalidMti> {
         let [version, class, function, origin] = digits;
         if version > 9 || class > 9 || function > 9 || origin > 9 {

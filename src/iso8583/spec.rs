@@ -9,15 +9,16 @@ use std::sync::LazyLock;
 
 use super::bitmap::{BitmapForm, Bitmaps};
 use super::element::{ElementProgram, ElementSpec};
+use super::plan::Plans;
 use super::rules::MessageRule;
 use super::spec_file;
-use super::step::Step;
 
 /// The wire form of one dialect: every element it knows, by number.
 #[derive(Debug, Clone)]
 pub struct MessageSpec {
     name: String,
     layout: Layout,
+    plans: Plans,
     elements: Vec<ElementSpec>,
     rules: Vec<MessageRule>,
     fingerprint: u64,
@@ -29,8 +30,6 @@ pub(super) struct Layout {
     pub(super) header: Header,
     /// Indexed by element number; 0 and 1 are never used.
     programs: [Option<ElementProgram>; 193],
-    /// The same elements as the short walk runs them, each found from its program alone.
-    steps: [[Step; 64]; 3],
 }
 
 /// What stands before the elements.
@@ -136,24 +135,13 @@ impl MessageSpec {
                 *place = Some(element.program);
             }
         }
-        let mut steps = [[Step::UNDEFINED; 64]; 3];
-        for (step, program) in steps
-            .as_flattened_mut()
-            .iter_mut()
-            .zip(programs.iter().skip(1))
-        {
-            *step = program.as_ref().map_or(Step::UNDEFINED, Step::new);
-        }
         let mut hasher = DefaultHasher::new();
         (header, programs).hash(&mut hasher);
-        let layout = Layout {
-            header,
-            programs,
-            steps,
-        };
+        let layout = Layout { header, programs };
         Self {
             name,
             layout,
+            plans: Plans::default(),
             elements,
             rules,
             fingerprint: hasher.finish(),
@@ -162,6 +150,11 @@ impl MessageSpec {
 
     pub(super) const fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The sets of elements that were seen.
+    pub(super) const fn plans(&self) -> &Plans {
+        &self.plans
     }
 
     /// Equal for specifications with the same wire form, whatever their names and masks.
@@ -174,12 +167,6 @@ impl Layout {
     #[inline]
     pub(super) fn program(&self, element: u8) -> Option<&ElementProgram> {
         self.programs.get(usize::from(element))?.as_ref()
-    }
-
-    /// The steps of the elements of the first, second and third bitmap.
-    #[inline]
-    pub(super) const fn steps(&self) -> &[[Step; 64]; 3] {
-        &self.steps
     }
 }
 
