@@ -263,6 +263,9 @@ fn write_config(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
                 Some(toml::Value::String(name)) => name == "week",
                 _ => true,
             };
+            // Transfers are counted one by one.
+            let channel = limit.get("channel").and_then(toml::Value::as_str);
+            let is_added_up = is_added_up || channel == Some("transfer");
             let count_max = if is_added_up {
                 ADDED_UP_COUNT_MAX
             } else {
