@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::engine::digest::Digest;
+use crate::engine::entry::EntryId;
 use crate::engine::event::{AccountOpened, Effect, Event};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
@@ -95,7 +96,7 @@ fn replay(args: &ReplayArgs) -> Result<Replayed, (u8, String)> {
         SledOptions::standard(),
         &mut |sequence, bytes| {
             let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-            replayed.postings.add(&event);
+            replayed.postings.add(&event, &replayed.state);
             if let Event::Decided(decided) = &event {
                 replayed.decisions += 1;
                 if args.decisions {
@@ -135,7 +136,8 @@ fn decision_line(sequence: u64, decided: &crate::engine::event::Decided) -> serd
 }
 
 impl Postings {
-    fn add(&mut self, event: &Event) {
+    /// Adds what an event posts; `state` is the one before it.
+    fn add(&mut self, event: &Event, state: &State) {
         match event {
             Event::Decided(decided) => {
                 for effect in &decided.effects {
@@ -165,8 +167,8 @@ impl Postings {
                 Operation::Holder(HolderOperation::AccountOpened { opened, .. }) => {
                     self.add_opening(opened);
                 }
+                Operation::HoldReleased(id) => self.add_release(*id, state),
                 Operation::Money(MoneyOperation::RatesSet(_))
-                | Operation::HoldReleased(_)
                 | Operation::Holder(_)
                 | Operation::Card(_)
                 | Operation::RulesChanged(_)
@@ -176,12 +178,21 @@ impl Postings {
                 | Operation::ExceptionResolved { .. }
                 | Operation::ClearingClosed { .. } => {}
             },
-            Event::Housekept(_)
-            | Event::LinkNamed(..)
+            Event::Housekept(housekept) => {
+                let released = housekept.expired.iter();
+                released.for_each(|id| self.add_release(*id, state));
+            }
+            Event::LinkNamed(..)
             | Event::PinSet(..)
             | Event::PinUnlocked(_)
             | Event::CutOver(..)
             | Event::Reconciled(_) => {}
+        }
+    }
+
+    fn add_release(&mut self, id: EntryId, state: &State) {
+        for (_, postings) in state.fee_of_release(id) {
+            self.add_all(&postings);
         }
     }
 

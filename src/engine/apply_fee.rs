@@ -2,11 +2,12 @@
 
 use crate::domain::account::Split;
 use crate::domain::card::{CardId, CardPin};
+use crate::domain::money::Currency;
 
 use super::apply::{Fit, take_exactly};
 use super::entry::EntryId;
 use super::exchange::by_currency;
-use super::ledger::{LedgerAccount, Posting, credit_purses};
+use super::ledger::{LedgerAccount, Posting, Postings, credit_purses};
 use super::state::State;
 
 impl State {
@@ -42,18 +43,29 @@ impl State {
 
     /// A hold that nobody captured gives back its fee.
     pub(super) fn give_back_fee(&mut self, id: EntryId) -> Fit {
-        let entry = self.entries.get(id).ok_or("a fee of an unknown entry")?;
-        let Some(fee) = entry.fee.clone() else {
-            return Ok(());
-        };
-        let account = entry.account;
-        let record = self.account(account).ok_or("a fee of an unknown account")?;
-        let from = LedgerAccount::Fees(record.account.programme);
-        for (currency, part) in by_currency(&record.account.purses, &fee) {
-            let postings = credit_purses(account, &part, from);
+        for (currency, postings) in self.fee_of_release(id) {
             self.post(currency, &postings)?;
             self.note_fee(id, &postings)?;
         }
         Ok(())
+    }
+
+    /// The double entries by which an entry's fee goes back if it is released now, one for each
+    /// currency. No record carries them: whoever adds up postings asks here before applying one
+    /// that releases.
+    pub fn fee_of_release(&self, id: EntryId) -> Vec<(Currency, Postings)> {
+        let entry = self.entries.get(id).filter(|entry| entry.posted.is_empty());
+        let fee = entry.and_then(|entry| Some((entry.account, entry.fee.as_deref()?)));
+        let Some((account, fee)) = fee else {
+            return Vec::new();
+        };
+        let Some(record) = self.account(account) else {
+            return Vec::new();
+        };
+        let from = LedgerAccount::Fees(record.account.programme);
+        by_currency(&record.account.purses, fee)
+            .into_iter()
+            .map(|(currency, part)| (currency, credit_purses(account, &part, from)))
+            .collect()
     }
 }

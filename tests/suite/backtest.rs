@@ -14,6 +14,7 @@ use cardswitch::domain::pan::Pan;
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::command::{Body, Command, HeldBy, Housekeep, NewCard, OpenAccount};
 use cardswitch::engine::decide::decide;
+use cardswitch::engine::entry::EntryId;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::journal::{Batch, Journal, SledJournal, SledOptions};
@@ -24,7 +25,7 @@ use crate::decisions_notation::{instant, plain_facts, token, trace};
 const SHIPPED: &str = include_str!("../../spec/programme/prepaid-jp.toml");
 
 /// A store with one card's day.
-struct Recorded {
+pub(crate) struct Recorded {
     folder: tempfile::TempDir,
     journal: SledJournal,
     rules: LoadedRules,
@@ -33,7 +34,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn new() -> Recorded {
+    pub(crate) fn new(balance: i64) -> Recorded {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let journal = SledJournal::open(&data, SledOptions::standard(), &mut |_, _| Ok(()));
@@ -49,7 +50,7 @@ impl Recorded {
         let account = OpenAccount {
             programme: "prepaid-jp".parse().unwrap(),
             kyc: Kyc::Verified,
-            balances: vec![("withdrawable".to_owned(), 1_000)],
+            balances: vec![("withdrawable".to_owned(), balance)],
             card: NewCard {
                 token: token("K"),
                 masked: Pan::parse("4761739001010119").unwrap().masked(),
@@ -66,7 +67,7 @@ impl Recorded {
         recorded
     }
 
-    fn take(&mut self, at: UnixMs, body: Body) {
+    pub(crate) fn take(&mut self, at: UnixMs, body: Body) {
         let sequence = self.state.sequence() + 1;
         let command = Command { sequence, at, body };
         let outcome = decide(&self.rules.rulebook, &self.state, &command);
@@ -87,17 +88,28 @@ impl Recorded {
         self.take(instant(at).unwrap(), Body::Message(facts.into()));
     }
 
-    /// Closes the store and decides it again under the shipped file with an edit.
-    fn again(mut self, old: &str, new: &str, period: [Option<&str>; 2]) -> String {
+    /// The entry that the last record opened.
+    pub(crate) fn last_entry(&self) -> EntryId {
+        EntryId(self.state.sequence())
+    }
+
+    /// Closes the store; the folder holds it under `data`.
+    pub(crate) fn close(mut self) -> tempfile::TempDir {
         self.journal.append(&self.batch).unwrap();
         self.journal.close().unwrap();
+        self.folder
+    }
+
+    /// Closes the store and decides it again under the shipped file with an edit.
+    fn again(self, old: &str, new: &str, period: [Option<&str>; 2]) -> String {
+        let folder = self.close();
         assert!(SHIPPED.contains(old), "{old}");
-        let file = self.folder.path().join("changed.toml");
+        let file = folder.path().join("changed.toml");
         fs::write(&file, SHIPPED.replacen(old, new, 1)).unwrap();
         let [from, until] = period.map(|at| at.map(|at| instant(at).unwrap()));
         let args = BacktestArgs {
             file,
-            journal: self.folder.path().join("data"),
+            journal: folder.path().join("data"),
             programmes: None,
             dialects: None,
             from,
@@ -108,7 +120,7 @@ impl Recorded {
 }
 
 fn a_day() -> Recorded {
-    let mut recorded = Recorded::new();
+    let mut recorded = Recorded::new(1_000);
     recorded.purchase("2027-03-01 09:00", 1, 400, 5411);
     recorded.purchase("2027-03-01 10:00", 2, 300, 5812);
     recorded.purchase("2027-03-01 11:00", 3, 500, 5411);

@@ -7,6 +7,7 @@
 
 mod acquirer;
 mod backtest;
+mod books;
 mod card_life;
 mod clearing;
 mod codec_properties;
