@@ -222,7 +222,7 @@ class Conversation:
         self.expect("refunds", refund, "00")
         before = self.moved("a refund", before, +1200)
         self.expect("asks whether the card is good", self.buy(0), "00")
-        swiped = self.buy(300, _22="901", _35=f"{EVERYDAY['2']}{self.separator()}31122010000000")
+        swiped = self.buy(300, _22="902", _35=f"{EVERYDAY['2']}{self.separator()}31122010000000")
         del swiped["2"]
         self.expect("buys by the stripe alone", swiped, "00")
         self.expect("calls that off", self.reversal("0400", swiped), "00")
