@@ -1,6 +1,6 @@
 //! Which purse pays: splits over the purses of one account (rules A11, A13, A14, A27, A34).
 
-use crate::domain::account::{Account, PurseIndex, Split};
+use crate::domain::account::{Account, Purse, PurseIndex, Split};
 use crate::domain::exchange::Legs;
 use crate::domain::money::Currency;
 
@@ -50,7 +50,10 @@ pub(super) fn pay_regardless(case: &Case<'_>, minor: i64) -> Option<Payment> {
     if case.converted.is_none() {
         let mut split = spend(order, case.account(), currency, minor);
         let missing = minor.saturating_sub(split.total());
-        if missing == 0 || case.programme.exchange.is_none() {
+        // Without a purse of another currency nothing can be exchanged.
+        let is_only = |purse: &Purse| purse.currency == currency;
+        let nothing_else = case.account().purses.iter().all(is_only);
+        if missing == 0 || nothing_else || case.programme.exchange.is_none() {
             split.add(last, missing);
             return Some(Payment::Plain(split));
         }
