@@ -67,7 +67,7 @@ impl Purse {
 ///
 /// Minor units per purse; every part is above zero.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split(pub SmallVec<[(PurseIndex, i64); 2]>);
+pub struct Split(pub SmallVec<[(PurseIndex, i64); 1]>);
 
 impl Clone for Split {
     fn clone(&self) -> Split {

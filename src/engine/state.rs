@@ -36,7 +36,7 @@ use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
 use super::rates::Rates;
 use super::reconcile::LinkBook;
-use super::tables::{AnswerTable, EntryTable};
+use super::tables::{AnswerTable, CardIndex, EntryTable};
 use super::usage::Usage;
 
 /// Exceptions kept in memory for people to read; older ones stay in the journal.
@@ -171,7 +171,7 @@ pub struct State {
     pub(super) links: Vec<String>,
     pub(super) accounts: Vec<AccountRecord>,
     pub(super) cards: Vec<Card>,
-    pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
+    pub(super) cards_by_token: CardIndex,
     pub(super) entries: EntryTable,
     /// Tags the [`MatchKey`]s of entries.
     pub(super) match_hasher: RandomState,
@@ -281,7 +281,33 @@ impl State {
 
     /// The card with this token.
     pub fn card_by_token(&self, token: &CardToken) -> Option<&Card> {
-        self.cards_by_token.get(token).and_then(|id| self.card(*id))
+        self.card_and_account(token).map(|it| it.0)
+    }
+
+    /// The card with this token, with its account. The two are asked for at once: they lie far
+    /// apart.
+    pub(super) fn card_and_account(
+        &self,
+        token: &CardToken,
+    ) -> Option<(&Card, Option<&AccountRecord>)> {
+        let has_token = |id| self.has_token(id, token);
+        let (card, account) = self.cards_by_token.get(token, has_token)?;
+        Some((self.card(card)?, self.account(account)))
+    }
+
+    /// Whether a token is a card's own or one of its devices'.
+    fn has_token(&self, id: CardId, token: &CardToken) -> bool {
+        let card = self.card(id);
+        card.is_some_and(|card| {
+            card.token == *token || self.device_tokens.contains_key(&(id, *token))
+        })
+    }
+
+    /// Lets a token stand for a card.
+    pub(super) fn note_token(&mut self, token: CardToken, card: (CardId, AccountId)) {
+        let mut index = std::mem::take(&mut self.cards_by_token);
+        index.insert(&token, card, |id| self.has_token(id, &token));
+        self.cards_by_token = index;
     }
 
     /// Looks at what deciding this message will look at first, and says whether anything is there.
@@ -289,9 +315,7 @@ impl State {
     /// Done for every message of a batch before the first is decided: the places lie far apart in
     /// memory, and waiting for many of them at once takes little longer than waiting for one.
     pub fn glance(&self, facts: &Facts) -> bool {
-        let record = self
-            .card_by_token(&facts.card)
-            .and_then(|card| self.account(card.account));
+        let record = self.card_and_account(&facts.card).and_then(|it| it.1);
         let used = record.is_some_and(|record| {
             record.entries.iter().next_back().is_some() || !record.usage.is_empty()
         });

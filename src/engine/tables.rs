@@ -8,7 +8,10 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::domain::account::AccountId;
+use crate::domain::card::CardId;
 use crate::domain::facts::TraceKey;
+use crate::domain::pan::CardToken;
 use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};
@@ -63,6 +66,68 @@ impl HashIndex {
         if let Ok(row) = self.rows.find_entry(hash, |row| *row == (hash, number)) {
             row.remove();
         }
+    }
+}
+
+/// Finds cards by their tokens. Small, so that what is looked for in the whole of it lies near; it
+/// names the account too, so that nobody waits for the card to find that.
+#[derive(Default)]
+pub(super) struct CardIndex {
+    rows: HashTable<CardPlace>,
+    hasher: RandomState,
+}
+
+/// Where a card is, with a part of the hash of its token.
+#[derive(Clone, Copy)]
+struct CardPlace {
+    tag: u32,
+    card: CardId,
+    account: AccountId,
+}
+
+impl CardPlace {
+    /// Spread over a whole word: a table looks at the first bits and the last.
+    fn hash(tag: u32) -> u64 {
+        u64::from(tag) << 32 | u64::from(tag)
+    }
+}
+
+impl CardIndex {
+    /// The card that has this token, and its account; a token may stand for one card only.
+    pub(super) fn get(
+        &self,
+        token: &CardToken,
+        is_it: impl Fn(CardId) -> bool,
+    ) -> Option<(CardId, AccountId)> {
+        let tag = self.tag(token);
+        let place = self.rows.find(CardPlace::hash(tag), |place| {
+            place.tag == tag && is_it(place.card)
+        })?;
+        Some((place.card, place.account))
+    }
+
+    /// Lets a token stand for a card of an account, and for no other any more.
+    pub(super) fn insert(
+        &mut self,
+        token: &CardToken,
+        (card, account): (CardId, AccountId),
+        is_it: impl Fn(CardId) -> bool,
+    ) {
+        let tag = self.tag(token);
+        let (hash, place) = (CardPlace::hash(tag), CardPlace { tag, card, account });
+        let known = |place: &CardPlace| place.tag == tag && is_it(place.card);
+        match self.rows.find_mut(hash, known) {
+            Some(known) => *known = place,
+            None => {
+                let rows = &mut self.rows;
+                rows.insert_unique(hash, place, |it| CardPlace::hash(it.tag));
+            }
+        }
+    }
+
+    fn tag(&self, token: &CardToken) -> u32 {
+        let hash = self.hasher.hash_one(token);
+        u32::try_from(hash >> 32).unwrap_or_default()
     }
 }
 

@@ -3,13 +3,13 @@
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "refund_original",
     reasons: &[Reason::RefundWithoutOriginal],
-    intents: &[Intent::Refund],
+    intents: Intents::of(&[Intent::Refund]),
     check,
     shadow: None,
 };
