@@ -63,7 +63,7 @@ fn decide_message(
     let matter = Matter::of(rulebook, state, command, facts);
     if let Some(stored) = state.answer(&facts.key()) {
         return if stored.is_for(facts) {
-            repeat(state, stored, facts)
+            repeat(state, &stored, facts)
         } else {
             let refusal = Refusal::because(
                 Reason::DuplicateContent,

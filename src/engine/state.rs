@@ -2,6 +2,7 @@
 //!
 //! The maps are never iterated, so their order reaches nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use arrayvec::ArrayString;
@@ -23,6 +24,7 @@ use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
 
+use super::answers::{AnswerTable, Booked};
 use super::clearing::ClosedBatch;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
@@ -36,7 +38,7 @@ use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
 use super::rates::Rates;
 use super::reconcile::LinkBook;
-use super::tables::{AnswerTable, CardIndex, EntryTable};
+use super::tables::{CardIndex, EntryTable};
 use super::usage::Usage;
 
 /// Exceptions kept in memory for people to read; older ones stay in the journal.
@@ -338,8 +340,15 @@ impl State {
     }
 
     /// The stored answer to a message, unless forgotten.
-    pub fn answer(&self, key: &TraceKey) -> Option<&StoredAnswer> {
-        self.answers_to(key.kind).get(key)
+    pub fn answer(&self, key: &TraceKey) -> Option<Cow<'_, StoredAnswer>> {
+        self.answers_to(key.kind).get(key, self.booked())
+    }
+
+    pub(super) fn booked(&self) -> Booked<'_> {
+        Booked {
+            entries: &self.entries,
+            cards: &self.cards,
+        }
     }
 
     /// The reversal of this message that came first, if one did.
@@ -461,19 +470,17 @@ fn number_of_link(position: usize) -> Option<LinkNumber> {
 /// The keys under which later messages find an entry.
 pub(super) fn entry_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<> {
     let card: CardId = entry.card;
-    let reference =
-        (!entry.rrn.is_empty()).then_some(MatchKey::Reference(card, entry.rrn, entry.terminal));
+    let reference = entry
+        .rrn()
+        .map(|rrn| MatchKey::Reference(card, rrn, entry.terminal()));
     let approval = entry
-        .approval
-        .map(|approval| MatchKey::Approval(card, approval, entry.acceptor));
+        .approval()
+        .map(|approval| MatchKey::Approval(card, approval, entry.acceptor()));
     [
         Some(MatchKey::Trace(card, entry.trace)),
         reference,
         approval,
-        entry
-            .lifecycle
-            .as_deref()
-            .map(|id| MatchKey::Lifecycle(card, *id)),
+        entry.lifecycle().map(|id| MatchKey::Lifecycle(card, id)),
     ]
     .into_iter()
     .flatten()

@@ -10,13 +10,10 @@ use hashbrown::HashTable;
 
 use crate::domain::account::AccountId;
 use crate::domain::card::CardId;
-use crate::domain::facts::TraceKey;
 use crate::domain::pan::CardToken;
-use crate::domain::time::UnixMs;
 
 use super::entry::{Entry, EntryId};
 use super::queue::Queue;
-use super::state::StoredAnswer;
 
 /// Finds numbers by the hash of a key. Two keys may share a hash, so what is found is a candidate
 /// that the caller compares.
@@ -189,74 +186,4 @@ impl EntryTable {
     fn position(&self, id: EntryId) -> Option<usize> {
         usize::try_from(id.0.checked_sub(self.first)?).ok()
     }
-}
-
-/// Stored answers, oldest first.
-#[derive(Default)]
-pub(super) struct AnswerTable {
-    forgotten: u64,
-    rows: Queue<AnswerRow>,
-    index: HashIndex,
-}
-
-/// One stored answer.
-pub(super) struct AnswerRow {
-    /// When it was given.
-    pub(super) at: UnixMs,
-    /// To which message.
-    pub(super) key: TraceKey,
-    /// What it was.
-    pub(super) answer: StoredAnswer,
-}
-
-impl AnswerTable {
-    /// The answer to a message.
-    pub(super) fn get(&self, key: &TraceKey) -> Option<&StoredAnswer> {
-        self.index
-            .candidates(key)
-            .filter_map(|number| self.row(number))
-            .find(|row| row.key == *key)
-            .map(|row| &row.answer)
-    }
-
-    /// Stores an answer; `None` when the message has one already.
-    pub(super) fn push(&mut self, at: UnixMs, key: TraceKey, answer: StoredAnswer) -> Option<()> {
-        let number = self
-            .forgotten
-            .checked_add(u64::try_from(self.rows.len()).ok()?)?;
-        let (forgotten, rows) = (self.forgotten, &self.rows);
-        let is_taken = |number| row_of(forgotten, rows, number).is_some_and(|row| row.key == key);
-        self.index.insert_unless(&key, number, is_taken)?;
-        self.rows.push_back(AnswerRow { at, key, answer });
-        Some(())
-    }
-
-    /// When the oldest answer was given.
-    pub(super) fn oldest(&self) -> Option<UnixMs> {
-        self.rows.front().map(|row| row.at)
-    }
-
-    /// Forgets answers given before an instant.
-    pub(super) fn forget_before(&mut self, before: UnixMs) {
-        while let Some(row) = self.rows.front()
-            && row.at < before
-        {
-            self.index.remove(&row.key, self.forgotten);
-            self.rows.pop_front();
-            self.forgotten = self.forgotten.saturating_add(1);
-        }
-    }
-
-    /// All answers, oldest first.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &AnswerRow> {
-        self.rows.iter()
-    }
-
-    fn row(&self, number: u64) -> Option<&AnswerRow> {
-        row_of(self.forgotten, &self.rows, number)
-    }
-}
-
-fn row_of(forgotten: u64, rows: &Queue<AnswerRow>, number: u64) -> Option<&AnswerRow> {
-    rows.get(usize::try_from(number.checked_sub(forgotten)?).ok()?)
 }

@@ -106,8 +106,7 @@ fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) 
         .fold((0, 0), |(minor, count), entry| {
             (
                 entry.counted.saturating_add(minor),
-                entry
-                    .counted_as
+                i32::from(entry.counted_as)
                     .saturating_add_unsigned(count)
                     .max(0)
                     .unsigned_abs(),

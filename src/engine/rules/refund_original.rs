@@ -22,7 +22,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         let evidence = "no posted purchase found".to_owned();
         return Some(Refusal::because(Reason::RefundWithoutOriginal, evidence));
     };
-    let left = purchase.posted.total().saturating_sub(purchase.refunded);
+    let left = purchase.posted.total().saturating_sub(purchase.refunded());
     let within = purchase.currency == case.amount.currency && case.amount.minor <= left;
     (!within).then(|| {
         let evidence = format!("{left} of the purchase are left to refund");
