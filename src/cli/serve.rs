@@ -21,11 +21,14 @@ use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
 use crate::switch::config::{Config, Listener, Overrides};
 use crate::switch::jobs::Jobs;
+use crate::switch::key_file::KeyFile;
 use crate::switch::pin::PinKeys;
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::server::Server;
 use crate::switch::store::{self, OpenStore};
+
+use super::key;
 
 /// The demo cards that `--demo` opens.
 const DEMO: &str = include_str!("../../fixtures/demo.toml");
@@ -119,10 +122,17 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
 
 /// The keys that PIN blocks are judged with: the configured ones, else those of the demo.
 fn pin_keys(args: &ServeArgs, config: &Config) -> Result<Option<PinKeys>, Stopped> {
-    let keys = match &config.pin_keys {
-        Some(path) => PinKeys::load(path),
-        None if args.demo => PinKeys::parse("of the demo", DEMO_PIN_KEYS),
-        None => return Ok(None),
+    let keys = match (&config.key_file, &config.pin_keys) {
+        (Some(path), _) => {
+            let sealing_key = key::sealing_key(config.sealing_key_file.as_deref())
+                .map_err(|(code, sentence)| Stopped::because(code, sentence))?;
+            let file =
+                KeyFile::load(path, &sealing_key).map_err(|error| Stopped::because(78, error))?;
+            PinKeys::of(&path.display().to_string(), &file)
+        }
+        (None, Some(path)) => PinKeys::load(path),
+        (None, None) if args.demo => PinKeys::parse("of the demo", DEMO_PIN_KEYS),
+        (None, None) => return Ok(None),
     };
     keys.map(Some).map_err(|error| Stopped::because(78, error))
 }

@@ -19,6 +19,8 @@ use crate::domain::conditions::PinVerdict;
 use crate::domain::pan::{CardToken, Pan};
 use crate::engine::state::State;
 
+use super::key_file::KeyFile;
+
 /// The keys under which PINs come in and are verified.
 pub struct PinKeys {
     zone: TdesKey,
@@ -62,6 +64,47 @@ impl PinKeys {
                 file,
                 mistakes: vec![error.to_string()],
             }),
+        }
+    }
+
+    /// The keys of an opened key file: the one of usage P0, and every one of usage V2 under the index
+    /// that is the second digit of its version.
+    ///
+    /// # Errors
+    /// Every mistake; no key is shown.
+    pub fn of(file: &str, keys: &KeyFile) -> Result<PinKeys, PinKeysError> {
+        let mut mistakes = Vec::new();
+        let (mut zone, mut verification) = (None, BTreeMap::new());
+        for key in &keys.keys {
+            let (label, name) = (&key.label, &key.label.name);
+            let index = match label.usage.as_str() {
+                "P0" => None,
+                "V2" => label.version.bytes().last().map(|digit| digit & 0x0f),
+                _ => continue,
+            };
+            match (TdesKey::from_bytes(&key.bytes), index) {
+                (Err(error), _) => mistakes.push(format!("key {name}: {error}")),
+                (Ok(key), None) => {
+                    if zone.replace(key).is_some() {
+                        mistakes.push(format!("key {name}: a second one of usage P0"));
+                    }
+                }
+                (Ok(key), Some(index)) => {
+                    if verification.insert(index, key).is_some() {
+                        mistakes.push(format!("key {name}: a second one of usage V2 {index}"));
+                    }
+                }
+            }
+        }
+        match zone {
+            Some(zone) if mistakes.is_empty() => Ok(PinKeys { zone, verification }),
+            zone => {
+                if zone.is_none() {
+                    mistakes.push("expected a key of usage P0, got none".to_owned());
+                }
+                let file = file.to_owned();
+                Err(PinKeysError { file, mistakes })
+            }
         }
     }
 

@@ -34,6 +34,7 @@ mod journal_reader;
 mod journal_recovery;
 mod journal_ring;
 mod keep_alives;
+mod keys;
 mod last_answers;
 mod late_and_crashed;
 mod listener_specs;
