@@ -2,14 +2,17 @@
 //!
 //! Ids are `append/<what>/<records of 300 bytes in the batch>`. Read a figure as the ratio to
 //! `plain_file` of the same run: a device flush costs 60 microseconds here and a millisecond
-//! elsewhere. Every iteration waits for its flush, so waiting time is counted.
+//! elsewhere. Every iteration waits for its flush, so waiting time is counted. `prepared_file` is
+//! the least that a commit ring can cost: a file filled with zeros ahead, one synced write.
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use cardswitch::journal::{
-    Batch, Journal, MemoryJournal, MemoryStore, SledJournal, SledOptions, WatermarkPolicy,
+    Batch, CommitPoint, Journal, MemoryJournal, MemoryStore, SledJournal, SledOptions,
+    WatermarkPolicy,
 };
 use criterion::measurement::WallTime;
 use criterion::{
@@ -27,13 +30,21 @@ fn append(criterion: &mut Criterion) {
         ));
         plain_file(&mut group, records);
         bare_sled(&mut group, records);
-        let before_reply = WatermarkPolicy::BeforeReply;
-        sled_journal(&mut group, "sled_lazy", SledOptions::standard(), records);
-        let options = SledOptions {
-            watermark: before_reply,
-            ..SledOptions::standard()
-        };
-        sled_journal(&mut group, "sled_before_reply", options, records);
+        prepared_file(&mut group, records);
+        let standard = SledOptions::standard();
+        for (point, commit) in [("sled", CommitPoint::Sled), ("ring", standard.commit)] {
+            for (policy, watermark) in [
+                ("lazy", WatermarkPolicy::Lazy),
+                ("before_reply", WatermarkPolicy::BeforeReply),
+            ] {
+                let options = SledOptions {
+                    watermark,
+                    commit,
+                    ..standard
+                };
+                sled_journal(&mut group, &format!("{point}_{policy}"), options, records);
+            }
+        }
         let (store, mut replay) = (MemoryStore::new(), |_: u64, _: &[u8]| Ok(()));
         let memory = orderly(MemoryJournal::open(&store, &mut replay));
         journal(&mut group, "memory", memory, records);
@@ -50,6 +61,28 @@ fn plain_file(group: &mut BenchmarkGroup<'_, WallTime>, records: usize) {
         bencher.iter(|| {
             orderly(file.write_all(&bytes));
             orderly(file.sync_data());
+        });
+    });
+}
+
+/// What a commit ring stands on: no metadata changes, and no second call to sync.
+fn prepared_file(group: &mut BenchmarkGroup<'_, WallTime>, records: usize) {
+    const FILE_BYTES: usize = 8 << 20;
+    let directory = orderly(tempfile::tempdir_in("target"));
+    let path = directory.path().join("prepared");
+    orderly(std::fs::write(&path, vec![0; FILE_BYTES]));
+    let mut options = File::options();
+    let file = orderly(options.write(true).custom_flags(libc::O_DSYNC).open(path));
+    orderly(file.sync_all());
+    let bytes = vec![7; (RECORD_BYTES * records).next_multiple_of(4 << 10)];
+    let mut offset = 0;
+    group.bench_function(BenchmarkId::new("prepared_file", records), |bencher| {
+        bencher.iter(|| {
+            if offset + bytes.len() > FILE_BYTES {
+                offset = 0;
+            }
+            orderly(file.write_all_at(&bytes, offset as u64));
+            offset += bytes.len();
         });
     });
 }

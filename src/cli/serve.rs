@@ -14,6 +14,7 @@ use crate::domain::rate_file::{self, RateRow};
 use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Order;
 use crate::engine::operation_money::MoneyOrder;
+use crate::journal::RingMode;
 use crate::ops::admin::{self, AdminContext};
 use crate::ops::log;
 use crate::switch::card_file::{self, CardRow};
@@ -184,6 +185,7 @@ async fn serve(
     let replayed = store.state.sequence();
     let (accounts, ..) = store.state.counts();
     let recovery = store.journal.recovery().clone();
+    let ring = store.journal.ring_mode().map_or("none", RingMode::name);
     let server = Server::start(config, store, rules)
         .await
         .map_err(|error| Stopped::because(71, error))?;
@@ -210,8 +212,17 @@ async fn serve(
         sequence = replayed,
         accounts,
         generations = recovery.generations,
+        ring,
+        frames_from_ring = recovery.frames_from_ring,
         "started"
     );
+    if recovery.frames_wiped > 0 {
+        tracing::warn!(
+            frames = recovery.frames_wiped,
+            last_sequence = recovery.last_sequence,
+            "a torn group commit was wiped from the ring; none of it had been answered"
+        );
+    }
     if let Some(cut) = recovery.cut {
         tracing::warn!(
             generation = cut.generation,

@@ -167,6 +167,23 @@ pub enum FrameError {
     },
 }
 
+/// Where a frame says it stands, and its whole length in bytes, when its header is whole; nothing
+/// behind the header is looked at.
+pub(super) fn decode_header(bytes: &[u8]) -> Option<(FrameHeader, usize)> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    let mut fields = Reader(header);
+    if fields.array() != Some(MAGIC) {
+        return None;
+    }
+    let fields = read_fields(&mut fields)?;
+    let checked = header.get(..CHECKED_HEADER_BYTES)?;
+    let length = usize::try_from(fields.payload_length)
+        .ok()?
+        .checked_add(HEADER_BYTES)?;
+    let whole = fields.checksum == crc32fast::hash(checked) && length <= FRAME_BYTES_MAX;
+    whole.then_some((fields.header, length))
+}
+
 /// Checks every byte of a frame.
 ///
 /// # Errors

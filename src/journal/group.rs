@@ -8,24 +8,24 @@ use super::seal::Head;
 /// Frames between two device flushes, in bytes. It stays far below a segment of sled (8 MiB) even
 /// after sled has rewritten its pages several times, because sled reuses a segment it believes
 /// replaced before our flush has made the replacement durable.
-const GROUP_BYTES_MAX: usize = 512 << 10;
+pub(super) const GROUP_BYTES_MAX: usize = 512 << 10;
 
 /// Where frames go.
 pub(super) trait FrameSink {
-    /// Takes one frame; its first sequence is its key.
-    fn insert(&mut self, first_sequence: u64, frame: &[u8]) -> Result<(), JournalError>;
+    /// Takes one frame; its first sequence is its key, and `after` the journal's head with it.
+    fn insert(
+        &mut self,
+        first_sequence: u64,
+        frame: &[u8],
+        after: Head,
+    ) -> Result<(), JournalError>;
 
     /// Makes every frame taken so far durable.
     fn commit(&mut self) -> Result<(), JournalError>;
 }
 
-/// The journal after a batch, and the bytes of frames it took.
-pub(super) struct Written {
-    pub(super) head: Head,
-    pub(super) bytes: u64,
-}
-
-/// Writes a batch behind `head`; all of it is durable when this returns `Ok`.
+/// Writes a batch behind `head` and returns the new head; all of it is durable when this returns
+/// `Ok`.
 ///
 /// What can be refused is refused before the first frame is written.
 pub(super) fn write_batch(
@@ -33,20 +33,20 @@ pub(super) fn write_batch(
     head: Head,
     writer: &mut FrameWriter,
     sink: &mut impl FrameSink,
-) -> Result<Written, JournalError> {
+) -> Result<Head, JournalError> {
     check(batch, head)?;
-    let mut written = Written { head, bytes: 0 };
+    let mut head = head;
     let mut start = 0;
     while start < batch.len() {
-        start = write_group(batch, start, writer, sink, &mut written)?;
+        start = write_group(batch, start, writer, sink, &mut head)?;
         sink.commit()?;
     }
     assert_eq!(
-        written.head.sequence,
+        head.sequence,
         batch.last_sequence(),
         "a batch was not written whole"
     );
-    Ok(written)
+    Ok(head)
 }
 
 /// Writes frames from the record at `start` up to a group's size; returns the record after it.
@@ -55,7 +55,7 @@ fn write_group(
     mut start: usize,
     writer: &mut FrameWriter,
     sink: &mut impl FrameSink,
-    written: &mut Written,
+    head: &mut Head,
 ) -> Result<usize, JournalError> {
     let group_first_sequence = batch.sequence_of(start);
     let mut group_bytes = 0;
@@ -65,19 +65,16 @@ fn write_group(
             first_sequence: batch.sequence_of(start),
             group_first_sequence,
             count: u32::try_from(records.len()).unwrap_or(u32::MAX),
-            previous: written.head.chain,
+            previous: head.chain,
         };
         start = records.end;
         let (frame, chain) = writer.write(&header, batch.payload(records));
-        sink.insert(header.first_sequence, frame)?;
-        group_bytes = group_bytes.saturating_add(frame.len());
-        written.head = Head {
+        *head = Head {
             sequence: batch.sequence_of(start).saturating_sub(1),
             chain,
         };
-        written.bytes = written
-            .bytes
-            .saturating_add(u64::try_from(frame.len()).unwrap_or(0));
+        sink.insert(header.first_sequence, frame, *head)?;
+        group_bytes = group_bytes.saturating_add(frame.len());
     }
     Ok(start)
 }

@@ -95,8 +95,8 @@ impl Journal for MemoryJournal {
             return Ok(());
         }
         match write_batch(batch, self.head, &mut self.writer, &mut self.sink) {
-            Ok(written) => {
-                self.head = written.head;
+            Ok(head) => {
+                self.head = head;
                 Ok(())
             }
             Err(error) => {
@@ -116,7 +116,7 @@ impl Journal for MemoryJournal {
 }
 
 impl FrameSink for MemorySink {
-    fn insert(&mut self, _first_sequence: u64, frame: &[u8]) -> Result<(), JournalError> {
+    fn insert(&mut self, _first_sequence: u64, frame: &[u8], _: Head) -> Result<(), JournalError> {
         self.group.push(frame.into());
         Ok(())
     }

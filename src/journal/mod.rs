@@ -16,6 +16,9 @@
 //! ```text
 //! <dir>/LOCK              held while a process has the store open; says its process number
 //! <dir>/watermark         8 slots of 512 bytes: the newest position known to be durable
+//! <dir>/ring              group commits become durable here first (see `ring.rs`); it fills what
+//!                         sled lacks at the next start, and a clean close leaves nothing in it
+//!                         that sled has not
 //! <dir>/j/<generation>/   one sled store of frames, 16 hexadecimal digits
 //!     READY               its creation was completed
 //!     SEALED              nothing may follow the position in it; the next generation goes on
@@ -27,18 +30,23 @@ mod error;
 mod frame;
 mod options;
 
+mod drain;
 mod memory;
 mod reader;
 mod sled;
+mod store;
 
 mod plan;
 mod recovery;
 
 mod generation;
 mod lock;
+mod ring;
+mod ring_scan;
 mod seal;
 mod watermark;
 
+mod aligned;
 mod bytes;
 mod contain;
 mod durable;
@@ -51,7 +59,7 @@ pub use self::frame::{
     decode_frame,
 };
 pub use self::memory::{MemoryJournal, MemoryStore};
-pub use self::options::{SledOptions, WatermarkPolicy};
+pub use self::options::{CommitPoint, RING_BYTES_MIN, RingMode, SledOptions, WatermarkPolicy};
 pub use self::reader::JournalReader;
 pub use self::recovery::{Cut, Recovery};
 pub use self::sled::SledJournal;

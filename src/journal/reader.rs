@@ -2,6 +2,7 @@
 //!
 //! Owns at most one older generation, kept open between pages. Does not know what is durable: its
 //! caller names the last sequence to be read, and must have learned from the writer that it is.
+//! What is durable in the ring only is waited for, until the drain has brought it into sled.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::sled::Db;
 
+use super::drain::Drain;
 use super::error::JournalError;
 use super::frame::decode_frame;
 use super::generation::{self, Generation};
@@ -40,16 +42,24 @@ pub struct JournalReader {
     directory: PathBuf,
     cache_bytes: u64,
     active: Active,
+    /// Brings records from the ring; none where there is no ring.
+    drain: Option<Drain>,
     /// The older generation that was read last.
     older: Arc<Mutex<Option<Generation>>>,
 }
 
 impl JournalReader {
-    pub(super) fn new(directory: PathBuf, cache_bytes: u64, active: Active) -> JournalReader {
+    pub(super) fn new(
+        directory: PathBuf,
+        cache_bytes: u64,
+        active: Active,
+        drain: Option<Drain>,
+    ) -> JournalReader {
         JournalReader {
             directory,
             cache_bytes,
             active,
+            drain,
             older: Arc::new(Mutex::new(None)),
         }
     }
@@ -70,6 +80,9 @@ impl JournalReader {
     ) -> Result<u64, JournalError> {
         if after >= until {
             return Ok(after);
+        }
+        if let Some(drain) = &self.drain {
+            drain.wait_for(until)?;
         }
         let plan = Plan::read(&self.directory, &self.directory.join("j"))?;
         let older = plan

@@ -15,17 +15,28 @@
 //! are ignored from then on (not deleted). A frame beyond the hole that belongs to a *later* group
 //! proves that the hole had been acknowledged; a frame that is whole for sled but fails our own
 //! checks cannot come from a power cut. Both refuse the start.
+//!
+//! With a commit ring (the watermark names it) sled is behind the ring, and the ring fills what sled
+//! lacks:
+//! - a frame that is not in sled is taken from the ring when it follows the one before it by
+//!   sequence and chain, and is then inserted into sled before anything else is written;
+//! - a whole frame in the ring up to the head is in sled too, the same one: two histories are seen;
+//! - what lies in the ring beyond the head is a torn group commit by the same rule as above, and is
+//!   overwritten with zeros, so that no later start can take it; in sled nothing lies beyond;
+//! - without a ring in the watermark (a clean close) the ring holds nothing beyond sled.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-
-use ::sled::IVec;
 
 use super::Replay;
 use super::durable;
 use super::error::{JournalError, StoreError};
 use super::frame::{Frame, decode_frame};
 use super::generation::Generation;
+use super::group::GROUP_BYTES_MAX;
 use super::plan::{Plan, damage};
+use super::ring::{self, RingHeader, RingId};
+use super::ring_scan::{Remnant, RingScan};
 use super::seal::{Head, Seal, SealReason};
 use super::watermark;
 
@@ -42,6 +53,10 @@ pub struct Recovery {
     pub frames: u64,
     /// Number of generations.
     pub generations: u64,
+    /// Frames that were in the commit ring only, and were brought into sled by this start.
+    pub frames_from_ring: u64,
+    /// Frames of a torn group commit that were wiped from the ring by this start, whole or not.
+    pub frames_wiped: u64,
     /// The torn group commit that was cut off by this start.
     pub cut: Option<Cut>,
 }
@@ -63,7 +78,8 @@ pub(super) struct Opened {
     pub(super) spare: Option<Generation>,
     pub(super) active_bytes: u64,
     pub(super) head: Head,
-    pub(super) watermark_slot: u64,
+    /// The ring that was found; sled holds all that counts in it.
+    pub(super) ring: Option<RingHeader>,
     pub(super) recovery: Recovery,
 }
 
@@ -76,13 +92,19 @@ pub(super) fn recover(
     let generations = directory.join("j");
     let found = watermark::read(directory)?;
     let plan = Plan::read(directory, &generations)?;
+    let (watermark, watermark_ring) = position_to_reach(directory, &found, plan.is_empty())?;
+    let ring = RingScan::read(directory, watermark_ring)?;
     let mut walk = Walk {
         directory,
         generation: 0,
-        watermark: position_to_reach(directory, &found, plan.is_empty())?,
+        watermark,
         head: Head::START,
         frames: 0,
         bytes: 0,
+        in_sled: BTreeSet::new(),
+        from_ring: Vec::new(),
+        ring: ring.as_ref(),
+        watermark_ring,
         replay,
     };
     for (number, seal) in &plan.sealed {
@@ -101,15 +123,18 @@ pub(super) fn recover(
         spare = Some(generation);
     }
     walk.reached_watermark(found == watermark::Found::Missing)?;
+    let torn = walk.check_ring()?;
     let recovery = Recovery {
         created: plan.is_empty(),
         last_sequence: walk.head.sequence,
         watermark_sequence: walk.watermark.sequence,
         frames: walk.frames,
         generations: plan.count().max(1),
+        frames_from_ring: count(walk.from_ring.len()),
+        frames_wiped: count(torn.len()),
         cut: None,
     };
-    let (head, active_bytes) = (walk.head, walk.bytes);
+    let (head, active_bytes, from_ring) = (walk.head, walk.bytes, walk.from_ring);
     // From here nothing is in doubt. What a new or half-created store lacks is made now.
     let active = match active {
         Some(active) => active,
@@ -119,25 +144,45 @@ pub(super) fn recover(
             Generation::create(&generations, 0, cache_bytes)?
         }
     };
-    let watermark_slot = match found {
-        watermark::Found::Position { slot, .. } => slot,
-        watermark::Found::Missing | watermark::Found::Unreadable => {
-            watermark::create(directory)?;
-            0
-        }
-    };
+    if let Some(ring) = &ring {
+        fill(&active, ring, &from_ring)?;
+        let places: Vec<_> = torn.iter().map(Remnant::place).collect();
+        ring::wipe(directory, &places)?;
+    }
     let opened = Opened {
         active,
         spare,
         active_bytes,
         head,
-        watermark_slot,
+        ring: ring.map(|ring| ring.header),
         recovery,
     };
     match hole {
         None => Ok(opened),
         Some(frames_ignored) => opened.cut(&generations, cache_bytes, frames_ignored),
     }
+}
+
+/// Inserts frames of the ring into sled, durably.
+fn fill(active: &Generation, ring: &RingScan, first_sequences: &[u64]) -> Result<(), StoreError> {
+    let mut unsynced = 0_usize;
+    for sequence in first_sequences {
+        let frame = ring.frame(*sequence).unwrap_or_default();
+        active.insert(*sequence, frame)?;
+        unsynced = unsynced.saturating_add(frame.len());
+        if unsynced >= GROUP_BYTES_MAX {
+            active.commit()?;
+            unsynced = 0;
+        }
+    }
+    match unsynced {
+        0 => Ok(()),
+        _ => active.commit(),
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 impl Opened {
@@ -177,7 +222,7 @@ fn position_to_reach(
     directory: &Path,
     found: &watermark::Found,
     empty: bool,
-) -> Result<Head, JournalError> {
+) -> Result<(Head, Option<RingId>), JournalError> {
     match found {
         watermark::Found::Position { head, .. } if empty => {
             let expected = format!(
@@ -191,8 +236,8 @@ fn position_to_reach(
                 "no generation at all".to_owned(),
             ))
         }
-        watermark::Found::Position { head, .. } => Ok(*head),
-        watermark::Found::Missing => Ok(Head::START),
+        watermark::Found::Position { head, ring } => Ok((*head, *ring)),
+        watermark::Found::Missing => Ok((Head::START, None)),
         watermark::Found::Unreadable => {
             let found = "a watermark file without one whole slot".to_owned();
             Err(damage(directory, (0, 1), "a readable watermark", found))
@@ -209,6 +254,13 @@ struct Walk<'a, 'r> {
     frames: u64,
     /// Bytes of frames in the generation being read.
     bytes: u64,
+    /// First sequences of the frames of the ring that sled holds as well.
+    in_sled: BTreeSet<u64>,
+    /// First sequences of the frames that only the ring holds.
+    from_ring: Vec<u64>,
+    ring: Option<&'a RingScan>,
+    /// The ring that the watermark names.
+    watermark_ring: Option<RingId>,
     replay: &'a mut Replay<'r>,
 }
 
@@ -249,11 +301,55 @@ impl Walk<'_, '_> {
         let mut beyond = None;
         for entry in generation.frames().map_err(|error| self.failed(error))? {
             let (sequence, bytes) = entry.map_err(|error| self.failed(error))?;
+            while sequence > self.next_sequence() && self.take_from_ring()? {}
             if beyond.is_none() && sequence <= self.next_sequence() {
                 self.frame(sequence, &bytes)?;
             } else {
                 self.beyond_hole(sequence, &bytes)?;
                 beyond = Some(beyond.unwrap_or(0_u64).saturating_add(1));
+            }
+        }
+        while self.take_from_ring()? {}
+        Ok(beyond)
+    }
+
+    /// Takes the next frame from the ring, if it is there.
+    fn take_from_ring(&mut self) -> Result<bool, JournalError> {
+        let sequence = self.next_sequence();
+        let Some(bytes) = self.ring.and_then(|ring| ring.frame(sequence)) else {
+            return Ok(false);
+        };
+        if self.watermark_ring.is_none() {
+            let expected = "a ring with nothing that the closed store lacks";
+            return Err(self.damage(expected, format!("a frame from sequence {sequence} in it")));
+        }
+        self.frame(sequence, bytes)?;
+        self.from_ring.push(sequence);
+        Ok(true)
+    }
+
+    /// Holds the ring against what was read; returns the torn group commit that is left in it.
+    fn check_ring(&self) -> Result<Vec<Remnant>, JournalError> {
+        let Some(ring) = self.ring else {
+            return Ok(Vec::new());
+        };
+        let foreign = ring
+            .whole_up_to(self.head.sequence)
+            .find(|first| !self.in_sled.contains(first));
+        if let Some(first) = foreign {
+            let expected =
+                format!("a frame from sequence {first} in sled, as there is in the ring");
+            return Err(self.damage(&expected, "other frames there".to_owned()));
+        }
+        let beyond = ring.beyond(self.head.sequence);
+        for remnant in &beyond {
+            let sequence = remnant.first_sequence;
+            if self.watermark_ring.is_none() {
+                let expected = "a ring with nothing that the closed store lacks";
+                return Err(self.damage(expected, format!("sequence {sequence} in it")));
+            }
+            if remnant.group_first_sequence > self.next_sequence() {
+                return Err(self.damage(&self.expected_frame(), later_group(sequence)));
             }
         }
         Ok(beyond)
@@ -279,7 +375,7 @@ impl Walk<'_, '_> {
     }
 
     /// Checks one frame that should be the next one, and replays its records.
-    fn frame(&mut self, sequence: u64, bytes: &IVec) -> Result<(), JournalError> {
+    fn frame(&mut self, sequence: u64, bytes: &[u8]) -> Result<(), JournalError> {
         let frame = self.decode(sequence, bytes)?;
         if sequence != self.next_sequence() {
             return Err(self.damage(&self.expected_frame(), format!("sequence {sequence} again")));
@@ -301,6 +397,15 @@ impl Walk<'_, '_> {
             let found = format!("chain hash {} at sequence {}", last.chain, last.sequence);
             return Err(self.damage(&expected, found));
         }
+        if let Some(ring) = self.ring {
+            if ring.contradicts(&frame) {
+                let expected = format!("the frame of sequence {sequence} that is in the ring");
+                return Err(self.damage(&expected, "another one".to_owned()));
+            }
+            if ring.frame(sequence).is_some() {
+                self.in_sled.insert(sequence);
+            }
+        }
         for (sequence, record) in frame.records() {
             (self.replay)(sequence, record)
                 .map_err(|reason| JournalError::Replay { sequence, reason })?;
@@ -314,7 +419,7 @@ impl Walk<'_, '_> {
     }
 
     /// Accepts a frame beyond a hole only when the hole is an unacknowledged part of its group.
-    fn beyond_hole(&self, sequence: u64, bytes: &IVec) -> Result<(), JournalError> {
+    fn beyond_hole(&self, sequence: u64, bytes: &[u8]) -> Result<(), JournalError> {
         let frame = self.decode(sequence, bytes)?;
         if self.head.sequence < self.watermark.sequence {
             let expected = format!(
@@ -325,15 +430,17 @@ impl Walk<'_, '_> {
             return Err(self.damage(&expected, format!("sequence {sequence}")));
         }
         if frame.header.group_first_sequence > self.next_sequence() {
-            let found = format!(
-                "sequence {sequence}, of a later group commit: what is missing was acknowledged"
-            );
-            return Err(self.damage(&self.expected_frame(), found));
+            return Err(self.damage(&self.expected_frame(), later_group(sequence)));
+        }
+        if self.watermark_ring.is_some() {
+            // Sled gets only what the ring held durably, and keeps it there until sled has it all.
+            let expected = format!("{} in sled or in the ring", self.expected_frame());
+            return Err(self.damage(&expected, format!("sequence {sequence} in sled")));
         }
         Ok(())
     }
 
-    fn decode<'b>(&self, sequence: u64, bytes: &'b IVec) -> Result<Frame<'b>, JournalError> {
+    fn decode<'b>(&self, sequence: u64, bytes: &'b [u8]) -> Result<Frame<'b>, JournalError> {
         let frame = decode_frame(bytes).map_err(|error| {
             self.damage(
                 &self.expected_frame(),
@@ -390,4 +497,8 @@ impl Walk<'_, '_> {
             .cannot_open()
             .unwrap_or_else(|found| self.damage(&expected, found))
     }
+}
+
+fn later_group(sequence: u64) -> String {
+    format!("sequence {sequence}, of a later group commit: what is missing was acknowledged")
 }

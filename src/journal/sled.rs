@@ -1,27 +1,29 @@
 //! The journal on sled: one writer, one generation at a time, the next one created ahead.
 
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
 
+use super::aligned::BLOCK_BYTES;
 use super::batch::Batch;
-use super::contain::panic_message;
+use super::drain::RingCommit;
 use super::durable;
 use super::error::{JournalError, StoreError};
 use super::frame::{ChainHash, FrameWriter};
-use super::generation::Generation;
-use super::group::{FrameSink, write_batch};
+use super::group::write_batch;
 use super::lock::StoreLock;
-use super::options::SledOptions;
-use super::reader::{Active, JournalReader};
+use super::options::{CommitPoint, RING_BYTES_MIN, RingMode, SledOptions};
+use super::reader::JournalReader;
 use super::recovery::{Opened, Recovery, recover};
-use super::seal::{Head, Seal, SealReason};
-use super::watermark::Watermark;
+use super::ring::{self, RingFile, RingHeader, RingId};
+use super::seal::Head;
+use super::store::{self, SharedStore, Store};
+use super::watermark::{self, Watermark};
 use super::{Journal, Replay};
 
 /// A journal in a directory of one machine.
 ///
-/// `append` returns after a device flush of the store's file, so an acknowledged record survives
-/// the end of the process and a power cut. Every start proves it, see [`Recovery`]; the one gap in
+/// `append` returns when the device has the records, in the commit ring or in sled itself (see
+/// [`CommitPoint`]), so an acknowledged record survives the end of the process and a power cut. Every start proves it, see [`Recovery`]; the one gap in
 /// that proof is told at [`WatermarkPolicy`](super::WatermarkPolicy).
 ///
 /// ```
@@ -39,29 +41,19 @@ use super::{Journal, Replay};
 /// ```
 #[derive(Debug)]
 pub struct SledJournal {
+    directory: PathBuf,
+    options: SledOptions,
     fault: Option<JournalError>,
+    closed: bool,
     head: Head,
     writer: FrameWriter,
-    options: SledOptions,
-    generations: PathBuf,
     recovery: Recovery,
     watermark: Watermark,
-    next: Next,
-    active_bytes: u64,
-    /// The active generation, for readers.
-    shared: Option<Active>,
-    active: Generation,
-    retiring: Option<JoinHandle<()>>,
+    /// Absent where group commits go to sled itself.
+    ring: Option<RingCommit>,
+    store: SharedStore,
     // The last field: the store is free only when everything above is closed.
     _lock: StoreLock,
-}
-
-/// The generation after the active one.
-#[derive(Debug)]
-enum Next {
-    NotYet,
-    Creating(JoinHandle<Result<Generation, StoreError>>),
-    Ready(Generation),
 }
 
 impl SledJournal {
@@ -82,29 +74,49 @@ impl SledJournal {
         durable::create_directory(directory)
             .map_err(|error| StoreError::io("create", directory, error))?;
         let lock = StoreLock::take(directory)?;
-        let opened = recover(directory, options.cache_bytes, replay)?;
         let Opened {
             active,
             spare,
             active_bytes,
             head,
-            watermark_slot,
+            ring: found,
             recovery,
-        } = opened;
-        let watermark = Watermark::open(directory, watermark_slot, head, options.watermark)?;
+        } = recover(directory, options.cache_bytes, replay)?;
+        let store = Store::new(directory, options, (active, active_bytes), spare);
+        let store = Arc::new(Mutex::new(store));
+        // From here sled has everything. The watermark says whether a ring belongs to the store,
+        // so it is written after the ring is there, and before the ring goes.
+        let (watermark, ring) = match options.commit {
+            CommitPoint::Ring { bytes } => {
+                let header = prepare_ring(directory, bytes, found)?;
+                let watermark =
+                    Watermark::open(directory, head, Some(header.id), options.watermark)?;
+                let file = RingFile::open(directory)?;
+                let theirs = Arc::clone(&store);
+                (
+                    watermark,
+                    Some(RingCommit::start(file, header.bytes, head, theirs)?),
+                )
+            }
+            CommitPoint::Sled => {
+                let watermark = Watermark::open(directory, head, None, options.watermark)?;
+                if found.is_some() {
+                    ring::remove(directory)?;
+                }
+                (watermark, None)
+            }
+        };
         Ok(SledJournal {
+            directory: directory.to_path_buf(),
+            options,
             fault: None,
+            closed: false,
             head,
             writer: FrameWriter::new(),
-            options,
-            generations: directory.join("j"),
             recovery,
             watermark,
-            next: spare.map_or(Next::NotYet, Next::Ready),
-            active_bytes,
-            active,
-            shared: None,
-            retiring: None,
+            ring,
+            store,
             _lock: lock,
         })
     }
@@ -115,126 +127,92 @@ impl SledJournal {
         &self.recovery
     }
 
+    /// How the ring is written; none where group commits go to sled itself.
+    #[must_use]
+    pub fn ring_mode(&self) -> Option<RingMode> {
+        self.ring.as_ref().map(RingCommit::mode)
+    }
+
     /// Reads beside this journal; none once it has stopped.
     #[must_use]
     pub fn reader(&mut self) -> Option<JournalReader> {
-        if self.shared.is_none() {
-            let db = self.active.shared()?;
-            self.shared = Some(Active::new(self.active.number(), db));
-        }
-        let directory = self.generations.parent()?.to_path_buf();
-        let active = self.shared.clone()?;
+        let active = store::lock(&self.store).reader()?;
         Some(JournalReader::new(
-            directory,
+            self.directory.clone(),
             self.options.cache_bytes,
             active,
+            self.ring.as_ref().map(RingCommit::drain),
         ))
     }
 
-    /// Writes the watermark and closes; dropping does the same but cannot report an error.
+    /// Brings everything into sled, writes the watermark and closes; dropping does the same but
+    /// cannot report an error.
     ///
     /// # Errors
     ///
-    /// The fault that stopped the journal earlier, or that of writing the watermark.
+    /// The fault that stopped the journal earlier, or the one that came up now.
     pub fn close(mut self) -> Result<(), JournalError> {
-        match self.fault.take() {
-            Some(fault) => Err(fault),
-            None => self.watermark.close(),
-        }
+        self.finish()
     }
 
-    fn append_running(&mut self, batch: &Batch) -> Result<(), JournalError> {
-        let written = write_batch(batch, self.head, &mut self.writer, &mut self.active)?;
-        assert!(
-            self.head.sequence < written.head.sequence,
-            "a batch added no sequence"
-        );
-        self.watermark.note(written.head)?;
-        self.head = written.head;
-        self.active_bytes = self.active_bytes.saturating_add(written.bytes);
-        self.rotate()
-    }
-
-    /// Creates the next generation when the active one is half full, and moves to it when full.
-    fn rotate(&mut self) -> Result<(), JournalError> {
-        let full = self.options.rotate_bytes;
-        if self.active_bytes < full / 2 {
+    fn finish(&mut self) -> Result<(), JournalError> {
+        if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        if matches!(self.next, Next::NotYet) {
-            self.next = self.create_next().map_err(StoreError::fault)?;
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
         }
-        // A slow creation may let the active generation grow to twice its size, not further.
-        let overdue = self.active_bytes >= full.saturating_mul(2);
-        let ready = match &self.next {
-            Next::NotYet => false,
-            Next::Creating(thread) => thread.is_finished() || overdue,
-            Next::Ready(_) => true,
-        };
-        if self.active_bytes < full || !ready {
-            return Ok(());
+        if let Some(ring) = &mut self.ring {
+            ring.close()?;
         }
-        match std::mem::replace(&mut self.next, Next::NotYet) {
-            Next::NotYet => Ok(()),
-            Next::Ready(generation) => self.move_to(generation),
-            Next::Creating(thread) => {
-                let created = thread.join().map_err(|payload| {
-                    let detail = panic_message(payload.as_ref());
-                    StoreError::corrupt("create", &self.generations, detail)
-                });
-                let generation = created
-                    .and_then(|created| created)
-                    .map_err(StoreError::fault)?;
-                self.move_to(generation)
-            }
+        self.watermark.close()?;
+        if self.ring.is_some() {
+            // Closed cleanly: nothing depends on the ring, and releases without one may open.
+            watermark::write(&self.directory, self.head, None).map_err(StoreError::fault)?;
         }
-    }
-
-    fn create_next(&self) -> Result<Next, StoreError> {
-        let number = self.active.number().saturating_add(1);
-        let generations = self.generations.clone();
-        let cache_bytes = self.options.cache_bytes;
-        let create = move || Generation::create(&generations, number, cache_bytes);
-        let thread = thread::Builder::new()
-            .name("journal-next".to_owned())
-            .spawn(create);
-        let failed = |error| StoreError::io("start the creation of", &self.generations, error);
-        thread.map(Next::Creating).map_err(failed)
-    }
-
-    /// Seals the active generation, and only then lets the next one take frames.
-    fn move_to(&mut self, generation: Generation) -> Result<(), JournalError> {
-        assert_eq!(
-            generation.number(),
-            self.active.number() + 1,
-            "a generation was skipped"
-        );
-        let seal = Seal {
-            head: self.head,
-            reason: SealReason::Full,
-        };
-        self.active.seal(&seal).map_err(StoreError::fault)?;
-        let left = std::mem::replace(&mut self.active, generation);
-        self.active_bytes = 0;
-        if let (Some(shared), Some(db)) = (&self.shared, self.active.shared()) {
-            shared.replace(self.active.number(), db);
-        }
-        self.finish_retiring();
-        // Closing a store takes milliseconds that no card holder should wait for.
-        let path = left.path().to_path_buf();
-        let thread = thread::Builder::new().name("journal-retire".to_owned());
-        let thread = thread.spawn(move || drop(left));
-        let failed = |error| StoreError::io("start the closing of", &path, error).fault();
-        self.retiring = Some(thread.map_err(failed)?);
         Ok(())
     }
 
-    fn finish_retiring(&mut self) {
-        if let Some(thread) = self.retiring.take() {
-            // It only closed a sealed store: nothing that counts can have failed.
-            let _ = thread.join();
-        }
+    fn append_running(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        let head = match &mut self.ring {
+            Some(ring) => write_batch(batch, self.head, &mut self.writer, ring)?,
+            None => {
+                let mut store = store::lock(&self.store);
+                let head = write_batch(batch, self.head, &mut self.writer, &mut *store)?;
+                store.rotate(head)?;
+                head
+            }
+        };
+        assert!(
+            self.head.sequence < head.sequence,
+            "a batch added no sequence"
+        );
+        self.watermark.note(head)?;
+        self.head = head;
+        Ok(())
     }
+}
+
+/// Makes the ring what the options ask for; everything in the one that was found is in sled.
+fn prepare_ring(
+    directory: &Path,
+    bytes: u64,
+    found: Option<RingHeader>,
+) -> Result<RingHeader, StoreError> {
+    let bytes = bytes
+        .max(RING_BYTES_MIN)
+        .next_multiple_of(BLOCK_BYTES as u64);
+    let header = match found {
+        Some(found) if found.bytes == bytes => return Ok(found),
+        // The same store keeps the same identity: its watermark may name it already.
+        Some(found) => RingHeader { bytes, ..found },
+        None => RingHeader {
+            bytes,
+            id: RingId::draw(directory)?,
+        },
+    };
+    ring::create(directory, header)?;
+    Ok(header)
 }
 
 impl Journal for SledJournal {
@@ -249,7 +227,10 @@ impl Journal for SledJournal {
         if let Err(error) = &outcome {
             self.fault = Some(error.clone());
             if error.is_after_write() {
-                self.active.abandon();
+                match &mut self.ring {
+                    Some(ring) => ring.abandon(error),
+                    None => store::lock(&self.store).abandon(),
+                }
             }
         }
         outcome
@@ -264,22 +245,11 @@ impl Journal for SledJournal {
     }
 }
 
-impl FrameSink for Generation {
-    fn insert(&mut self, first_sequence: u64, frame: &[u8]) -> Result<(), JournalError> {
-        Generation::insert(self, first_sequence, frame).map_err(StoreError::fault)
-    }
-
-    fn commit(&mut self) -> Result<(), JournalError> {
-        Generation::commit(self).map_err(StoreError::fault)
-    }
-}
-
 impl Drop for SledJournal {
     fn drop(&mut self) {
-        // Threads that still work on the store end before its lock goes.
-        if let Next::Creating(thread) = std::mem::replace(&mut self.next, Next::NotYet) {
-            let _ = thread.join();
-        }
-        self.finish_retiring();
+        // An error here has no receiver; the next start checks what is on disk.
+        let _ = self.finish();
+        // The drain ends before the lock goes, whatever happened.
+        self.ring = None;
     }
 }

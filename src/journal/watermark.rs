@@ -5,12 +5,16 @@
 //!
 //! ```text
 //!  0  4  magic "CSJW"
-//!  4  2  format version, 1
+//!  4  2  format version: 1, or 2 while records may be in the ring only
 //!  6  2  reserved: 0
 //!  8  8  sequence of the last record
 //! 16 32  chain hash of its frame
-//! 48  4  CRC-32 over bytes 0..48
+//! 48 16  version 2: identity of the ring
+//! 48  4  CRC-32 over all before it (in version 2 at 64)
 //! ```
+//!
+//! A release that knows no ring trusts no slot of version 2, and so refuses a store whose records
+//! it would not find. A clean close leaves version 1.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -26,14 +30,17 @@ use super::durable;
 use super::error::{JournalError, StoreError};
 use super::frame::ChainHash;
 use super::options::WatermarkPolicy;
+use super::ring::RingId;
 use super::seal::Head;
 
 const NAME: &str = "watermark";
 const MAGIC: [u8; 4] = *b"CSJW";
-const FORMAT_VERSION: u16 = 1;
+const VERSION_PLAIN: u16 = 1;
+const VERSION_RING: u16 = 2;
 const SLOT_BYTES: usize = 512;
 const SLOT_COUNT: u64 = 8;
-const CHECKED_BYTES: usize = 48;
+const CHECKED_BYTES_PLAIN: usize = 48;
+const CHECKED_BYTES_RING: usize = 64;
 const ACTION: &str = "write";
 
 /// How long the helper gathers commits before it writes: with the write itself below 5 ms.
@@ -46,8 +53,8 @@ pub(super) enum Found {
     Missing,
     /// No slot of the file can be trusted.
     Unreadable,
-    /// The newest position, and the slot it is in.
-    Position { head: Head, slot: u64 },
+    /// The newest position, and the ring that may hold records beyond sled's.
+    Position { head: Head, ring: Option<RingId> },
 }
 
 /// Reads the watermark of a store.
@@ -58,17 +65,16 @@ pub(super) fn read(directory: &Path) -> Result<Found, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
         Err(error) => return Err(StoreError::io("read", &path, error)),
     };
-    let slots = (0..SLOT_COUNT).zip(bytes.chunks(SLOT_BYTES));
-    let valid = slots.filter_map(|(slot, bytes)| Some((decode(bytes)?, slot)));
+    let valid = bytes.chunks(SLOT_BYTES).filter_map(decode);
     Ok(match valid.max_by_key(|(head, _)| head.sequence) {
-        Some((head, slot)) => Found::Position { head, slot },
+        Some((head, ring)) => Found::Position { head, ring },
         None => Found::Unreadable,
     })
 }
 
-/// Creates the file of a new store, before anything is acknowledged.
-pub(super) fn create(directory: &Path) -> Result<(), StoreError> {
-    let mut bytes = encode(Head::START);
+/// Writes the whole file anew: one slot, and none of an earlier run.
+pub(super) fn write(directory: &Path, head: Head, ring: Option<RingId>) -> Result<(), StoreError> {
+    let mut bytes = encode(head, ring);
     bytes.resize(SLOT_BYTES * 8, 0);
     durable::write_file(directory, NAME, &bytes)
         .map_err(|error| StoreError::io("create", &directory.join(NAME), error))
@@ -80,17 +86,20 @@ struct WatermarkFile {
     path: PathBuf,
     file: File,
     slot: u64,
+    ring: Option<RingId>,
 }
 
 impl WatermarkFile {
-    fn open(directory: &Path, newest_slot: u64) -> Result<WatermarkFile, StoreError> {
+    /// Opens what [`write`] has written.
+    fn open(directory: &Path, ring: Option<RingId>) -> Result<WatermarkFile, StoreError> {
         let path = directory.join(NAME);
         let opened = OpenOptions::new().write(true).open(&path);
         let file = opened.map_err(|error| StoreError::io("open", &path, error))?;
         Ok(WatermarkFile {
             path,
             file,
-            slot: newest_slot,
+            slot: 0,
+            ring,
         })
     }
 
@@ -99,7 +108,7 @@ impl WatermarkFile {
         self.slot = self.slot.wrapping_add(1) % SLOT_COUNT;
         let offset = self.slot.saturating_mul(512);
         self.file
-            .write_all_at(&encode(head), offset)
+            .write_all_at(&encode(head, self.ring), offset)
             .and_then(|()| self.file.sync_data())
             .map_err(|error| StoreError::io(ACTION, &self.path, error))
     }
@@ -119,15 +128,15 @@ pub(super) enum Watermark {
 pub(super) struct BeforeReply(WatermarkFile);
 
 impl Watermark {
-    /// Opens the file behind its newest slot and writes the position recovery arrived at.
+    /// Writes the position recovery arrived at, and the ring that takes records from now on.
     pub(super) fn open(
         directory: &Path,
-        newest_slot: u64,
         head: Head,
+        ring: Option<RingId>,
         policy: WatermarkPolicy,
     ) -> Result<Watermark, JournalError> {
-        let mut file = WatermarkFile::open(directory, newest_slot)?;
-        file.write(head)?;
+        write(directory, head, ring)?;
+        let file = WatermarkFile::open(directory, ring)?;
         Ok(match policy {
             WatermarkPolicy::BeforeReply => Watermark::BeforeReply(BeforeReply(file)),
             WatermarkPolicy::Lazy => Watermark::Lazy(Lazy::start(file)?),
@@ -271,27 +280,47 @@ impl Shared {
     }
 }
 
-fn encode(head: Head) -> Vec<u8> {
+fn encode(head: Head, ring: Option<RingId>) -> Vec<u8> {
+    let version = match ring {
+        None => VERSION_PLAIN,
+        Some(_) => VERSION_RING,
+    };
     let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&[0; 2]);
     bytes.extend_from_slice(&head.sequence.to_le_bytes());
     bytes.extend_from_slice(&head.chain.0);
+    if let Some(RingId(id)) = ring {
+        bytes.extend_from_slice(&id);
+    }
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }
 
-fn decode(slot: &[u8]) -> Option<Head> {
-    let checked = slot.get(..CHECKED_BYTES)?;
+fn decode(slot: &[u8]) -> Option<(Head, Option<RingId>)> {
     let mut reader = Reader(slot);
-    let known = reader.array() == Some(MAGIC)
-        && reader.u16() == Some(FORMAT_VERSION)
-        && reader.u16() == Some(0);
+    if reader.array() != Some(MAGIC) {
+        return None;
+    }
+    let has_ring = match reader.u16()? {
+        VERSION_PLAIN => false,
+        VERSION_RING => true,
+        _ => return None,
+    };
+    let is_known = reader.u16()? == 0;
     let head = Head {
         sequence: reader.u64()?,
         chain: ChainHash(reader.array()?),
     };
-    (known && reader.u32()? == crc32fast::hash(checked)).then_some(head)
+    let (ring, checked) = match has_ring {
+        false => (None, slot.get(..CHECKED_BYTES_PLAIN)?),
+        true => (
+            Some(RingId(reader.array()?)),
+            slot.get(..CHECKED_BYTES_RING)?,
+        ),
+    };
+    let is_whole = reader.u32()? == crc32fast::hash(checked);
+    (is_known && is_whole).then_some((head, ring))
 }
 
 #[cfg(test)]
@@ -308,32 +337,47 @@ mod tests {
     #[test]
     fn the_newest_slot_counts_and_a_spoilt_one_falls_back_to_the_one_before() {
         let directory = tempfile::tempdir().unwrap();
-        create(directory.path()).unwrap();
-        let mut file = WatermarkFile::open(directory.path(), 0).unwrap();
-        for sequence in 1..=20 {
-            file.write(head(sequence)).unwrap();
+        for ring in [None, Some(RingId([3; 16]))] {
+            write(directory.path(), Head::START, ring).unwrap();
+            let mut file = WatermarkFile::open(directory.path(), ring).unwrap();
+            for sequence in 1..=20 {
+                file.write(head(sequence)).unwrap();
+            }
+            let newest = Found::Position {
+                head: head(20),
+                ring,
+            };
+            assert_eq!(read(directory.path()).unwrap(), newest);
+            file.file
+                .write_all_at(&[0xff; 20], 512 * (20 % SLOT_COUNT))
+                .unwrap();
+            let before = Found::Position {
+                head: head(19),
+                ring,
+            };
+            assert_eq!(read(directory.path()).unwrap(), before);
         }
-        let newest = Found::Position {
-            head: head(20),
-            slot: 20 % SLOT_COUNT,
-        };
-        assert_eq!(read(directory.path()).unwrap(), newest);
-        file.file
-            .write_all_at(&[0xff; 20], 512 * (20 % SLOT_COUNT))
-            .unwrap();
-        let before = Found::Position {
-            head: head(19),
-            slot: 19 % SLOT_COUNT,
-        };
-        assert_eq!(read(directory.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn any_flipped_bit_of_a_slot_is_found() {
+        for ring in [None, Some(RingId([3; 16]))] {
+            let bytes = encode(head(7), ring);
+            assert_eq!(decode(&bytes), Some((head(7), ring)));
+            for bit in 0..bytes.len() * 8 {
+                let mut damaged = bytes.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                damaged.resize(SLOT_BYTES, 0);
+                assert_eq!(decode(&damaged), None, "bit {bit}");
+            }
+        }
     }
 
     #[test]
     fn a_lazy_watermark_is_exact_after_it_was_closed() {
         let directory = tempfile::tempdir().unwrap();
-        create(directory.path()).unwrap();
         let policy = WatermarkPolicy::Lazy;
-        let mut watermark = Watermark::open(directory.path(), 0, Head::START, policy).unwrap();
+        let mut watermark = Watermark::open(directory.path(), Head::START, None, policy).unwrap();
         for sequence in 1..=1000 {
             watermark.note(head(sequence)).unwrap();
         }

@@ -238,7 +238,7 @@ fn append(
 }
 
 fn release(all: &mut Vec<Waiting>, state: Option<&State>) {
-    let durable = clock::instant();
+    let durable = clock::tick();
     for waiting in all.drain(..) {
         match waiting {
             Waiting::Replies(sender, mut replies) => {

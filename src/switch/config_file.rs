@@ -221,6 +221,7 @@ fn journal(mut section: Section, standard: JournalConfig, notes: &mut Notes) -> 
         watermark: section
             .word("watermark", Some(standard.watermark), WATERMARKS, notes)
             .unwrap_or(standard.watermark),
+        ring_mib: section.number(&knob::RING_MIB, notes),
     };
     section.finish(notes);
     journal

@@ -126,6 +126,7 @@ fn every_bound_accepts_its_edges_and_refuses_one_beyond() {
         (door, &knob::WRITE_TIMEOUT_MS),
         ("[journal]", &knob::ROTATE_MIB),
         ("[journal]", &knob::CACHE_MIB),
+        ("[journal]", &knob::RING_MIB),
         ("[retention]", &knob::ANSWERS_RETENTION_HOURS),
         ("[retention]", &knob::HOLDS_RETENTION_DAYS),
         ("[retention]", &knob::TOMBSTONE_RETENTION_HOURS),

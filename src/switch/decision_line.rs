@@ -110,7 +110,7 @@ pub struct CorridorLatency {
     pub decide_ns: u64,
     /// Until the journal said durable.
     pub append_ns: u64,
-    /// Decision to message.
+    /// Decision to message, and those of the answers that leave with it.
     pub render_response_ns: u64,
     /// Message to socket.
     pub write_frame_ns: u64,

@@ -1,11 +1,11 @@
 //! Requests of one connection that wait for their answer: a bounded table of reusable slots.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 
 use crate::domain::pan::MaskedPan;
 use crate::iso8583::Message;
+
+use super::clock::Tick;
 
 /// A request that waits for its answer.
 pub(super) struct InFlight {
@@ -15,10 +15,10 @@ pub(super) struct InFlight {
     pub header: Bytes,
     /// Its card as it may be shown.
     pub masked: MaskedPan,
-    /// When its frame was complete.
-    pub received: Instant,
+    /// When its frame was cut out of what was read.
+    pub received: Tick,
     /// When it was decoded.
-    pub decoded: Instant,
+    pub decoded: Tick,
 }
 
 /// The table.

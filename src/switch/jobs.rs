@@ -1,7 +1,6 @@
 //! What the rest of the shell hands to the single writer, and what it gets back.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -9,6 +8,8 @@ use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
 use crate::engine::command::{Answer, Body, Housekeep, OpenAccount, Opened};
 use crate::engine::state::State;
+
+use super::clock::Tick;
 
 /// Work for the single writer.
 pub enum Job {
@@ -50,7 +51,7 @@ pub struct SequencerRequest {
     /// What it says.
     pub facts: Arc<Facts>,
     /// When it was handed over.
-    pub submitted: Instant,
+    pub submitted: Tick,
 }
 
 /// The answer to one request.
@@ -62,13 +63,13 @@ pub struct SequencerReply {
     /// What was decided; durable.
     pub decision: Box<Decision>,
     /// When it was handed over.
-    pub submitted: Instant,
+    pub submitted: Tick,
     /// When it was taken up.
-    pub sequenced: Instant,
+    pub sequenced: Tick,
     /// When it was decided and applied.
-    pub decided: Instant,
+    pub decided: Tick,
     /// When its batch was durable.
-    pub durable: Instant,
+    pub durable: Tick,
 }
 
 /// A handle for handing work to the single writer.

@@ -52,6 +52,8 @@ mod settlement;
 
 mod in_flight;
 
+mod read_room;
+
 pub mod decision_line;
 
 pub mod json_text;

@@ -159,11 +159,11 @@ impl<J: Journal + 'static> Sequencer<J> {
             black_box(self.state.glance(&request.facts));
         }
         let at = clock::now();
-        let mut sequenced = clock::instant();
+        let mut sequenced = clock::tick();
         for request in requests {
             let body = Body::Message(request.facts);
             let (answer, body) = self.execute(at, body)?;
-            let decided = clock::instant();
+            let decided = clock::tick();
             if let (Answer::Decided(mut decision), Body::Message(facts)) = (answer, body) {
                 if let (false, Some(account)) = (decision.show_balances, decision.account) {
                     decision.balances = self.state.balances(account);

@@ -22,7 +22,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
 use crate::transport::{Frame, FrameCodec};
 
-use super::clock;
+use super::clock::{self, Tick};
 use super::config::Listener;
 use super::dialect::request::{Reject, Request, RequestParser, Settlement};
 use super::dialect::response::{Reply, render};
@@ -31,6 +31,7 @@ use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
 use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
 use super::pin::PinDesk;
+use super::read_room::ReadRoom;
 use super::session_end::SessionEnd;
 use super::session_log::{self, Steps};
 use super::settlement;
@@ -42,9 +43,6 @@ use super::token::TokenKey;
 const LINGER_QUIET: Duration = Duration::from_millis(250);
 /// How long a peer may go on sending to a stopping switch before it is closed all the same.
 const LINGER_MAX: Duration = Duration::from_secs(3);
-/// First reservation of the read buffer, bytes; an idle connection holds no more.
-const READ_BUFFER_BYTES: usize = 4_096;
-
 /// What every connection of a listener shares.
 pub(super) struct Link {
     /// The listener's configuration.
@@ -95,6 +93,8 @@ pub(super) struct Session<'a> {
     replies_in: mpsc::Sender<Vec<SequencerReply>>,
     replies: mpsc::Receiver<Vec<SequencerReply>>,
     read: BytesMut,
+    /// How much one read may bring.
+    read_room: ReadRoom,
     write: BytesMut,
     /// What the peer has sent until now, while none of it was a message.
     unread: Option<Vec<u8>>,
@@ -129,6 +129,7 @@ impl<'a> Session<'a> {
             replies_in,
             replies,
             read: BytesMut::new(),
+            read_room: ReadRoom::new(),
             write: BytesMut::new(),
             unread: Some(Vec::new()),
             last_read: clock::instant(),
@@ -172,7 +173,7 @@ impl<'a> Session<'a> {
     async fn discard_until_quiet(&mut self) {
         loop {
             self.read.clear();
-            self.read.reserve(READ_BUFFER_BYTES);
+            self.read_room.reserve(&mut self.read);
             let read = self.stream.read_buf(&mut self.read);
             match tokio::time::timeout(LINGER_QUIET, read).await {
                 Ok(Ok(1..)) => {}
@@ -191,9 +192,7 @@ impl<'a> Session<'a> {
             if *stopping.borrow_and_update() {
                 return Ok(SessionEnd::Stopping);
             }
-            if self.read.capacity() - self.read.len() < READ_BUFFER_BYTES / 2 {
-                self.read.reserve(READ_BUFFER_BYTES);
-            }
+            self.read_room.reserve(&mut self.read);
             tokio::select! {
                 Some(replies) = self.replies.recv(), if !self.in_flight.is_empty() => {
                     self.answer(replies).await?;
@@ -205,6 +204,7 @@ impl<'a> Session<'a> {
                     if count == 0 {
                         return Ok(self.peer_closed());
                     }
+                    self.read_room.fit(&self.read, count);
                     self.keep_unread(count);
                     self.last_read = clock::instant();
                     self.take_frames().await?;
@@ -314,12 +314,14 @@ impl<'a> Session<'a> {
         }
         let mut requests = Vec::new();
         let mut broken = None;
-        let mut is_new = false;
+        let mut frames = 0_usize;
+        // Frames of one read follow each other: the end of one's step is the begin of the next's.
+        let mut received = clock::tick();
         while !self.in_flight.is_full() {
             match self.codec.decode(&mut self.read) {
                 Ok(Some(frame)) => {
-                    is_new = true;
-                    self.take_frame(frame, &mut requests);
+                    frames += 1;
+                    received = self.take_frame(frame, received, &mut requests);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -329,6 +331,9 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        if frames > 0 {
+            Telemetry::add_many(&self.link.telemetry.frames_received, frames);
+        }
         self.codec
             .echo_keep_alive(clock::instant(), &mut self.write);
         self.frame_began = match (
@@ -336,7 +341,7 @@ impl<'a> Session<'a> {
             self.frame_began,
         ) {
             (true, _) => None,
-            (false, Some(began)) if !is_new => Some(began),
+            (false, Some(began)) if frames == 0 => Some(began),
             (false, _) => Some(clock::instant()),
         };
         if !requests.is_empty() {
@@ -361,24 +366,34 @@ impl<'a> Session<'a> {
         broken.map_or(Ok(()), Err)
     }
 
-    fn take_frame(&mut self, frame: Frame, requests: &mut Vec<SequencerRequest>) {
-        let received = clock::instant();
-        Telemetry::add(&self.link.telemetry.frames_received);
-        let message = match decode(self.link.spec, frame.body.clone()) {
+    /// Translates the message of a frame; returns when that was done.
+    fn take_frame(
+        &mut self,
+        frame: Frame,
+        received: Tick,
+        requests: &mut Vec<SequencerRequest>,
+    ) -> Tick {
+        let decoded_or_not = decode(self.link.spec, frame.body.clone());
+        let decoded = clock::tick();
+        let steps = Steps { received, decoded };
+        let message = match decoded_or_not {
             Ok(message) => message,
-            Err(failure) => return self.answer_undecodable(&frame, failure, received),
+            Err(failure) => {
+                self.answer_undecodable(&frame, failure, steps);
+                return clock::tick();
+            }
         };
         self.unread = None;
-        let decoded = clock::instant();
         match self.parser().parse(&message) {
             Request::Card(_) if !self.may_send_requests() => {
                 let reject = Reject {
                     reason: Reason::NotSignedOn,
                     evidence: "the link has not signed on".to_owned(),
                 };
-                self.reject(&frame, &message, &reject, Steps::new(received, decoded));
+                self.reject(&frame, &message, &reject, steps);
             }
             Request::Card(request) => {
+                let submitted = clock::tick();
                 let slot = self.in_flight.insert(InFlight {
                     message,
                     header: frame.header,
@@ -389,16 +404,16 @@ impl<'a> Session<'a> {
                 requests.push(SequencerRequest {
                     slot,
                     facts: request.facts,
-                    submitted: clock::instant(),
+                    submitted,
                 });
+                return submitted;
             }
             Request::Management(what) => self.manage(&frame, &message, what),
             Request::Settlement(wanted) => {
-                let steps = Steps::new(received, decoded);
                 self.settlements.push((frame, message, wanted, steps));
             }
             Request::Reject(reject) => {
-                self.reject(&frame, &message, &reject, Steps::new(received, decoded));
+                self.reject(&frame, &message, &reject, steps);
             }
             Request::Unasked => {
                 Telemetry::add(&self.link.telemetry.messages_unanswerable);
@@ -409,6 +424,7 @@ impl<'a> Session<'a> {
                 );
             }
         }
+        clock::tick()
     }
 
     fn parser(&self) -> RequestParser<'_> {
@@ -450,15 +466,13 @@ impl<'a> Session<'a> {
         let code = self.link.dialect.codes.code(reject.reason);
         let reply = Reply::coded(code);
         self.render_reply(&frame.header, message, &reply);
-        self.lines
-            .push_reject(message, reject, code, steps.rendered_now());
+        self.lines.push_reject(message, reject, code, steps);
     }
 
     /// Answers with a format error when the message type and DE 11 could be read.
-    fn answer_undecodable(&mut self, frame: &Frame, failure: DecodeFailure, received: Instant) {
+    fn answer_undecodable(&mut self, frame: &Frame, failure: DecodeFailure, steps: Steps) {
         Telemetry::add(&self.link.telemetry.messages_undecodable);
         self.diagnose();
-        let steps = Steps::new(received, clock::instant());
         let answerable = failure
             .partial
             .filter(|partial| partial.has(11) && partial.mti().response().is_some());
@@ -504,7 +518,7 @@ impl<'a> Session<'a> {
                 &request.message,
                 &Reply::to(&reply.decision),
             );
-            self.lines.push_decision(request, reply, clock::instant());
+            self.lines.push_decision(request, reply);
         }
     }
 
@@ -536,6 +550,7 @@ impl<'a> Session<'a> {
 
     /// Writes everything rendered so far, then logs it.
     async fn write_out(&mut self) -> Result<(), SessionEnd> {
+        let rendered = clock::tick();
         let result = if self.write.is_empty() {
             Ok(())
         } else {
@@ -544,12 +559,8 @@ impl<'a> Session<'a> {
         self.write.clear();
         let delivered = result.is_ok() && self.writable;
         let link = self.link;
-        self.lines.log(
-            &link.listener.name,
-            &self.rulebook,
-            &link.telemetry,
-            delivered,
-        );
+        let names = (&*link.listener.name, &*self.rulebook);
+        self.lines.log(names, &link.telemetry, rendered, delivered);
         result
     }
 

@@ -1,7 +1,5 @@
 //! Turns answered requests into lines of the decision log, after their answers are on the wire.
 
-use std::time::Instant;
-
 use smallvec::SmallVec;
 
 use crate::domain::account::Purse;
@@ -11,44 +9,26 @@ use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 use crate::iso8583::Message;
 
-use super::clock;
+use super::clock::{self, Tick};
 use super::decision_line::{CorridorLatency, DecisionLine, DecisionLines, DecisionWord, PurseLine};
 use super::dialect::request::Reject;
 use super::in_flight::InFlight;
 use super::jobs::SequencerReply;
 use super::telemetry::Telemetry;
 
-/// Instants at the borders of a message's steps before the single writer.
+/// The borders of a message's steps before the single writer.
 #[derive(Clone, Copy)]
 pub(super) struct Steps {
-    received: Instant,
-    decoded: Instant,
-    rendered: Instant,
-}
-
-impl Steps {
-    /// A message that was received and decoded.
-    pub(super) fn new(received: Instant, decoded: Instant) -> Steps {
-        Steps {
-            received,
-            decoded,
-            rendered: decoded,
-        }
-    }
-
-    /// The same, rendered now.
-    pub(super) fn rendered_now(self) -> Steps {
-        Steps {
-            rendered: clock::instant(),
-            ..self
-        }
-    }
+    /// When its frame was cut out of what was read.
+    pub received: Tick,
+    /// When it was decoded, or found to be undecodable.
+    pub decoded: Tick,
 }
 
 /// Lines that wait for their answers to be written.
 #[derive(Default)]
 pub(super) struct Lines {
-    decisions: Vec<(Box<InFlight>, SequencerReply, Instant)>,
+    decisions: Vec<(Box<InFlight>, SequencerReply)>,
     rejects: Vec<RejectLine>,
     finished: DecisionLines,
 }
@@ -65,13 +45,8 @@ struct RejectLine {
 
 impl Lines {
     /// A decision whose answer is rendered.
-    pub(super) fn push_decision(
-        &mut self,
-        request: Box<InFlight>,
-        reply: SequencerReply,
-        rendered: Instant,
-    ) {
-        self.decisions.push((request, reply, rendered));
+    pub(super) fn push_decision(&mut self, request: Box<InFlight>, reply: SequencerReply) {
+        self.decisions.push((request, reply));
     }
 
     /// A message that was refused before anybody decided.
@@ -93,39 +68,33 @@ impl Lines {
         });
     }
 
-    /// Logs everything that waits.
+    /// Logs everything that waits, which was all rendered by `rendered`.
     pub(super) fn log(
         &mut self,
-        link: &str,
-        rulebook: &Rulebook,
+        (link, rulebook): (&str, &Rulebook),
         telemetry: &Telemetry,
+        rendered: Tick,
         delivered: bool,
     ) {
         if self.decisions.is_empty() && self.rejects.is_empty() {
             return;
         }
-        let written = Moment {
+        let written = Written {
             at: clock::now(),
-            instant: clock::instant(),
+            rendered,
+            tick: clock::tick(),
         };
         let counter = if delivered {
             &telemetry.answers_written
         } else {
             &telemetry.answers_undelivered
         };
-        for (request, reply, rendered) in self.decisions.drain(..) {
-            Telemetry::add(counter);
-            log_decision(
-                &mut self.finished,
-                (link, rulebook),
-                written,
-                &request,
-                &reply,
-                rendered,
-            );
+        Telemetry::add_many(counter, self.decisions.len() + self.rejects.len());
+        for (request, reply) in self.decisions.drain(..) {
+            let lines = &mut self.finished;
+            log_decision(lines, (link, rulebook), written, &request, &reply);
         }
         for reject in self.rejects.drain(..) {
-            Telemetry::add(counter);
             log_reject(&mut self.finished, link, written, &reject);
         }
         self.finished.emit();
@@ -135,10 +104,9 @@ impl Lines {
 fn log_decision(
     lines: &mut DecisionLines,
     (link, rulebook): (&str, &Rulebook),
-    written: Moment,
+    written: Written,
     request: &InFlight,
     reply: &SequencerReply,
-    rendered: Instant,
 ) {
     let (facts, decision) = (&*reply.facts, &*reply.decision);
     let stan = digits::<6>(facts.trace.stan);
@@ -184,19 +152,19 @@ fn log_decision(
         balances: &balances,
         sequence: Some(decision.sequence),
         latency: CorridorLatency {
-            decode_ns: between(request.received, request.decoded),
-            parse_request_ns: between(request.decoded, reply.submitted),
-            sequence_ns: between(reply.submitted, reply.sequenced),
-            decide_ns: between(reply.sequenced, reply.decided),
-            append_ns: between(reply.decided, reply.durable),
-            render_response_ns: between(reply.durable, rendered),
-            write_frame_ns: between(rendered, written.instant),
-            total_ns: between(request.received, written.instant),
+            decode_ns: request.decoded.since(request.received),
+            parse_request_ns: reply.submitted.since(request.decoded),
+            sequence_ns: reply.sequenced.since(reply.submitted),
+            decide_ns: reply.decided.since(reply.sequenced),
+            append_ns: reply.durable.since(reply.decided),
+            render_response_ns: written.rendered.since(reply.durable),
+            write_frame_ns: written.tick.since(written.rendered),
+            total_ns: written.tick.since(request.received),
         },
     });
 }
 
-fn log_reject(lines: &mut DecisionLines, link: &str, written: Moment, line: &RejectLine) {
+fn log_reject(lines: &mut DecisionLines, link: &str, written: Written, line: &RejectLine) {
     lines.push(&DecisionLine {
         at: written.before(line.steps.received),
         link,
@@ -220,14 +188,14 @@ fn log_reject(lines: &mut DecisionLines, link: &str, written: Moment, line: &Rej
         balances: &[],
         sequence: None,
         latency: CorridorLatency {
-            decode_ns: between(line.steps.received, line.steps.decoded),
+            decode_ns: line.steps.decoded.since(line.steps.received),
             parse_request_ns: 0,
             sequence_ns: 0,
             decide_ns: 0,
             append_ns: 0,
-            render_response_ns: between(line.steps.decoded, line.steps.rendered),
-            write_frame_ns: between(line.steps.rendered, written.instant),
-            total_ns: between(line.steps.received, written.instant),
+            render_response_ns: written.rendered.since(line.steps.decoded),
+            write_frame_ns: written.tick.since(written.rendered),
+            total_ns: written.tick.since(line.steps.received),
         },
     });
 }
@@ -252,23 +220,20 @@ impl<const WIDTH: usize> Digits<WIDTH> {
     }
 }
 
-/// When a run of answers was written, by both clocks.
+/// When a run of answers was rendered and written.
 #[derive(Clone, Copy)]
-struct Moment {
+struct Written {
     at: UnixMs,
-    instant: Instant,
+    rendered: Tick,
+    tick: Tick,
 }
 
-impl Moment {
-    /// Wall time of an earlier instant.
-    fn before(self, then: Instant) -> UnixMs {
-        let ago = self.instant.saturating_duration_since(then).as_millis();
+impl Written {
+    /// Wall time of an earlier tick.
+    fn before(self, then: Tick) -> UnixMs {
+        let ago = self.tick.since(then) / 1_000_000;
         UnixMs(self.at.0.saturating_sub(i64::try_from(ago).unwrap_or(0)))
     }
-}
-
-fn between(from: Instant, to: Instant) -> u64 {
-    u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn named(text: &str) -> Option<&str> {

@@ -40,6 +40,11 @@ impl Telemetry {
         counter.fetch_add(1, Relaxed);
     }
 
+    /// Adds many at once: connections of several threads share the counters.
+    pub fn add_many(counter: &AtomicU64, many: usize) {
+        counter.fetch_add(u64::try_from(many).unwrap_or(u64::MAX), Relaxed);
+    }
+
     /// Every counter by name.
     pub fn counts(&self) -> [Count; 12] {
         [

@@ -1,27 +1,44 @@
-//! The program under a power cut drill: appends and acknowledges, or checks what is left.
+//! The program under the drills of the journal: appends and acknowledges, or checks what is left.
 //!
-//! `journal_writer write|verify journal|sled-flush <store directory> <acknowledgement file>`
+//! `journal_writer write|short|verify journal|sled-flush <store directory> <acknowledgement file>`
 //!
 //! `write` appends random batches for ever and adds the last sequence of each to the
-//! acknowledgement file after its append returned. `verify` opens the store and fails unless every
+//! acknowledgement file after its append returned. `short` does so a fixed number of times, crosses
+//! everything that a journal does on the way, and ends with the exit code of the error it met, if
+//! any. `verify` opens the store and fails unless every
 //! acknowledged record is there, whole and in order. `sled-flush` is the control: sled as its
 //! documentation suggests, `flush` before the acknowledgement and no data sync of our own.
 
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cardswitch::journal::{Batch, Journal, SledJournal, SledOptions};
+use cardswitch::journal::{
+    Batch, CommitPoint, Journal, JournalError, RING_BYTES_MIN, SledJournal, SledOptions,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Small generations, so that cuts fall into rotations too.
+/// Small generations and a small ring, so that cuts fall where each of them begins again too.
 const OPTIONS: SledOptions = SledOptions {
     rotate_bytes: 4 << 20,
+    commit: CommitPoint::Ring {
+        bytes: RING_BYTES_MIN,
+    },
     ..SledOptions::standard()
 };
+/// The generations of a short run.
+const SHORT_OPTIONS: SledOptions = SledOptions {
+    rotate_bytes: 64 << 10,
+    ..OPTIONS
+};
+const SHORT_RUNS: u64 = 2;
+const SHORT_BATCHES: u64 = 24;
+/// A reader waits after each so many batches, and so calls everything into sled.
+const READ_EVERY: u64 = 6;
 const BATCH_RECORDS_MAX: u64 = 64;
 const RECORD_BYTES_MAX: u64 = 600;
 
@@ -30,9 +47,10 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
         ["write", system, store, acknowledged] => write(system, store.as_ref(), acknowledged),
+        ["short", "journal", store, acknowledged] => short(store.as_ref(), acknowledged),
         ["verify", system, store, acknowledged] => verify(system, store.as_ref(), acknowledged),
         _ => {
-            say("a part of the power cut drill, see tests/drills/power_cut.py");
+            say("a part of the drills tests/drills/power_cut.py and every_syscall.py");
             return ExitCode::SUCCESS;
         }
     };
@@ -43,7 +61,8 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             say(&format!("FAIL {error}"));
-            ExitCode::FAILURE
+            let journal = error.downcast_ref::<JournalError>();
+            journal.map_or(ExitCode::FAILURE, |error| ExitCode::from(error.exit_code()))
         }
     }
 }
@@ -91,6 +110,36 @@ fn write(system: &str, store: &Path, acknowledged: &str) -> Outcome<String> {
     }
 }
 
+/// Opens, appends, reads, rotates, wraps the ring and closes; then once more on what is there.
+fn short(store: &Path, acknowledged: &str) -> Outcome<String> {
+    let mut acknowledged = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(acknowledged)?;
+    for _ in 0..SHORT_RUNS {
+        let mut journal = SledJournal::open(store, SHORT_OPTIONS, &mut |_, _| Ok(()))?;
+        let reader = journal.reader().ok_or("no reader")?;
+        let mut batch = Batch::new();
+        for number in 1..=SHORT_BATCHES {
+            let first = journal.last_sequence() + 1;
+            batch.clear(first);
+            for sequence in first..first + 60 * (number % 3) + 1 {
+                batch.push(|bytes| bytes.extend_from_slice(&record(sequence)));
+            }
+            journal.append(&batch)?;
+            let last = journal.last_sequence();
+            acknowledge(&mut acknowledged, last)?;
+            if number % READ_EVERY == 0 {
+                let mut nothing = |_: u64, _: &[u8]| ControlFlow::Continue(());
+                reader.page(last - 1, last, &mut nothing)?;
+            }
+        }
+        drop(reader);
+        journal.close()?;
+    }
+    Ok("DONE".to_owned())
+}
+
 fn verify(system: &str, store: &Path, acknowledged: &str) -> Outcome<String> {
     let mut last = 0;
     let mut check = |sequence: u64, bytes: &[u8]| {
@@ -108,8 +157,11 @@ fn verify(system: &str, store: &Path, acknowledged: &str) -> Outcome<String> {
             let journal = SledJournal::open(store, OPTIONS, &mut check)?;
             let recovery = journal.recovery();
             found = format!(
-                "generations={} cut={:?}",
-                recovery.generations, recovery.cut
+                "generations={} from_ring={} wiped={} cut={:?}",
+                recovery.generations,
+                recovery.frames_from_ring,
+                recovery.frames_wiped,
+                recovery.cut
             );
         }
         "sled-flush" => {

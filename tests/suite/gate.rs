@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use cardswitch::domain::facts::LinkNumber;
 use cardswitch::engine::state::State;
 use cardswitch::iso8583::{MessageSpec, decode};
 use cardswitch::journal::{Batch, ChainHash, Journal, JournalError, MemoryJournal, MemoryStore};
+use cardswitch::switch::clock;
 use cardswitch::switch::config::ReplacementAmounts;
 use cardswitch::switch::config::SequencerConfig;
 use cardswitch::switch::dialect::request::{Request, RequestParser};
@@ -118,7 +118,7 @@ impl Desk {
                 Request::Card(request) => SequencerRequest {
                     slot,
                     facts: request.facts,
-                    submitted: now(),
+                    submitted: clock::tick(),
                 },
                 other => panic!("expected a request about a card, got {other:?}"),
             }
@@ -146,10 +146,6 @@ fn block_on<T: std::fmt::Debug>(submit: impl Future<Output = Result<(), T>>) {
         .unwrap()
         .block_on(submit)
         .unwrap();
-}
-
-fn now() -> Instant {
-    cardswitch::switch::clock::instant()
 }
 
 fn answers(replies: &mut Replies) -> usize {

@@ -3,15 +3,25 @@
 use std::fs;
 
 use cardswitch::journal::{
-    Batch, ChainHash, Journal, JournalError, MemoryJournal, MemoryStore, RECORD_BYTES_MAX, Replay,
-    SledJournal, SledOptions, WatermarkPolicy, decode_frame,
+    Batch, ChainHash, CommitPoint, Journal, JournalError, MemoryJournal, MemoryStore,
+    RECORD_BYTES_MAX, RING_BYTES_MIN, Replay, SledJournal, SledOptions, WatermarkPolicy,
+    decode_frame,
 };
 use tempfile::TempDir;
 
-/// Small generations, so that a test crosses several.
+/// Small generations and a small ring, so that a test crosses several of them.
 pub(crate) const SMALL: SledOptions = SledOptions {
     rotate_bytes: 64 << 10,
+    commit: CommitPoint::Ring {
+        bytes: RING_BYTES_MIN,
+    },
     ..SledOptions::standard()
+};
+
+/// The same without a ring.
+pub(crate) const WITHOUT_RING: SledOptions = SledOptions {
+    commit: CommitPoint::Sled,
+    ..SMALL
 };
 
 /// A place a journal can be opened in again and again.
@@ -22,15 +32,20 @@ enum Backend {
 
 impl Backend {
     fn all() -> Vec<Backend> {
-        let before_reply = SledOptions {
-            watermark: WatermarkPolicy::BeforeReply,
-            ..SMALL
-        };
-        vec![
+        let mut all = vec![
             Backend::Memory(MemoryStore::new()),
             Backend::Sled(tempfile::tempdir().unwrap(), SledOptions::standard()),
-            Backend::Sled(tempfile::tempdir().unwrap(), before_reply),
-        ]
+        ];
+        for options in [SMALL, WITHOUT_RING] {
+            for watermark in [WatermarkPolicy::Lazy, WatermarkPolicy::BeforeReply] {
+                let options = SledOptions {
+                    watermark,
+                    ..options
+                };
+                all.push(Backend::Sled(tempfile::tempdir().unwrap(), options));
+            }
+        }
+        all
     }
 
     fn open(&self, replay: &mut Replay<'_>) -> Result<Box<dyn Journal>, JournalError> {
@@ -90,8 +105,9 @@ pub(crate) fn append(journal: &mut dyn Journal, lengths: &[usize]) -> Vec<Vec<u8
 #[test]
 fn what_was_appended_is_replayed_in_order_with_the_same_chain() {
     // Batch shapes: one record, none, several, empty records, the largest record, several frames,
-    // and several group commits.
-    let shapes: [&[usize]; 7] = [
+    // several group commits, and frames that fill their blocks as badly as they can.
+    let alternating = [RECORD_BYTES_MAX, 1].repeat(9);
+    let shapes: [&[usize]; 8] = [
         &[300],
         &[],
         &[1, 0, 299, 7],
@@ -99,6 +115,7 @@ fn what_was_appended_is_replayed_in_order_with_the_same_chain() {
         &[RECORD_BYTES_MAX],
         &[30_000; 5],
         &[10_000; 120],
+        &alternating,
     ];
     let mut chains = Vec::new();
     for backend in Backend::all() {

@@ -1,32 +1,37 @@
 //! What the journal on sled must survive, and what it must refuse to start with.
 
 use std::fs;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use cardswitch::journal::{SledJournal, SledOptions, WatermarkPolicy};
+use cardswitch::journal::{Journal, SledJournal, SledOptions, WatermarkPolicy};
 use tempfile::TempDir;
 
-use super::journal_contract::{SMALL, append, collect};
+use super::journal_contract::{SMALL, WITHOUT_RING, append, collect};
 
 /// Appends batches until this many generations hold records, then closes the store.
-fn grow(dir: &Path, generations: usize) -> Vec<Vec<u8>> {
+fn grow(dir: &Path, options: SledOptions, generations: usize) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
-    let mut journal = SledJournal::open(dir, SMALL, &mut collect(&mut records)).unwrap();
+    let mut journal = SledJournal::open(dir, options, &mut collect(&mut records)).unwrap();
     while !generation(dir, generations - 2).join("SEALED").is_file() {
         records.extend(append(&mut journal, &[1_000; 16]));
+        // A reader waits until sled has what it asks for: so does this loop, to stop in time.
+        let last = journal.last_sequence();
+        let reader = journal.reader().unwrap();
+        let mut nothing = |_: u64, _: &[u8]| ControlFlow::Continue(());
+        reader.page(last - 1, last, &mut nothing).unwrap();
     }
     records.extend(append(&mut journal, &[1_000; 16]));
     journal.close().unwrap();
     records
 }
 
-fn generation(dir: &Path, number: usize) -> PathBuf {
+pub(crate) fn generation(dir: &Path, number: usize) -> PathBuf {
     dir.join("j").join(format!("{number:016x}"))
 }
 
 /// Opens a store: its records, or the error with its exit code checked.
-fn try_open(dir: &Path) -> Result<Vec<Vec<u8>>, String> {
+pub(crate) fn try_open(dir: &Path) -> Result<Vec<Vec<u8>>, String> {
     let mut records = Vec::new();
     let opened = SledJournal::open(dir, SMALL, &mut collect(&mut records)).map(drop);
     match opened {
@@ -44,14 +49,14 @@ fn try_open(dir: &Path) -> Result<Vec<Vec<u8>>, String> {
     }
 }
 
-fn refused(dir: &Path, because: &str) {
+pub(crate) fn refused(dir: &Path, because: &str) {
     let error = try_open(dir).err().unwrap_or_else(|| panic!("{because}"));
     assert!(error.contains(because), "expected {because:?} in {error:?}");
     // A second start gives the same answer: the first one repaired nothing.
     assert!(try_open(dir).is_err(), "the second start was not refused");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -71,9 +76,9 @@ struct Original {
 }
 
 impl Original {
-    fn with_generations(count: usize) -> Original {
+    fn with_generations(options: SledOptions, count: usize) -> Original {
         let dir = tempfile::tempdir().unwrap();
-        let records = grow(dir.path(), count);
+        let records = grow(dir.path(), options, count);
         Original { dir, records }
     }
 
@@ -86,11 +91,18 @@ impl Original {
 
 #[test]
 fn rotation_keeps_every_record_in_order() {
-    let original = Original::with_generations(4);
-    assert!(generation(original.dir.path(), 2).join("SEALED").is_file());
-    assert!(try_open(original.dir.path()).unwrap() == original.records);
-    let more = grow(original.dir.path(), 6);
-    assert!(try_open(original.dir.path()).unwrap() == more);
+    // (options of the first run, of the second): a store may get a ring and lose it again.
+    let both = [WITHOUT_RING, SMALL];
+    for (first, second) in both
+        .iter()
+        .flat_map(|first| both.map(|second| (first, second)))
+    {
+        let original = Original::with_generations(*first, 4);
+        assert!(generation(original.dir.path(), 2).join("SEALED").is_file());
+        assert!(try_open(original.dir.path()).unwrap() == original.records);
+        let more = grow(original.dir.path(), second, 6);
+        assert!(try_open(original.dir.path()).unwrap() == more);
+    }
 }
 
 #[test]
@@ -111,7 +123,12 @@ fn refuses_a_second_opener_and_names_the_first() {
 
 #[test]
 fn refuses_a_store_with_a_file_or_generation_missing_or_changed() {
-    let original = Original::with_generations(4);
+    for options in [WITHOUT_RING, SMALL] {
+        check_refusals(&Original::with_generations(options, 4));
+    }
+}
+
+fn check_refusals(original: &Original) {
     type Damaging = fn(&Path);
     let cases: [(&str, Damaging); 12] = [
         ("its file db", |dir| {
@@ -175,13 +192,17 @@ fn remove(dir: &Path) {
 
 #[test]
 fn a_changed_byte_or_a_shorter_file_never_loses_a_record_silently() {
-    let original = Original::with_generations(3);
+    for options in [WITHOUT_RING, SMALL] {
+        check_all_damages(&Original::with_generations(options, 3));
+    }
+}
+
+fn check_all_damages(original: &Original) {
     // A sealed generation and the one being written: what a restart relies on and goes on in.
     // Each opening waits for the device, so the cases wait side by side.
     std::thread::scope(|threads| {
         for number in [0, 2] {
             for steps in [0..2, 2..4, 4..6, 6..STEPS] {
-                let original = &original;
                 threads.spawn(move || check_damages(original, number, steps));
             }
         }
@@ -228,7 +249,7 @@ fn check_damage(original: &Original, number: usize, damage: impl FnOnce(&mut Vec
 
 #[test]
 fn a_half_written_snapshot_of_a_killed_process_does_not_stop_the_start() {
-    let original = Original::with_generations(2);
+    let original = Original::with_generations(SMALL, 2);
     for number in [0, 1] {
         let name = "snap.000000000000FFFF.generating";
         fs::write(generation(original.dir.path(), number).join(name), b"half").unwrap();
@@ -242,7 +263,12 @@ fn a_half_written_snapshot_of_a_killed_process_does_not_stop_the_start() {
 /// groups in `later`, all above the watermark; frames from these sequences are then taken out.
 fn torn(later: &[&[usize]], missing: &[u64]) -> (TempDir, Vec<Vec<u8>>) {
     let dir = tempfile::tempdir().unwrap();
-    let open = || SledJournal::open(dir.path(), SledOptions::standard(), &mut |_, _| Ok(()));
+    // Sled alone: behind a ring its frames are never the first ones.
+    let options = SledOptions {
+        rotate_bytes: SledOptions::standard().rotate_bytes,
+        ..WITHOUT_RING
+    };
+    let open = || SledJournal::open(dir.path(), options, &mut |_, _| Ok(()));
     let mut journal = open().unwrap();
     let mut records = append(&mut journal, &[300]);
     journal.close().unwrap();
@@ -307,7 +333,8 @@ fn check_cut(missing: &[u64], last_sequence: u64, frames_ignored: u64) {
     expected.extend(append(&mut journal, &[500; 9]));
     drop(journal);
     assert!(try_open(dir.path()).unwrap() == expected, "{missing:?}");
-    assert!(grow(dir.path(), 3).starts_with(&expected), "{missing:?}");
+    let grown = grow(dir.path(), SMALL, 3);
+    assert!(grown.starts_with(&expected), "{missing:?}");
     assert!(
         try_open(dir.path()).unwrap().starts_with(&expected),
         "{missing:?}"
@@ -337,11 +364,16 @@ fn a_hole_that_had_been_acknowledged_refuses_the_start() {
 
 #[test]
 fn a_lost_end_is_seen_because_the_watermark_vouched_for_it() {
+    for options in [WITHOUT_RING, SMALL] {
+        check_lost_end(SledOptions {
+            watermark: WatermarkPolicy::BeforeReply,
+            ..options
+        });
+    }
+}
+
+fn check_lost_end(options: SledOptions) {
     let dir = tempfile::tempdir().unwrap();
-    let options = SledOptions {
-        watermark: WatermarkPolicy::BeforeReply,
-        ..SMALL
-    };
     let mut journal = SledJournal::open(dir.path(), options, &mut |_, _| Ok(())).unwrap();
     append(&mut journal, &[300; 4]);
     drop(journal);

@@ -32,6 +32,7 @@ mod imported_specs;
 mod journal_contract;
 mod journal_reader;
 mod journal_recovery;
+mod journal_ring;
 mod keep_alives;
 mod last_answers;
 mod late_and_crashed;
