@@ -5,6 +5,7 @@
 //! next one. One thread reads and decodes, the other decides.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -26,6 +27,8 @@ use crate::journal::{SledJournal, SledOptions};
 const HANDED_RECORDS: usize = 1_024;
 /// How many of those may wait.
 const HANDED_BATCHES: usize = 16;
+/// Records whose places in memory are looked at before the first of them is decided.
+const GLANCED_RECORDS: usize = 32;
 /// Changed decisions that are told one by one.
 const EXAMPLES_MAX: usize = 10;
 
@@ -136,13 +139,20 @@ fn follow(
         report: Report::default(),
     };
     for rows in receiver {
-        for (sequence, at, event) in rows {
-            let outcome = if at < from || at >= until {
-                other.apply(at, &event)
-            } else {
-                other.decide_again(sequence, at, event)
-            };
-            outcome.map_err(|sentence| format!("record {sequence}: {sentence}"))?;
+        for rows in rows.chunks(GLANCED_RECORDS) {
+            for (_, _, event) in rows {
+                if let Event::Decided(decided) = event {
+                    black_box(other.state.glance(&decided.facts));
+                }
+            }
+            for (sequence, at, event) in rows {
+                let outcome = if *at < from || *at >= until {
+                    other.apply(*at, event)
+                } else {
+                    other.decide_again(*sequence, *at, event)
+                };
+                outcome.map_err(|sentence| format!("record {sequence}: {sentence}"))?;
+            }
         }
     }
     Ok(other.report)
@@ -162,14 +172,14 @@ impl Other<'_> {
             .map_err(|error| error.to_string())
     }
 
-    fn decide_again(&mut self, sequence: u64, at: UnixMs, event: Event) -> Result<(), String> {
+    fn decide_again(&mut self, sequence: u64, at: UnixMs, event: &Event) -> Result<(), String> {
         match event {
-            Event::Decided(decided) => self.decide_message(sequence, at, &decided),
+            Event::Decided(decided) => self.decide_message(sequence, at, decided),
             Event::Housekept(housekept) => {
-                let body = Body::Housekeep(terms(at, &housekept));
+                let body = Body::Housekeep(terms(at, housekept));
                 self.execute(at, body).map(|_| ())
             }
-            other => self.apply(at, &other),
+            other => self.apply(at, other),
         }
     }
 

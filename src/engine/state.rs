@@ -318,8 +318,12 @@ impl State {
     /// memory, and waiting for many of them at once takes little longer than waiting for one.
     pub fn glance(&self, facts: &Facts) -> bool {
         let record = self.card_and_account(&facts.card).and_then(|it| it.1);
+        // Not one after the other: all of it is wanted at once.
         let used = record.is_some_and(|record| {
-            record.entries.iter().next_back().is_some() || !record.usage.is_empty()
+            let purses = &record.account.purses;
+            purses.iter().any(|purse| purse.balance != 0)
+                | record.entries.iter().next_back().is_some()
+                | !record.usage.is_empty()
         });
         used | self.answer(&facts.key()).is_some()
     }
