@@ -7,19 +7,26 @@ use bytes::{Bytes, BytesMut};
 use cardswitch::cli::acquirer::scenario_mistakes;
 use cardswitch::domain::programme_file;
 use cardswitch::iso8583::import::{self, ImportError, Imported};
-use cardswitch::iso8583::{Message, MessageSpec, Tlvs, decode, describe, rebuild};
+use cardswitch::iso8583::{
+    Message, MessageSpec, MessageWriter, Mti, Part, Tlvs, decode, describe, rebuild,
+};
 use cardswitch::switch::doctor::examine;
 use cardswitch::transport::{FrameCodec, FrameError, Framing, PRESETS};
 use tokio_util::codec::Decoder;
 
 const FRAME_MAX: usize = 512;
 
-/// Every specification that comes with the program, and one that has every form.
+/// Every specification that comes with the program, one that has every form of element, and last
+/// one that has every form of parts.
 static SPECS: LazyLock<Vec<MessageSpec>> = LazyLock::new(|| {
-    let forms = include_str!("../fixtures/hostile/forms.toml");
-    let forms = MessageSpec::parse(forms).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let texts = [
+        include_str!("../fixtures/hostile/forms.toml"),
+        include_str!("../fixtures/hostile/parts.toml"),
+    ];
+    let own =
+        texts.map(|text| MessageSpec::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}")));
     let mut specs = MessageSpec::builtins().to_vec();
-    specs.push(forms);
+    specs.extend(own);
     specs
 });
 
@@ -76,6 +83,45 @@ fn cut(framing: &Framing, stream: &[u8]) {
     let _ = codec.incomplete(&source).to_string();
 }
 
+/// The specifications that [`one_message`] chooses from.
+pub(crate) fn specifications() -> &'static [MessageSpec] {
+    &SPECS
+}
+
+/// A message of the specification that the first byte chooses.
+pub(crate) fn one_message(data: &[u8]) {
+    if let Some((number, frame)) = data.split_first() {
+        let spec = &SPECS[usize::from(*number) % SPECS.len()];
+        message(spec, Bytes::copy_from_slice(frame));
+    }
+}
+
+/// The bytes of an element in BER-TLV: the items and the bytes around them are all that there is.
+pub(crate) fn items(data: &[u8]) {
+    let mut before = 0;
+    for item in Tlvs::new(data) {
+        let Ok(item) = item else { break };
+        before += item.tag().len() + item.value().len();
+        assert!(before < data.len(), "more items than bytes");
+    }
+    tlvs(Tlvs::new(data), 0);
+}
+
+/// The first byte chooses a form of parts, the rest is the value that is divided.
+pub(crate) fn parts(data: &[u8]) {
+    const DIVIDED: [u8; 8] = [43, 44, 48, 49, 50, 55, 104, 105];
+    let (Some((form, value)), Some(spec)) = (data.split_first(), SPECS.last()) else {
+        return;
+    };
+    let element = DIVIDED[usize::from(*form) % DIVIDED.len()];
+    let mut frame = BytesMut::new();
+    let mut writer = MessageWriter::begin(spec, Mti::new(100), &mut frame);
+    if writer.divided(element, value).is_ok() {
+        writer.finish().expect("what was written can be ended");
+        message(spec, frame.freeze());
+    }
+}
+
 /// A message of any specification.
 pub(crate) fn messages(data: &[u8]) {
     let frame = Bytes::copy_from_slice(data);
@@ -110,6 +156,18 @@ fn message(spec: &MessageSpec, frame: Bytes) {
 
 fn read(spec: &MessageSpec, message: &Message) {
     let _ = describe(spec, message);
+    for step in [1, 2, 3] {
+        let wanted: Vec<u8> = (2..=192).step_by(step).collect();
+        let one_by_one = echo(spec, message, |writer| {
+            for element in &wanted {
+                writer.copy(message, *element).expect("in order");
+            }
+        });
+        let at_once = echo(spec, message, |writer| {
+            writer.copy_all(message, &wanted).expect("in order");
+        });
+        assert_eq!(one_by_one, at_once);
+    }
     for element in message.elements() {
         let wire = message.wire(element).expect("it is there");
         let raw = message.raw(element).expect("it is there");
@@ -118,12 +176,32 @@ fn read(spec: &MessageSpec, message: &Message) {
             assert_eq!(digits.parse().unwrap_or(0), number, "{element}");
         }
         if let Some(Ok(parts)) = message.parts(spec, element) {
-            for part in parts {
-                let _ = (part.text(), part.binary());
-            }
+            read_parts(&parts);
         }
         if let Some(items) = message.tlvs(element) {
             tlvs(items, 0);
+        }
+    }
+}
+
+/// A message of the same type with what is written into it.
+fn echo(
+    spec: &MessageSpec,
+    message: &Message,
+    write: impl Fn(&mut MessageWriter<'_, '_>),
+) -> BytesMut {
+    let mut out = BytesMut::new();
+    let mut writer = MessageWriter::begin(spec, message.mti(), &mut out);
+    write(&mut writer);
+    writer.finish().expect("no longer than what was read");
+    out
+}
+
+fn read_parts(parts: &[Part<'_>]) {
+    for part in parts {
+        let _ = (part.text(), part.binary());
+        if let Some(Ok(inner)) = part.parts() {
+            read_parts(&inner);
         }
     }
 }

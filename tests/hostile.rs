@@ -7,9 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test says why it failed")]
 #![expect(clippy::print_stdout, reason = "a drill says how much it did")]
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use allocation_counter::measure;
+use bytes::{Bytes, BytesMut};
+use cardswitch::iso8583::{MessageWriter, Mti, decode};
 
 #[expect(
     clippy::expect_used,
@@ -93,17 +96,27 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Runs a body over the corpus and then over random and mutated inputs. What one input makes it
-/// hold at once stays below `base` bytes and `factor` bytes for each of its own.
-fn drive(target: &str, share: u64, (base, factor): (u64, u64), body: fn(&[u8])) {
-    let seeds = corpus(target);
+/// As [`drive_seeds`], over the corpus.
+fn drive(target: &str, share: u64, bound: (u64, u64), body: fn(&[u8])) {
+    drive_seeds(target, &corpus(target), share, bound, body);
+}
+
+/// Runs a body over seeds and then over random and mutated inputs. What one input makes it hold at
+/// once stays below `base` bytes and `factor` bytes for each of its own.
+fn drive_seeds(
+    target: &str,
+    seeds: &[Vec<u8>],
+    share: u64,
+    (base, factor): (u64, u64),
+    body: fn(&[u8]),
+) {
     // The first ones also fill what is read once, such as the specifications.
     seeds.iter().for_each(|seed| body(seed));
     let inputs = setting("CARDSWITCH_HOSTILE_INPUTS", INPUTS) / share;
     let start = setting("CARDSWITCH_HOSTILE_SEED", SEED);
     let mut random = Random(start);
     for number in 0..inputs {
-        let input = random.input(&seeds);
+        let input = random.input(seeds);
         let mut held = 0;
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             held = measure(|| body(&input)).bytes_max;
@@ -130,12 +143,61 @@ fn any_stream_is_cut_or_refused() {
 
 #[test]
 fn any_framing_is_read_or_refused() {
-    drive("framings", 4, (65_536, 256), bodies::framings);
+    drive("framings", 1, (65_536, 256), bodies::framings);
 }
 
 #[test]
 fn any_message_is_read_or_refused() {
     drive("messages", 1, (65_536, 64), bodies::messages);
+}
+
+/// Each element of each good message, alone in a message of its specification.
+#[test]
+fn any_element_is_read_or_refused() {
+    let mut seeds = BTreeSet::new();
+    for (number, spec) in (0..).zip(bodies::specifications()) {
+        for frame in corpus("messages") {
+            let Ok(message) = decode(spec, Bytes::from(frame)) else {
+                continue;
+            };
+            for element in message.elements() {
+                let mut alone = BytesMut::from(&[number][..]);
+                let mut writer = MessageWriter::begin(spec, message.mti(), &mut alone);
+                writer.copy(&message, element).unwrap();
+                writer.finish().unwrap();
+                seeds.insert(alone.to_vec());
+            }
+        }
+    }
+    assert!(seeds.len() > 100, "{} elements", seeds.len());
+    let seeds: Vec<Vec<u8>> = seeds.into_iter().collect();
+    drive_seeds("elements", &seeds, 1, (65_536, 64), bodies::one_message);
+}
+
+/// Message types and bitmaps, of every specification, with nothing behind them.
+#[test]
+fn any_bitmap_is_read_or_refused() {
+    let mut seeds = Vec::new();
+    for (number, spec) in (0..).zip(bodies::specifications()) {
+        for message_type in [100, 800, 1100, 2100] {
+            let mut head = BytesMut::from(&[number][..]);
+            let writer = MessageWriter::begin(spec, Mti::new(message_type), &mut head);
+            if writer.finish().is_ok() {
+                seeds.push(head.to_vec());
+            }
+        }
+    }
+    drive_seeds("bitmaps", &seeds, 1, (65_536, 64), bodies::one_message);
+}
+
+#[test]
+fn any_parts_are_read_or_refused() {
+    drive("parts", 1, (65_536, 64), bodies::parts);
+}
+
+#[test]
+fn any_ber_tlv_is_read_or_refused() {
+    drive("items", 1, (8_192, 8), bodies::items);
 }
 
 #[test]

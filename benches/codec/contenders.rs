@@ -69,7 +69,7 @@ fn whole(spec: &MessageSpec, frame: &Bytes) -> Message {
 }
 
 fn respond(spec: &MessageSpec, request: &Message, out: &mut BytesMut) {
-    let mut writer = MessageWriter::begin(spec, Mti::new(110), out);
+    let mut writer = MessageWriter::begin(spec, ANSWER, out);
     writer
         .copy_all(request, &[2, 3, 4, 7, 11, 12, 13, 32, 37])
         .unwrap();
@@ -134,3 +134,4 @@ fn buffer() -> BytesMut {
 }
 
 const NUMBERS: [u8; 6] = [3, 4, 11, 18, 22, 32];
+const ANSWER: Mti = Mti::new(110);

@@ -4,8 +4,9 @@
 //! All run in turn in one run: quote ratios, which are medians over repetitions of the ratio within
 //! one repetition; times depend on the machine. The other codecs live in a process of their own,
 //! built from `benches/peers`; without them (or with `--test`) the rest still runs. Reads 256
-//! different messages in turn, so that no branch predictor learns one. All carry the same set of
-//! elements: the switch's codec compiles such a set when it first meets it, before it is measured.
+//! different messages in turn, so that no branch predictor learns one. The switch's codec compiles
+//! each set of elements when it first meets it, before it is measured: first all messages carry the
+//! same set, which is the best for it, then they carry about sixty different ones in no order.
 #![expect(clippy::unwrap_used, reason = "a bench stops on a broken message")]
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 #![expect(clippy::print_stderr, reason = "and what it leaves out")]
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cardswitch::iso8583::MessageSpec;
 use contenders::{ByHand, Contender, Round};
+use messages::Sets;
 use peers::Peers;
 
 const REPETITIONS: usize = 9;
@@ -31,31 +33,21 @@ fn main() {
     let short = std::env::args().any(|argument| argument == "--test");
     let repetitions = if short { 1 } else { REPETITIONS };
     let ascii = messages::ascii_spec();
-    let frames = messages::purchases(&ascii);
-    let mut peers = match short {
-        true => None,
-        false => Peers::start(&frames),
-    };
+    let binary = MessageSpec::builtin("iso87-binary").unwrap();
     println!("| messages | task | codec | ns | times the hand | speed of iso8583-codec |");
     println!("|---|---|---|---|---|---|");
-    form(
-        "ascii",
-        &ascii,
-        hand::ASCII,
-        &frames,
-        repetitions,
-        &mut peers,
-    );
-    let binary = MessageSpec::builtin("iso87-binary").unwrap();
-    let frames = messages::purchases(binary);
-    form(
-        "binary",
-        binary,
-        hand::BINARY,
-        &frames,
-        repetitions,
-        &mut None,
-    );
+    for (sets, of) in [(Sets::One, ""), (Sets::Many, ", many sets")] {
+        let frames = messages::purchases(&ascii, sets);
+        let mut peers = match short {
+            true => None,
+            false => Peers::start(&frames),
+        };
+        let name = format!("ascii{of}");
+        form(&name, &ascii, hand::ASCII, &frames, repetitions, &mut peers);
+        let frames = messages::purchases(binary, sets);
+        let name = format!("binary{of}");
+        form(&name, binary, hand::BINARY, &frames, repetitions, &mut None);
+    }
 }
 
 /// Measures one way of writing messages and prints its rows.

@@ -20,14 +20,32 @@ pub(crate) fn ascii_spec() -> MessageSpec {
 /// Messages in one round; so many that no branch predictor learns them.
 const MESSAGES: usize = 256;
 
-/// Purchases with elements 2, 3, 4, 7, 11-14, 18, 22, 25, 32, 35, 37, 41-43, 49, 52 and 55, of
-/// varying lengths and content, the same in every run.
-pub(crate) fn purchases(spec: &MessageSpec) -> Vec<Bytes> {
-    let mut random = Random(8583);
-    (0..MESSAGES).map(|_| purchase(spec, &mut random)).collect()
+/// Which elements the messages carry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sets {
+    /// Elements 2, 3, 4, 7, 11-14, 18, 22, 25, 32, 35, 37, 41-43, 49, 52 and 55.
+    One,
+    /// Each message some of 14, 25, 35, 43, 52 and 55, in no order, and all the others.
+    Many,
 }
 
-fn purchase(spec: &MessageSpec, random: &mut Random) -> Bytes {
+/// Purchases of varying lengths and content, the same in every run.
+pub(crate) fn purchases(spec: &MessageSpec, sets: Sets) -> Vec<Bytes> {
+    let mut random = Random(8583);
+    let purchase = |_| purchase(spec, sets, &mut random);
+    (0..MESSAGES).map(purchase).collect()
+}
+
+fn purchase(spec: &MessageSpec, sets: Sets, random: &mut Random) -> Bytes {
+    let mut carried = match sets {
+        Sets::One => u8::MAX,
+        Sets::Many => random.byte(),
+    };
+    let mut carries = |element| {
+        let optional = matches!(element, 14 | 25 | 35 | 43 | 52 | 55);
+        carried = carried.rotate_left(u32::from(optional));
+        !optional || carried & 1 == 1
+    };
     let mut out = BytesMut::new();
     let mut writer = MessageWriter::begin(spec, Mti::new(100), &mut out);
     let pan_length = 15 + random.below(5);
@@ -53,12 +71,17 @@ fn purchase(spec: &MessageSpec, random: &mut Random) -> Bytes {
         (43, random.text(40, PRINTABLE)),
         (49, random.text(3, DIGITS)),
     ] {
-        writer.text(element, &text).unwrap();
+        if carries(element) {
+            writer.text(element, &text).unwrap();
+        }
     }
     let pin: Vec<u8> = (0..8).map(|_| random.byte()).collect();
-    writer.binary(52, &pin).unwrap();
     let chip: Vec<u8> = (0..100 + random.below(17)).map(|_| random.byte()).collect();
-    writer.binary(55, &chip).unwrap();
+    for (element, bytes) in [(52, pin), (55, chip)] {
+        if carries(element) {
+            writer.binary(element, &bytes).unwrap();
+        }
+    }
     writer.finish().unwrap();
     out.freeze()
 }

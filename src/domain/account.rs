@@ -1,7 +1,7 @@
 //! Accounts and purses: where the money of a holder stands.
 
 use arrayvec::ArrayString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::money::Currency;
@@ -66,12 +66,46 @@ impl Purse {
 /// How an amount was taken from (or given to) purses, in the order in which it was taken.
 ///
 /// Minor units per purse; every part is above zero.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split(pub SmallVec<[(PurseIndex, i64); 2]>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Split(Parts);
 
-impl Clone for Split {
-    fn clone(&self) -> Split {
-        Split(SmallVec::from_slice(&self.0))
+/// Nearly always one purse pays, or none holds anything any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Parts {
+    #[default]
+    None,
+    One(PurseIndex, i64),
+    /// Two at least.
+    Several(Box<SmallVec<[Part; 4]>>),
+}
+
+/// The part of one purse, minor units.
+type Part = (PurseIndex, i64);
+
+impl FromIterator<Part> for Split {
+    fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Split {
+        let mut parts = parts.into_iter();
+        Split(match (parts.next(), parts.next()) {
+            (None, _) => Parts::None,
+            (Some((purse, minor)), None) => Parts::One(purse, minor),
+            (Some(first), Some(second)) => {
+                let several = [first, second].into_iter().chain(parts);
+                Parts::Several(Box::new(several.collect()))
+            }
+        })
+    }
+}
+
+impl Serialize for Split {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.parts())
+    }
+}
+
+impl<'de> Deserialize<'de> for Split {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Split, D::Error> {
+        let parts = SmallVec::<[Part; 4]>::deserialize(deserializer)?;
+        Ok(parts.into_iter().collect())
     }
 }
 
@@ -83,24 +117,37 @@ impl Split {
         split
     }
 
+    /// The parts in the order taken.
+    pub fn parts(&self) -> impl Iterator<Item = (PurseIndex, i64)> {
+        let (one, several) = match &self.0 {
+            Parts::None => (None, &[][..]),
+            Parts::One(purse, minor) => (Some((*purse, *minor)), &[][..]),
+            Parts::Several(parts) => (None, parts.as_slice()),
+        };
+        one.into_iter().chain(several.iter().copied())
+    }
+
     /// Sum of the parts, minor units.
     pub fn total(&self) -> i64 {
-        self.0
-            .iter()
-            .fold(0_i64, |sum, part| sum.saturating_add(part.1))
+        match &self.0 {
+            Parts::None => 0,
+            Parts::One(_, minor) => *minor,
+            Parts::Several(parts) => {
+                let minors = parts.iter().map(|part| part.1);
+                minors.fold(0, i64::saturating_add)
+            }
+        }
     }
 
     /// The part of one purse, minor units.
     pub fn part(&self, purse: PurseIndex) -> i64 {
-        self.0
-            .iter()
-            .find(|part| part.0 == purse)
-            .map_or(0, |part| part.1)
+        let mut parts = self.parts();
+        parts.find(|part| part.0 == purse).map_or(0, |part| part.1)
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        matches!(self.0, Parts::None)
     }
 
     /// Adds to the part of a purse, at the end when it has none; nothing is added for 0 or less.
@@ -108,9 +155,17 @@ impl Split {
         if minor <= 0 {
             return;
         }
-        match self.0.iter_mut().find(|part| part.0 == purse) {
-            Some(part) => part.1 = part.1.saturating_add(minor),
-            None => self.0.push((purse, minor)),
+        match &mut self.0 {
+            Parts::None => self.0 = Parts::One(purse, minor),
+            Parts::One(own, part) if *own == purse => *part = part.saturating_add(minor),
+            Parts::One(own, part) => {
+                let first = (*own, *part);
+                *self = [first, (purse, minor)].into_iter().collect();
+            }
+            Parts::Several(parts) => match parts.iter_mut().find(|part| part.0 == purse) {
+                Some(part) => part.1 = part.1.saturating_add(minor),
+                None => parts.push((purse, minor)),
+            },
         }
     }
 
@@ -120,16 +175,18 @@ impl Split {
     pub fn take_back(&mut self, minor: i64) -> Split {
         let mut wanted = minor.max(0);
         let mut taken = Split::default();
+        let mut parts: SmallVec<[Part; 4]> = self.parts().collect();
         while wanted > 0 {
-            let Some(last) = self.0.last_mut() else { break };
+            let Some(last) = parts.last_mut() else { break };
             let part = last.1.min(wanted);
             taken.add(last.0, part);
             wanted = wanted.saturating_sub(part);
             last.1 = last.1.saturating_sub(part);
             if last.1 == 0 {
-                self.0.pop();
+                parts.pop();
             }
         }
+        *self = parts.into_iter().collect();
         taken
     }
 
@@ -137,14 +194,32 @@ impl Split {
     pub fn take_first(&mut self, minor: i64) -> Split {
         let mut wanted = minor.max(0);
         let mut taken = Split::default();
-        for part in &mut self.0 {
-            let share = part.1.min(wanted);
-            taken.add(part.0, share);
-            part.1 = part.1.saturating_sub(share);
+        let left = self.parts().map(|(purse, whole)| {
+            let share = whole.min(wanted);
+            taken.add(purse, share);
             wanted = wanted.saturating_sub(share);
-        }
-        self.0.retain(|part| part.1 > 0);
+            (purse, whole.saturating_sub(share))
+        });
+        *self = left.filter(|part| part.1 > 0).collect();
         taken
+    }
+
+    /// Takes every part of another split out of this one.
+    ///
+    /// # Errors
+    /// What is missing, in words; this split is then as it was.
+    pub fn take_exactly(&mut self, split: &Split) -> Result<(), &'static str> {
+        let mut parts: SmallVec<[Part; 4]> = self.parts().collect();
+        for (purse, minor) in split.parts() {
+            let mut own = parts.iter_mut();
+            let own = own.find(|part| part.0 == purse);
+            let part = own.ok_or("a part that is not there")?;
+            let left = part.1.checked_sub(minor).filter(|left| *left >= 0);
+            part.1 = left.ok_or("a part too small")?;
+        }
+        parts.retain(|part| part.1 > 0);
+        *self = parts.into_iter().collect();
+        Ok(())
     }
 }
 
@@ -169,7 +244,37 @@ mod tests {
     const SECOND: PurseIndex = PurseIndex(0);
 
     fn split(parts: &[(PurseIndex, i64)]) -> Split {
-        Split(parts.iter().copied().collect())
+        parts.iter().copied().collect()
+    }
+
+    #[test]
+    fn one_purse_takes_two_words_and_any_number_the_same_bytes() {
+        assert_eq!(size_of::<Split>(), 16);
+        for count in 0_u8..7 {
+            let parts: Vec<(PurseIndex, i64)> = (0..count)
+                .map(|purse| (PurseIndex(purse), 100 + i64::from(purse)))
+                .collect();
+            let bytes = postcard::to_stdvec(&split(&parts)).unwrap();
+            assert_eq!(bytes, postcard::to_stdvec(&parts).unwrap());
+            let read: Split = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(read.parts().collect::<Vec<_>>(), parts);
+            let sum: i64 = parts.iter().map(|part| part.1).sum();
+            assert_eq!(read.total(), sum);
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_taken_out() {
+        let mut held = split(&[(FIRST, 700), (SECOND, 300)]);
+        let before = held.clone();
+        assert!(held.take_exactly(&Split::whole(FIRST, 701)).is_err());
+        assert!(held.take_exactly(&Split::whole(PurseIndex(9), 1)).is_err());
+        assert_eq!(held, before);
+        assert_eq!(
+            held.take_exactly(&split(&[(FIRST, 700), (SECOND, 1)])),
+            Ok(())
+        );
+        assert_eq!(held, split(&[(SECOND, 299)]));
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub mod pin_choice;
 
 pub mod programme;
 
+pub mod sieve;
+
 pub mod reconciliation;
 
 pub mod rulebook;

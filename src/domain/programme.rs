@@ -12,6 +12,7 @@ use super::holder::{HolderRule, RenewalRule};
 use super::merchant::{AcceptorId, HomeCountry, TerminalId};
 use super::money::Currency;
 use super::rare_facts::{CompanyCode, FundingBin, LoadChannel};
+use super::sieve::Sieve;
 use super::time::Calendar;
 
 /// One range of card numbers that belong to a programme (rules A4, B1).
@@ -363,6 +364,8 @@ pub struct Programme {
     pub limits: Vec<Limit>,
     /// Greatest balances.
     pub maximum_balances: Vec<MaximumBalance>,
+    /// Which of its blocks and limits may concern a message.
+    pub sieve: Sieve,
     /// Whether any row only notes what it would refuse.
     pub has_shadows: bool,
 }

@@ -129,7 +129,13 @@ impl fmt::Display for BusinessDate {
 pub struct Calendar {
     zone: TimeZone,
     name: String,
+    /// From when on its clock has never been put forward or back again, and its seconds ahead of
+    /// UTC since then.
+    settled: Option<(UnixMs, i32)>,
 }
+
+/// When zones that have settled by then are taken for settled: 2000-01-01.
+const SETTLED_BY: UnixMs = UnixMs(946_684_800_000);
 
 impl Calendar {
     /// The calendar of an IANA time zone, from the tables compiled into the program.
@@ -139,7 +145,10 @@ impl Calendar {
     pub fn in_zone(name: &str) -> Result<Calendar, String> {
         let zone = TimeZone::get(name)
             .map_err(|_| format!("time zone \"{name}\" is not in the IANA tables"))?;
+        let from = Timestamp::from_millisecond(SETTLED_BY.0).ok();
+        let settled = from.filter(|from| zone.following(*from).next().is_none());
         Ok(Calendar {
+            settled: settled.map(|from| (SETTLED_BY, zone.to_offset(from).seconds())),
             zone,
             name: name.to_owned(),
         })
@@ -175,6 +184,13 @@ impl Calendar {
         let Ok(instant) = Timestamp::from_millisecond(at.0) else {
             return 0;
         };
+        if let Some((since, seconds)) = self.settled
+            && at >= since
+        {
+            return at
+                .0
+                .saturating_add(i64::from(seconds).saturating_mul(1_000));
+        }
         let offset_ms = i64::from(self.zone.to_offset(instant).seconds()).saturating_mul(1_000);
         at.0.saturating_add(offset_ms)
     }

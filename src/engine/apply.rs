@@ -10,6 +10,7 @@ use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
 use crate::domain::time::UnixMs;
 
+use super::answers::Booked;
 use super::entry::{EntryId, EntryState};
 use super::event::{Decided, Effect, Event, Housekept};
 use super::ledger::{LedgerAccount, Posting, sum};
@@ -101,8 +102,12 @@ impl State {
             } else {
                 &mut self.answers
             };
+            let booked = Booked {
+                entries: &self.entries,
+                cards: &self.cards,
+            };
             answers
-                .push(self.at, key, answer)
+                .push((self.at, key), answer, booked)
                 .ok_or("a stored answer would be overwritten")?;
         }
         Ok(())
@@ -190,7 +195,8 @@ impl State {
             .get_mut(id)
             .ok_or("usage of an unknown entry")?;
         entry.counted = entry.counted.saturating_add(minor).max(0);
-        entry.counted_as = entry.counted_as.saturating_add(count);
+        let change = i16::try_from(count.clamp(-1_000, 1_000)).unwrap_or_default();
+        entry.counted_as = entry.counted_as.saturating_add(change);
         entry.channel = Some(fresh.channel);
         let account = entry.account;
         let record = self
@@ -240,8 +246,8 @@ impl State {
             .entries
             .get_mut(id)
             .ok_or("a hold of an unknown entry")?;
-        for (purse, minor) in &split.0 {
-            entry.held.add(*purse, *minor);
+        for (purse, minor) in split.parts() {
+            entry.held.add(purse, minor);
         }
         let (account, currency) = (entry.account, entry.currency);
         self.hold_in_purses(account, currency, split)
@@ -253,11 +259,11 @@ impl State {
         currency: Currency,
         split: &Split,
     ) -> Fit {
-        for (purse, minor) in &split.0 {
-            let purse = self.purse_mut(account, *purse, currency)?;
+        for (purse, minor) in split.parts() {
+            let purse = self.purse_mut(account, purse, currency)?;
             purse.held = purse
                 .held
-                .checked_add(*minor)
+                .checked_add(minor)
                 .ok_or("held amount overflows")?;
         }
         Ok(())
@@ -279,13 +285,13 @@ impl State {
             .entries
             .get_mut(id)
             .ok_or("a hold of an unknown entry")?;
-        take_exactly(&mut entry.held, split)?;
+        entry.held.take_exactly(split)?;
         let (account, currency) = (entry.account, entry.currency);
-        for (purse, minor) in &split.0 {
-            let purse = self.purse_mut(account, *purse, currency)?;
+        for (purse, minor) in split.parts() {
+            let purse = self.purse_mut(account, purse, currency)?;
             purse.held = purse
                 .held
-                .checked_sub(*minor)
+                .checked_sub(minor)
                 .filter(|held| *held >= 0)
                 .ok_or("a purse would hold less than nothing")?;
         }
@@ -347,14 +353,14 @@ impl State {
                 entry.posted.add(purse, forward);
             } else {
                 let back = forward.checked_neg().ok_or("a posting overflows")?;
-                take_exactly(&mut entry.posted, &Split::whole(purse, back))?;
+                entry.posted.take_exactly(&Split::whole(purse, back))?;
             }
         }
         let change = entry.posted.total().saturating_sub(before);
-        if let Some(original) = entry.refund_of
+        if let Some(original) = entry.refund_of()
             && let Some(purchase) = self.entries.get_mut(original)
         {
-            purchase.refunded = purchase.refunded.saturating_add(change).max(0);
+            purchase.note_refunded(change);
         }
         Ok(())
     }
@@ -405,8 +411,13 @@ impl State {
             self.release(*id)?;
         }
         self.drop_due_expiries();
-        self.answers.forget_before(housekept.answers_before);
-        self.advice_answers.forget_before(housekept.entries_before);
+        let booked = Booked {
+            entries: &self.entries,
+            cards: &self.cards,
+        };
+        let (answers, advices) = (&mut self.answers, &mut self.advice_answers);
+        answers.forget_before(housekept.answers_before, booked);
+        advices.forget_before(housekept.entries_before, booked);
         while let Some((at, key)) = self.tombstones_by_age.front()
             && *at < housekept.tombstones_before
         {
@@ -481,6 +492,12 @@ impl State {
         {
             return;
         }
+        let booked = Booked {
+            entries: &self.entries,
+            cards: &self.cards,
+        };
+        self.answers.part_from(id, booked);
+        self.advice_answers.part_from(id, booked);
         let Some(entry) = self.entries.remove(id) else {
             return;
         };
@@ -537,22 +554,4 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         | Effect::PartTombstoneSet { .. }
         | Effect::ExceptionRaised { .. } => None,
     }
-}
-
-/// Takes every part of `split` out of `from`, which must have it.
-pub(super) fn take_exactly(from: &mut Split, split: &Split) -> Fit {
-    for (purse, minor) in &split.0 {
-        let part = from
-            .0
-            .iter_mut()
-            .find(|part| part.0 == *purse)
-            .ok_or("a part that is not there")?;
-        part.1 = part
-            .1
-            .checked_sub(*minor)
-            .filter(|left| *left >= 0)
-            .ok_or("a part too small")?;
-    }
-    from.0.retain(|part| part.1 > 0);
-    Ok(())
 }

@@ -1,10 +1,7 @@
 //! Applying the opening of an entry.
 
-use crate::domain::account::Split;
-use crate::domain::time::UnixMs;
-
 use super::apply::Fit;
-use super::entry::{Entry, EntryId, EntryState};
+use super::entry::{Entry, EntryId, Opening};
 use super::event::{Decided, Effect};
 use super::state::{State, entry_keys};
 
@@ -28,42 +25,27 @@ impl State {
             .card(card)
             .ok_or("an entry of an unknown card")?
             .account;
-        let entry = Entry {
+        let entry = Entry::open(Opening {
             id: EntryId(self.sequence),
             account,
             card,
-            opened_by: facts.kind,
-            purpose: facts.purpose,
+            at: self.at,
+            facts,
             currency: *currency,
-            state: EntryState::Pending,
             authorized: *authorized,
             held: held.clone(),
-            posted: Split::default(),
-            refunded: 0,
-            refund_of: *refund_of,
-            counted: 0,
-            counted_as: 0,
-            channel: None,
-            fee: None,
-            date: *date,
-            opened_at: self.at,
             expires_at: *expires_at,
-            rested_at: UnixMs::default(),
-            mcc: facts.mcc,
-            trace: facts.trace,
-            terminal: facts.terminal,
-            acceptor: facts.acceptor,
-            rrn: facts.rrn,
+            date: *date,
+            refund_of: *refund_of,
             approval: decided.approval.or(facts.quoted_approval),
-            lifecycle: facts.lifecycle_id().map(Box::new),
-        };
+        });
         self.open_entry(entry)?;
         self.hold_in_purses(account, *currency, held)
     }
 
     fn open_entry(&mut self, entry: Entry) -> Fit {
         let id = entry.id;
-        if let Some(expires_at) = entry.expires_at {
+        if let Some(expires_at) = entry.expires_at() {
             let life_ms = expires_at.0.saturating_sub(entry.opened_at.0);
             self.expiries
                 .entry(life_ms)

@@ -6,7 +6,7 @@
 use crate::domain::account::Split;
 use crate::domain::exchange::{Exchange, Leg, Legs, add_leg, take_leg};
 
-use super::apply::{Fit, take_exactly};
+use super::apply::Fit;
 use super::entry::EntryId;
 use super::event::Exchanged;
 use super::state::State;
@@ -38,7 +38,7 @@ impl State {
             .entries
             .get_mut(id)
             .ok_or("an exchange of an unknown entry")?;
-        take_exactly(&mut entry.held, &worth_of(legs))?;
+        entry.held.take_exactly(&worth_of(legs))?;
         let exchange = self
             .exchanges
             .get_mut(&id)
@@ -65,17 +65,17 @@ impl State {
         let is_forward = entry.is_debit() != change.credits;
         let worth = worth_of(&change.legs);
         if is_forward {
-            for (purse, minor) in &worth.0 {
-                entry.posted.add(*purse, *minor);
+            for (purse, minor) in worth.parts() {
+                entry.posted.add(purse, minor);
             }
         } else {
-            take_exactly(&mut entry.posted, &worth)?;
+            entry.posted.take_exactly(&worth)?;
         }
         let sign = if is_forward { 1 } else { -1 };
-        let purchase = entry.refund_of;
+        let purchase = entry.refund_of();
         if let Some(purchase) = purchase.and_then(|id| self.entries.get_mut(id)) {
             let change = worth.total().saturating_mul(sign);
-            purchase.refunded = purchase.refunded.saturating_add(change).max(0);
+            purchase.note_refunded(change);
         }
         let exchange = self.exchange_of(change);
         for leg in &change.legs {

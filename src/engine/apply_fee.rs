@@ -4,7 +4,7 @@ use crate::domain::account::Split;
 use crate::domain::card::{CardId, CardPin};
 use crate::domain::money::Currency;
 
-use super::apply::{Fit, take_exactly};
+use super::apply::Fit;
 use super::entry::EntryId;
 use super::exchange::by_currency;
 use super::ledger::{LedgerAccount, Posting, Postings, credit_purses};
@@ -17,7 +17,7 @@ impl State {
             .entries
             .get_mut(id)
             .ok_or("a fee of an unknown entry")?;
-        let mut fee = entry.fee.take().map_or_else(Split::default, |fee| *fee);
+        let mut fee = entry.fee().cloned().unwrap_or_default();
         for posting in postings {
             let LedgerAccount::Purse(_, purse) = posting.account else {
                 continue;
@@ -25,10 +25,10 @@ impl State {
             if posting.minor <= 0 {
                 fee.add(purse, posting.minor.checked_neg().ok_or("a fee overflows")?);
             } else {
-                take_exactly(&mut fee, &Split::whole(purse, posting.minor))?;
+                fee.take_exactly(&Split::whole(purse, posting.minor))?;
             }
         }
-        entry.fee = (!fee.is_empty()).then(|| Box::new(fee));
+        entry.set_fee(fee);
         Ok(())
     }
 
@@ -55,7 +55,7 @@ impl State {
     /// that releases.
     pub fn fee_of_release(&self, id: EntryId) -> Vec<(Currency, Postings)> {
         let entry = self.entries.get(id).filter(|entry| entry.posted.is_empty());
-        let fee = entry.and_then(|entry| Some((entry.account, entry.fee.as_deref()?)));
+        let fee = entry.and_then(|entry| Some((entry.account, entry.fee()?)));
         let Some((account, fee)) = fee else {
             return Vec::new();
         };

@@ -98,8 +98,12 @@ impl State {
                     masked: *masked,
                     is_alive: true,
                 };
+                let account = self
+                    .card(*card)
+                    .ok_or("a device's number for an unknown card")?
+                    .account;
+                self.note_token(*token, (*card, account));
                 self.device_tokens.insert((*card, *token), added);
-                self.cards_by_token.insert(*token, *card);
                 Ok(())
             }
             // As it was written before transfers were counted.
@@ -192,10 +196,11 @@ impl State {
             status: issued.status,
             pin: CardPin::default(),
         };
-        if self.cards_by_token.insert(card.token, card.id).is_some() {
+        if self.card_by_token(&card.token).is_some() {
             return Err("a card is issued twice".to_owned());
         }
         self.holders.note_issued(card.id, card.expiry, self.at);
+        self.note_token(card.token, (card.id, account));
         self.cards.push(card);
         Ok(())
     }

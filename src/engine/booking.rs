@@ -134,7 +134,7 @@ fn refund_split(case: &Case<'_>) -> Option<Split> {
         .zip(case.refund_of)
         .map(|(first, purchase)| {
             let paid = purchase.posted.part(first);
-            (first, paid.saturating_sub(purchase.refunded))
+            (first, paid.saturating_sub(purchase.refunded()))
         });
     Some(funds::give_back(purse, refill, case.amount.minor))
 }
@@ -161,18 +161,18 @@ pub(super) fn offset(case: &Case<'_>, credited: &Split) -> Option<Effect> {
         .filter(|(_, debt)| *debt > 0)
         .collect();
     let mut postings = Postings::new();
-    for (from, minor) in &credited.0 {
+    for (from, minor) in credited.parts() {
         let source = purses.get(from.position())?;
-        let mut left = source.available().saturating_add(*minor).min(*minor).max(0);
+        let mut left = source.available().saturating_add(minor).min(minor).max(0);
         for (purse, debt) in &mut debts {
             let part = left.min(*debt);
-            if part == 0 || purse == from {
+            if part == 0 || *purse == from {
                 continue;
             }
             left = left.saturating_sub(part);
             *debt = debt.saturating_sub(part);
             let to = LedgerAccount::Purse(account, *purse);
-            postings.extend(debit_purses(account, &Split::whole(*from, part), to));
+            postings.extend(debit_purses(account, &Split::whole(from, part), to));
         }
     }
     (!postings.is_empty()).then_some(Effect::Offset {

@@ -87,11 +87,7 @@ pub(super) fn present(
     presentment: &Presentment,
 ) -> Outcome {
     let facts = &presentment.facts;
-    let matter = Matter {
-        command,
-        facts,
-        card: state.card_by_token(&facts.card),
-    };
+    let matter = Matter::of(rulebook, state, command, facts);
     if let Some(stored) = state.answer(&facts.key()) {
         return unchanged(if stored.is_for(facts) {
             Presented::Repeated {
@@ -107,7 +103,7 @@ pub(super) fn present(
             sequence: closed.sequence,
         });
     }
-    let case = match case_of(rulebook, state, matter) {
+    let case = match case_of(state, matter) {
         Ok(case) => case,
         Err(refusal) => return unchanged(Presented::Refused(refusal)),
     };

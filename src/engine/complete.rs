@@ -102,15 +102,15 @@ fn payment(case: &Case<'_>, entry: &Entry, from_hold: Split) -> Option<Payment> 
         let extra = funds::pay_regardless(case, beyond)?;
         if let Payment::Plain(extra) = extra {
             let mut paid = from_hold;
-            extra.0.iter().for_each(|part| paid.add(part.0, part.1));
+            extra.parts().for_each(|part| paid.add(part.0, part.1));
             return Some(Payment::Plain(paid));
         }
     }
-    let costs = from_hold.0.iter().map(|(purse, worth)| {
-        let leg = held.and_then(|legs| legs.iter().find(|leg| leg.purse == *purse));
-        let part = leg.map_or(0, |leg| leg.worth.min(*worth));
+    let costs = from_hold.parts().map(|(purse, worth)| {
+        let leg = held.and_then(|legs| legs.iter().find(|leg| leg.purse == purse));
+        let part = leg.map_or(0, |leg| leg.worth.min(worth));
         let cost = leg.map_or(0, |leg| leg.between(0, part).cost());
-        (*purse, cost.saturating_add(worth.saturating_sub(part)))
+        (purse, cost.saturating_add(worth.saturating_sub(part)))
     });
     funds::pay_from_hold(case, &from_hold, costs)
 }
@@ -166,7 +166,7 @@ fn complete_refund(case: &Case<'_>, entry: &Entry) -> Effects {
         EntryState::Released | EntryState::Reversed => Some(ExceptionKind::LateCapture),
     };
     // The authorization knew its purchase; its completion need not name that again.
-    let purchase = entry.refund_of.and_then(|id| case.state.entry(id));
+    let purchase = entry.refund_of().and_then(|id| case.state.entry(id));
     let case = &Case {
         refund_of: purchase.or(case.refund_of),
         ..*case

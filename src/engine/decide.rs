@@ -7,6 +7,7 @@ use crate::domain::card::Card;
 use crate::domain::decision::{Approved, Balances, Decision, Reason, ResponseCode};
 use crate::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose};
 use crate::domain::money::Amount;
+use crate::domain::programme::Programme;
 use crate::domain::rate::share;
 use crate::domain::rulebook::Rulebook;
 
@@ -27,7 +28,7 @@ use super::operate;
 use super::pin;
 use super::reconcile;
 use super::reverse;
-use super::state::{State, StoredAnswer};
+use super::state::{AccountRecord, State, StoredAnswer};
 use super::verdict::Verdict;
 
 /// Decides one command. Nothing changes; the outcome's event, applied, is the change.
@@ -59,14 +60,10 @@ fn decide_message(
     command: &Command,
     facts: &Arc<Facts>,
 ) -> Outcome {
-    let matter = Matter {
-        command,
-        facts,
-        card: state.card_by_token(&facts.card),
-    };
+    let matter = Matter::of(rulebook, state, command, facts);
     if let Some(stored) = state.answer(&facts.key()) {
         return if stored.is_for(facts) {
-            repeat(state, stored, facts)
+            repeat(state, &stored, facts)
         } else {
             let refusal = Refusal::because(
                 Reason::DuplicateContent,
@@ -81,7 +78,7 @@ fn decide_message(
     }
     let suspicion = guessing::suspicion(rulebook, state, facts, command.at);
     let suspected = |card: &Card| suspicion.as_ref()?.refusal(state, facts, card);
-    let mut verdict = match case_of(rulebook, state, matter) {
+    let mut verdict = match case_of(state, matter) {
         Ok(case) => match suspected(case.card) {
             Some(refusal) => Verdict::refused(refusal),
             None => judge(&case),
@@ -160,37 +157,45 @@ pub(super) struct Matter<'a> {
     pub(super) command: &'a Command,
     pub(super) facts: &'a Arc<Facts>,
     pub(super) card: Option<&'a Card>,
+    record: Option<&'a AccountRecord>,
+    programme: Option<&'a Programme>,
+}
+
+impl<'a> Matter<'a> {
+    /// A message with what there is of its card.
+    pub(super) fn of(
+        rulebook: &'a Rulebook,
+        state: &'a State,
+        command: &'a Command,
+        facts: &'a Arc<Facts>,
+    ) -> Matter<'a> {
+        let found = state.card_and_account(&facts.card);
+        let record = found.and_then(|it| it.1);
+        let name = record.and_then(|record| state.programme_name(record.account.programme));
+        Matter {
+            command,
+            facts,
+            card: found.map(|it| it.0),
+            record,
+            programme: name.and_then(|name| rulebook.programme(name)),
+        }
+    }
 }
 
 /// The message at its card, account and programme; or why there is none.
-pub(super) fn case_of<'a>(
-    rulebook: &'a Rulebook,
-    state: &'a State,
-    matter: Matter<'a>,
-) -> Result<Case<'a>, Refusal> {
-    let Matter {
-        command,
-        facts,
-        card,
-    } = matter;
+pub(super) fn case_of<'a>(state: &'a State, matter: Matter<'a>) -> Result<Case<'a>, Refusal> {
+    let Matter { command, facts, .. } = matter;
     match facts.route {
         IssuerRoute::Unknown => return Err(Refusal::plain(Reason::UnknownIssuer)),
         IssuerRoute::Malformed => return Err(Refusal::plain(Reason::InvalidCard)),
         IssuerRoute::Ours => {}
     }
-    let card = card.ok_or(Refusal::plain(Reason::InvalidCard))?;
-    let record = state
-        .account(card.account)
-        .ok_or(Refusal::plain(Reason::SystemFault))?;
-    let programme = state
-        .programme_name(record.account.programme)
-        .and_then(|name| rulebook.programme(name))
-        .ok_or_else(|| {
-            Refusal::because(
-                Reason::SystemFault,
-                "the programme is not loaded".to_owned(),
-            )
-        })?;
+    let card = matter.card.ok_or(Refusal::plain(Reason::InvalidCard))?;
+    let record = matter.record.ok_or(Refusal::plain(Reason::SystemFault))?;
+    let programme = matter.programme.ok_or_else(|| {
+        let evidence = "the programme is not loaded".to_owned();
+        Refusal::because(Reason::SystemFault, evidence)
+    })?;
     let intent = intent_of(facts);
     let refund_of = purchase_of_refund(state, card, facts);
     let books = (state, programme);
@@ -256,16 +261,16 @@ pub(super) fn conclude(
         command,
         facts,
         card,
+        record,
+        programme,
     } = matter;
     let code = code_of(rulebook, facts, verdict.reason);
     let balances = match card {
         Some(card) if verdict.show_balances => Some(state.balances(card.account)),
         Some(_) | None => None,
     };
-    let programme = card.and_then(|card| programme_of(state, card));
-    let programme_version = programme
-        .and_then(|name| rulebook.programme(&name))
-        .map(|programme| programme.version);
+    let programme_version = programme.map(|programme| programme.version);
+    let name = record.and_then(|record| state.programme_name(record.account.programme));
     let decision = Decision {
         reason: verdict.reason,
         code,
@@ -278,7 +283,7 @@ pub(super) fn conclude(
         show_balances: verdict.show_balances,
         balances: balances.clone().unwrap_or_default(),
         account: card.map(|card| card.account),
-        programme,
+        programme: name.copied(),
         card: card.map(|card| card.id),
         masked: card.map(|card| card.masked),
         sequence: command.sequence,

@@ -66,8 +66,10 @@ impl State {
         }
         hash.value(&self.expiries);
         hash.value(&self.resting);
-        for row in self.answers.rows().chain(self.advice_answers.rows()) {
-            hash.value(&(row.at, row.key, &row.answer));
+        let booked = self.booked();
+        let answers = self.answers.rows(booked);
+        for (at, key, answer) in answers.chain(self.advice_answers.rows(booked)) {
+            hash.value(&(at, key, &*answer));
         }
         for (at, key) in self.tombstones_by_age.iter() {
             hash.value(&(at, key, self.tombstones.get(key)));
@@ -116,9 +118,9 @@ impl State {
             let Some(entry) = self.entries.get(id) else {
                 continue;
             };
-            for (purse, minor) in &entry.held.0 {
-                let sum = held.entry((entry.account, *purse)).or_default();
-                *sum = sum.saturating_add(*minor);
+            for (purse, minor) in entry.held.parts() {
+                let sum = held.entry((entry.account, purse)).or_default();
+                *sum = sum.saturating_add(minor);
             }
             let exchange = self.exchanges.get(&id);
             for leg in exchange.into_iter().flat_map(|exchange| &exchange.held) {

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
 use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
 
 use super::entry::EntryId;
 use super::tables::HashIndex;
@@ -17,20 +18,20 @@ pub(super) const KEYS_MAX: usize = 4;
 /// With more rows than this an index finds them; up to it, looking at every tag is as fast.
 const SCANNED_ROWS_MAX: usize = 256;
 
-/// One account's entries that are not forgotten, oldest first.
+/// One account's entries that are not forgotten, oldest first; most accounts have none or one.
 #[derive(Default)]
 pub struct EntryList {
-    rows: Vec<Row>,
+    rows: SmallVec<[Row; 1]>,
     index: Option<Box<HashIndex>>,
 }
 
 /// An entry, and a tag for each of its keys; [`NO_KEY`] where it has none.
 struct Row {
     id: EntryId,
-    tags: [u32; KEYS_MAX],
+    tags: [u16; KEYS_MAX],
 }
 
-const NO_KEY: u32 = 0;
+const NO_KEY: u16 = 0;
 
 impl EntryList {
     /// Every entry, oldest first.
@@ -104,7 +105,7 @@ impl EntryList {
 }
 
 impl Row {
-    fn tags(&self) -> impl Iterator<Item = u32> {
+    fn tags(&self) -> impl Iterator<Item = u16> {
         self.tags.into_iter().filter(|tag| *tag != NO_KEY)
     }
 
@@ -113,10 +114,10 @@ impl Row {
     }
 }
 
-fn tag_of(key: &impl Hash, hasher: &RandomState) -> u32 {
+fn tag_of(key: &impl Hash, hasher: &RandomState) -> u16 {
     let hash = hasher.hash_one(key);
-    // Half of the hash, and never the tag of a key that is not there.
-    u32::try_from(hash >> 32).unwrap_or(u32::MAX).max(1)
+    // A part of the hash, and never the tag of a key that is not there.
+    u16::try_from(hash >> 48).unwrap_or(u16::MAX).max(1)
 }
 
 impl Serialize for EntryList {
@@ -144,15 +145,16 @@ mod tests {
             // Every tenth shares its second key.
             let keys = [id * 1_000, 7_000_000 + id % 10];
             list.push(EntryId(id), keys.into_iter(), &hasher);
-            assert_eq!(found(&list, id * 1_000, &hasher), [id]);
-            assert_eq!(found(&list, 1_000, &hasher), [1]);
+            // Another key may have the same tag, so there may be more.
+            assert!(found(&list, id * 1_000, &hasher).contains(&id));
+            assert!(found(&list, 1_000, &hasher).contains(&1));
             let alike = found(&list, 7_000_000 + id % 10, &hasher);
-            assert!(alike.iter().all(|other| other % 10 == id % 10) && alike.contains(&id));
+            assert!(alike.len() < 50 && alike.contains(&id), "{alike:?}");
         }
         assert_eq!(list.iter().map(|id| id.0).max(), Some(many));
         for id in 1..=many {
             list.remove(EntryId(id));
-            assert_eq!(found(&list, id * 1_000, &hasher), [0_u64; 0]);
+            assert!(!found(&list, id * 1_000, &hasher).contains(&id));
         }
         assert_eq!(list.iter().count(), 0);
     }

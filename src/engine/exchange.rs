@@ -164,23 +164,23 @@ pub(super) fn refund_legs(case: &Case<'_>) -> Option<(Split, Legs)> {
         return None;
     }
     let mut left = purchase.posted.clone();
-    left.take_back(purchase.refunded);
+    left.take_back(purchase.refunded());
     let before = left.clone();
     let given = left.take_back(case.amount.minor);
     let (mut plain, mut legs) = (Split::default(), Legs::new());
-    for (purse, worth) in &given.0 {
-        let leg = exchange.posted.iter().find(|leg| leg.purse == *purse);
-        let mut rest = *worth;
+    for (purse, worth) in given.parts() {
+        let leg = exchange.posted.iter().find(|leg| leg.purse == purse);
+        let mut rest = worth;
         if let Some(leg) = leg {
-            let gone = purchase.posted.part(*purse);
-            let gone = gone.saturating_sub(before.part(*purse)).min(leg.worth);
+            let gone = purchase.posted.part(purse);
+            let gone = gone.saturating_sub(before.part(purse)).min(leg.worth);
             let part = rest.min(leg.worth.saturating_sub(gone));
             if part > 0 {
                 legs.push(leg.between(gone, gone.saturating_add(part)));
             }
             rest = rest.saturating_sub(part);
         }
-        plain.add(*purse, rest);
+        plain.add(purse, rest);
     }
     let beyond = case.amount.minor.saturating_sub(given.total());
     plain.add(case.programme.purse_of(case.amount.currency)?, beyond);
@@ -190,11 +190,11 @@ pub(super) fn refund_legs(case: &Case<'_>) -> Option<(Split, Legs)> {
 /// A worth by purse as what plain purses and what legs have of it; legs first.
 fn parted(legs: Option<&Legs>, worth: &Split) -> (Split, Legs) {
     let (mut plain, mut taken) = (Split::default(), Legs::new());
-    for (purse, minor) in &worth.0 {
-        let leg = legs.and_then(|legs| legs.iter().find(|leg| leg.purse == *purse));
-        let part = leg.map_or(0, |leg| leg.worth.min(*minor));
+    for (purse, minor) in worth.parts() {
+        let leg = legs.and_then(|legs| legs.iter().find(|leg| leg.purse == purse));
+        let part = leg.map_or(0, |leg| leg.worth.min(minor));
         taken.extend(leg.filter(|_| part > 0).map(|leg| leg.between(0, part)));
-        plain.add(*purse, minor.saturating_sub(part));
+        plain.add(purse, minor.saturating_sub(part));
     }
     (plain, taken)
 }
@@ -272,13 +272,13 @@ pub(super) fn by_currency(
     split: &Split,
 ) -> Vec<(Currency, Split)> {
     let mut parts: Vec<(Currency, Split)> = Vec::new();
-    for (index, minor) in &split.0 {
-        let Some(purse) = purses.get(PurseIndex::position(*index)) else {
+    for (index, minor) in split.parts() {
+        let Some(purse) = purses.get(PurseIndex::position(index)) else {
             continue;
         };
         match parts.iter_mut().find(|part| part.0 == purse.currency) {
-            Some(part) => part.1.add(*index, *minor),
-            None => parts.push((purse.currency, Split::whole(*index, *minor))),
+            Some(part) => part.1.add(index, minor),
+            None => parts.push((purse.currency, Split::whole(index, minor))),
         }
     }
     parts

@@ -50,7 +50,7 @@ pub(super) fn given_back(case: &Case<'_>, entry: &Entry) -> impl Iterator<Item =
     let account = case.account();
     let (id, from) = (account.id, LedgerAccount::Fees(account.programme));
     let entry_id = entry.id;
-    let fee = entry.fee.as_deref();
+    let fee = entry.fee();
     let parts = fee.map(|split| by_currency(&account.purses, split));
     let parts = parts.unwrap_or_default().into_iter();
     parts.map(move |(currency, part)| Effect::FeePosted {

@@ -76,8 +76,8 @@ pub(super) fn pay_from_hold(
         wallet.add(purse, cost);
     }
     let mut missing = case.amount.minor;
-    for (purse, worth) in &held.0 {
-        let taken = wallet.take(*purse, missing.min(*worth));
+    for (purse, worth) in held.parts() {
+        let taken = wallet.take(purse, missing.min(worth));
         missing = missing.saturating_sub(taken);
     }
     missing = wallet.take_in_order(order, missing);

@@ -46,14 +46,17 @@ fn due_holds(state: &State, at: UnixMs) -> impl Iterator<Item = EntryId> + '_ {
 
 fn is_anything_forgotten(state: &State, housekept: &Housekept) -> bool {
     let older = |front: Option<UnixMs>, before: UnixMs| front.is_some_and(|at| at < before);
-    older(state.answers.oldest(), housekept.answers_before)
-        || older(state.advice_answers.oldest(), housekept.entries_before)
-        || older(
-            state.resting.front().map(|row| row.0),
-            housekept.entries_before,
-        )
-        || older(
-            state.tombstones_by_age.front().map(|row| row.0),
-            housekept.tombstones_before,
-        )
+    older(
+        state.answers.oldest(state.booked()),
+        housekept.answers_before,
+    ) || older(
+        state.advice_answers.oldest(state.booked()),
+        housekept.entries_before,
+    ) || older(
+        state.resting.front().map(|row| row.0),
+        housekept.entries_before,
+    ) || older(
+        state.tombstones_by_age.front().map(|row| row.0),
+        housekept.tombstones_before,
+    )
 }

@@ -47,10 +47,9 @@ pub type Postings = SmallVec<[Posting; 3]>;
 /// Postings that take a split from the purses of an account and give it to one other place.
 pub fn debit_purses(account: AccountId, split: &Split, to: LedgerAccount) -> Postings {
     let mut postings: Postings = split
-        .0
-        .iter()
+        .parts()
         .map(|(purse, minor)| Posting {
-            account: LedgerAccount::Purse(account, *purse),
+            account: LedgerAccount::Purse(account, purse),
             minor: minor.saturating_neg(),
         })
         .collect();

@@ -123,7 +123,7 @@ fn weak<'a>(
     let open_here = |entry: &Entry| {
         entry.card == card
             && entry.state == EntryState::Pending
-            && entry.acceptor == facts.acceptor
+            && entry.acceptor() == facts.acceptor
             && is_of_amount(entry)
             && wanted(entry)
     };

@@ -41,6 +41,7 @@ mod guessing;
 
 pub mod state;
 
+mod answers;
 mod queue;
 mod tables;
 

@@ -1,6 +1,8 @@
 //! 0400 and 0420: undo, in full or in part, before or after capture, or before the original came
 //! (lifecycle D.2 and D.3). A reversal is always acknowledged.
 
+use std::borrow::Cow;
+
 use crate::domain::card::CardStatus;
 use crate::domain::decision::Reason;
 use crate::domain::facts::{MessageKind, Purpose, Trace, TraceKey};
@@ -293,7 +295,7 @@ fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
 }
 
 /// The answer to the original of a trace, whatever its kind, to a message about the same card.
-fn answer_of_original<'a>(case: &Case<'a>, trace: Trace) -> Option<&'a StoredAnswer> {
+fn answer_of_original<'a>(case: &Case<'a>, trace: Trace) -> Option<Cow<'a, StoredAnswer>> {
     [
         MessageKind::Authorization,
         MessageKind::Financial,

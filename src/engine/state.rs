@@ -2,6 +2,7 @@
 //!
 //! The maps are never iterated, so their order reaches nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use arrayvec::ArrayString;
@@ -23,6 +24,7 @@ use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::UnixMs;
 
+use super::answers::{AnswerTable, Booked};
 use super::clearing::ClosedBatch;
 use super::entry::{Entry, EntryId};
 use super::entry_list::EntryList;
@@ -36,7 +38,7 @@ use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
 use super::rates::Rates;
 use super::reconcile::LinkBook;
-use super::tables::{AnswerTable, EntryTable};
+use super::tables::{CardIndex, EntryTable};
 use super::usage::Usage;
 
 /// Exceptions kept in memory for people to read; older ones stay in the journal.
@@ -171,7 +173,7 @@ pub struct State {
     pub(super) links: Vec<String>,
     pub(super) accounts: Vec<AccountRecord>,
     pub(super) cards: Vec<Card>,
-    pub(super) cards_by_token: HashMap<CardToken, CardId, RandomState>,
+    pub(super) cards_by_token: CardIndex,
     pub(super) entries: EntryTable,
     /// Tags the [`MatchKey`]s of entries.
     pub(super) match_hasher: RandomState,
@@ -281,7 +283,33 @@ impl State {
 
     /// The card with this token.
     pub fn card_by_token(&self, token: &CardToken) -> Option<&Card> {
-        self.cards_by_token.get(token).and_then(|id| self.card(*id))
+        self.card_and_account(token).map(|it| it.0)
+    }
+
+    /// The card with this token, with its account. The two are asked for at once: they lie far
+    /// apart.
+    pub(super) fn card_and_account(
+        &self,
+        token: &CardToken,
+    ) -> Option<(&Card, Option<&AccountRecord>)> {
+        let has_token = |id| self.has_token(id, token);
+        let (card, account) = self.cards_by_token.get(token, has_token)?;
+        Some((self.card(card)?, self.account(account)))
+    }
+
+    /// Whether a token is a card's own or one of its devices'.
+    fn has_token(&self, id: CardId, token: &CardToken) -> bool {
+        let card = self.card(id);
+        card.is_some_and(|card| {
+            card.token == *token || self.device_tokens.contains_key(&(id, *token))
+        })
+    }
+
+    /// Lets a token stand for a card.
+    pub(super) fn note_token(&mut self, token: CardToken, card: (CardId, AccountId)) {
+        let mut index = std::mem::take(&mut self.cards_by_token);
+        index.insert(&token, card, |id| self.has_token(id, &token));
+        self.cards_by_token = index;
     }
 
     /// Looks at what deciding this message will look at first, and says whether anything is there.
@@ -289,9 +317,7 @@ impl State {
     /// Done for every message of a batch before the first is decided: the places lie far apart in
     /// memory, and waiting for many of them at once takes little longer than waiting for one.
     pub fn glance(&self, facts: &Facts) -> bool {
-        let record = self
-            .card_by_token(&facts.card)
-            .and_then(|card| self.account(card.account));
+        let record = self.card_and_account(&facts.card).and_then(|it| it.1);
         let used = record.is_some_and(|record| {
             record.entries.iter().next_back().is_some() || !record.usage.is_empty()
         });
@@ -314,8 +340,15 @@ impl State {
     }
 
     /// The stored answer to a message, unless forgotten.
-    pub fn answer(&self, key: &TraceKey) -> Option<&StoredAnswer> {
-        self.answers_to(key.kind).get(key)
+    pub fn answer(&self, key: &TraceKey) -> Option<Cow<'_, StoredAnswer>> {
+        self.answers_to(key.kind).get(key, self.booked())
+    }
+
+    pub(super) fn booked(&self) -> Booked<'_> {
+        Booked {
+            entries: &self.entries,
+            cards: &self.cards,
+        }
     }
 
     /// The reversal of this message that came first, if one did.
@@ -437,19 +470,17 @@ fn number_of_link(position: usize) -> Option<LinkNumber> {
 /// The keys under which later messages find an entry.
 pub(super) fn entry_keys(entry: &Entry) -> impl Iterator<Item = MatchKey> + use<> {
     let card: CardId = entry.card;
-    let reference =
-        (!entry.rrn.is_empty()).then_some(MatchKey::Reference(card, entry.rrn, entry.terminal));
+    let reference = entry
+        .rrn()
+        .map(|rrn| MatchKey::Reference(card, rrn, entry.terminal()));
     let approval = entry
-        .approval
-        .map(|approval| MatchKey::Approval(card, approval, entry.acceptor));
+        .approval()
+        .map(|approval| MatchKey::Approval(card, approval, entry.acceptor()));
     [
         Some(MatchKey::Trace(card, entry.trace)),
         reference,
         approval,
-        entry
-            .lifecycle
-            .as_deref()
-            .map(|id| MatchKey::Lifecycle(card, *id)),
+        entry.lifecycle().map(|id| MatchKey::Lifecycle(card, id)),
     ]
     .into_iter()
     .flatten()

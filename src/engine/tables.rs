@@ -8,12 +8,12 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::domain::facts::TraceKey;
-use crate::domain::time::UnixMs;
+use crate::domain::account::AccountId;
+use crate::domain::card::CardId;
+use crate::domain::pan::CardToken;
 
 use super::entry::{Entry, EntryId};
 use super::queue::Queue;
-use super::state::StoredAnswer;
 
 /// Finds numbers by the hash of a key. Two keys may share a hash, so what is found is a candidate
 /// that the caller compares.
@@ -63,6 +63,68 @@ impl HashIndex {
         if let Ok(row) = self.rows.find_entry(hash, |row| *row == (hash, number)) {
             row.remove();
         }
+    }
+}
+
+/// Finds cards by their tokens. Small, so that what is looked for in the whole of it lies near; it
+/// names the account too, so that nobody waits for the card to find that.
+#[derive(Default)]
+pub(super) struct CardIndex {
+    rows: HashTable<CardPlace>,
+    hasher: RandomState,
+}
+
+/// Where a card is, with a part of the hash of its token.
+#[derive(Clone, Copy)]
+struct CardPlace {
+    tag: u32,
+    card: CardId,
+    account: AccountId,
+}
+
+impl CardPlace {
+    /// Spread over a whole word: a table looks at the first bits and the last.
+    fn hash(tag: u32) -> u64 {
+        u64::from(tag) << 32 | u64::from(tag)
+    }
+}
+
+impl CardIndex {
+    /// The card that has this token, and its account; a token may stand for one card only.
+    pub(super) fn get(
+        &self,
+        token: &CardToken,
+        is_it: impl Fn(CardId) -> bool,
+    ) -> Option<(CardId, AccountId)> {
+        let tag = self.tag(token);
+        let place = self.rows.find(CardPlace::hash(tag), |place| {
+            place.tag == tag && is_it(place.card)
+        })?;
+        Some((place.card, place.account))
+    }
+
+    /// Lets a token stand for a card of an account, and for no other any more.
+    pub(super) fn insert(
+        &mut self,
+        token: &CardToken,
+        (card, account): (CardId, AccountId),
+        is_it: impl Fn(CardId) -> bool,
+    ) {
+        let tag = self.tag(token);
+        let (hash, place) = (CardPlace::hash(tag), CardPlace { tag, card, account });
+        let known = |place: &CardPlace| place.tag == tag && is_it(place.card);
+        match self.rows.find_mut(hash, known) {
+            Some(known) => *known = place,
+            None => {
+                let rows = &mut self.rows;
+                rows.insert_unique(hash, place, |it| CardPlace::hash(it.tag));
+            }
+        }
+    }
+
+    fn tag(&self, token: &CardToken) -> u32 {
+        let hash = self.hasher.hash_one(token);
+        u32::try_from(hash >> 32).unwrap_or_default()
     }
 }
 
@@ -124,74 +186,4 @@ impl EntryTable {
     fn position(&self, id: EntryId) -> Option<usize> {
         usize::try_from(id.0.checked_sub(self.first)?).ok()
     }
-}
-
-/// Stored answers, oldest first.
-#[derive(Default)]
-pub(super) struct AnswerTable {
-    forgotten: u64,
-    rows: Queue<AnswerRow>,
-    index: HashIndex,
-}
-
-/// One stored answer.
-pub(super) struct AnswerRow {
-    /// When it was given.
-    pub(super) at: UnixMs,
-    /// To which message.
-    pub(super) key: TraceKey,
-    /// What it was.
-    pub(super) answer: StoredAnswer,
-}
-
-impl AnswerTable {
-    /// The answer to a message.
-    pub(super) fn get(&self, key: &TraceKey) -> Option<&StoredAnswer> {
-        self.index
-            .candidates(key)
-            .filter_map(|number| self.row(number))
-            .find(|row| row.key == *key)
-            .map(|row| &row.answer)
-    }
-
-    /// Stores an answer; `None` when the message has one already.
-    pub(super) fn push(&mut self, at: UnixMs, key: TraceKey, answer: StoredAnswer) -> Option<()> {
-        let number = self
-            .forgotten
-            .checked_add(u64::try_from(self.rows.len()).ok()?)?;
-        let (forgotten, rows) = (self.forgotten, &self.rows);
-        let is_taken = |number| row_of(forgotten, rows, number).is_some_and(|row| row.key == key);
-        self.index.insert_unless(&key, number, is_taken)?;
-        self.rows.push_back(AnswerRow { at, key, answer });
-        Some(())
-    }
-
-    /// When the oldest answer was given.
-    pub(super) fn oldest(&self) -> Option<UnixMs> {
-        self.rows.front().map(|row| row.at)
-    }
-
-    /// Forgets answers given before an instant.
-    pub(super) fn forget_before(&mut self, before: UnixMs) {
-        while let Some(row) = self.rows.front()
-            && row.at < before
-        {
-            self.index.remove(&row.key, self.forgotten);
-            self.rows.pop_front();
-            self.forgotten = self.forgotten.saturating_add(1);
-        }
-    }
-
-    /// All answers, oldest first.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &AnswerRow> {
-        self.rows.iter()
-    }
-
-    fn row(&self, number: u64) -> Option<&AnswerRow> {
-        row_of(self.forgotten, &self.rows, number)
-    }
-}
-
-fn row_of(forgotten: u64, rows: &Queue<AnswerRow>, number: u64) -> Option<&AnswerRow> {
-    rows.get(usize::try_from(number.checked_sub(forgotten)?).ok()?)
 }

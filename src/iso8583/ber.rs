@@ -143,16 +143,26 @@ impl fmt::Debug for Tlvs<'_> {
 
 /// Writes an item, its length in as few bytes as will do.
 pub(super) fn put_item(tag: &[u8], value: &[u8], out: &mut BytesMut) {
-    let length = Prefix {
-        code: PrefixCode::Ber,
-        width: 1,
-        counts: Counts::Value,
-        inclusive: false,
-    };
     out.put_slice(tag);
-    length.write(u64::try_from(value.len()).unwrap_or(u64::MAX), out);
+    LENGTH.write(u64::try_from(value.len()).unwrap_or(u64::MAX), out);
     out.put_slice(value);
 }
+
+/// Bytes of an item whose length stands in as few bytes as will do.
+pub(super) fn item_size(tag: &[u8], value: &[u8]) -> usize {
+    let length = LENGTH.size(u64::try_from(value.len()).unwrap_or(u64::MAX));
+    (tag.len())
+        .saturating_add(length)
+        .saturating_add(value.len())
+}
+
+/// The length of an item.
+const LENGTH: Prefix = Prefix {
+    code: PrefixCode::Ber,
+    width: 1,
+    counts: Counts::Value,
+    inclusive: false,
+};
 
 /// Whether the bytes are exactly one tag.
 pub(super) fn is_tag(bytes: &[u8]) -> bool {

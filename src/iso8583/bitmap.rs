@@ -3,6 +3,8 @@
 //! Bit 1 says that a second bitmap follows, bit 65 may say that a third one does; such a bit is no
 //! data element of its own here.
 
+use std::ops::RangeInclusive;
+
 use super::codepage::CodePage;
 use super::encoding;
 
@@ -149,6 +151,24 @@ impl Bitmap {
         Self([a | x, b | y, c | z])
     }
 
+    /// The elements that are in another set, too.
+    #[inline(always)]
+    pub(super) fn and(self, others: Self) -> Self {
+        let ([a, b, c], [x, y, z]) = (self.0, others.0);
+        Self([a & x, b & y, c & z])
+    }
+
+    /// The elements of the first bitmap that are wanted, in runs: the first and the last of
+    /// neighbours in this set.
+    #[inline(always)]
+    pub(super) fn runs(self, wanted: Self) -> Runs {
+        let ([set, ..], [wanted, ..]) = (self.0, wanted.0);
+        Runs {
+            left: set & wanted,
+            between: set & !wanted,
+        }
+    }
+
     /// The set without the elements of another.
     pub(super) fn without(self, others: Self) -> Self {
         let [a, b, c] = self.0;
@@ -266,6 +286,34 @@ impl Iterator for Elements {
     }
 }
 
+/// Ascending iterator over the runs of [`Bitmap::runs`].
+pub(super) struct Runs {
+    left: u64,
+    /// What is not wanted.
+    between: u64,
+}
+
+impl Iterator for Runs {
+    type Item = RangeInclusive<u8>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<RangeInclusive<u8>> {
+        if self.left == 0 {
+            return None;
+        }
+        let first = self.left.leading_zeros();
+        self.between &= u64::MAX.wrapping_shr(first);
+        let behind = u64::MAX
+            .checked_shr(self.between.leading_zeros())
+            .unwrap_or(0);
+        let run = self.left & !behind;
+        self.left &= behind;
+        let last = 63_u32.wrapping_sub(run.trailing_zeros());
+        let number = |zeros: u32| u8::try_from(zeros).ok()?.checked_add(FIRST_BASE);
+        Some(number(first)?..=number(last)?)
+    }
+}
+
 const TOP: u64 = 1 << 63;
 /// Number of the element at the top bit of each bitmap.
 const FIRST_BASE: u8 = 1;
@@ -289,6 +337,40 @@ mod tests {
                 assert_eq!(set.has(element), numbers.contains(&element));
                 let below = numbers.iter().filter(|number| **number < element);
                 assert_eq!(set.rank(element), below.count(), "{element}");
+            }
+        }
+    }
+
+    #[test]
+    fn runs_hold_the_wanted_elements_and_no_other() {
+        let set = |first: u64| Bitmap([first, u64::MAX, 0]);
+        let mut random = 8583_u64;
+        let mut next = || {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            random ^ random >> 32
+        };
+        for _ in 0..2_000 {
+            let (here, wanted) = (next() | next(), next() | next());
+            for (here, wanted) in [
+                (here, wanted),
+                (here, !0),
+                (!0, wanted),
+                (here, 0),
+                (!0, !0),
+            ] {
+                let (here, wanted) = (set(here), set(wanted));
+                let runs: Vec<_> = here.runs(wanted).collect();
+                let held = |element: &u8| runs.iter().any(|run| run.contains(element));
+                for element in (1..=64).filter(|element| here.has(*element)) {
+                    assert_eq!(held(&element), wanted.has(element), "{element}");
+                }
+                // As few as there can be.
+                for pair in runs.windows(2) {
+                    let between = *pair[0].end() + 1..*pair[1].start();
+                    assert!(between.into_iter().any(|element| here.has(element)));
+                }
             }
         }
     }

@@ -127,7 +127,16 @@ pub(super) enum Content {
 
 impl Content {
     /// Whether it holds every byte.
+    #[inline]
     pub(super) fn holds(self, value: &[u8]) -> bool {
+        match value.len() {
+            ..=FEW_BYTES => self.holds_few(value),
+            _ => self.holds_many(value),
+        }
+    }
+
+    #[inline(never)]
+    fn holds_many(self, value: &[u8]) -> bool {
         let mut refused = NOTHING;
         let known = self.sweep(Whole(value), &mut refused);
         known.is_some() && refused == NOTHING
@@ -163,36 +172,113 @@ impl Content {
     #[inline(always)]
     fn sweep(self, over: impl Sweep, refused: &mut Word) -> Option<()> {
         match self {
-            Content::Digits => over.run(refused, not_digit),
-            Content::Track => over.run(refused, |byte| {
-                not_digit(byte).min(byte ^ b'=').min(byte ^ b'D')
-            }),
-            Content::Letters => over.run(refused, not_letter),
+            Content::Digits => over.run(refused, |byte| Content::Digits.refuses(byte)),
+            Content::Track => over.run(refused, |byte| Content::Track.refuses(byte)),
+            Content::Letters => over.run(refused, |byte| Content::Letters.refuses(byte)),
             Content::LettersDigits => {
-                over.run(refused, |byte| not_letter(byte).min(not_digit(byte)))
+                over.run(refused, |byte| Content::LettersDigits.refuses(byte))
             }
-            Content::LettersSpecials => over.run(refused, |byte| {
-                not_printable(byte) | inside(byte, b'0', b'9')
-            }),
-            Content::DigitsSpecials => over.run(refused, |byte| {
-                not_printable(byte) | inside(byte | LOWER, b'a', b'z')
-            }),
-            Content::Printable => over.run(refused, not_printable),
-            Content::Seven => over.run(refused, |byte| byte & 0x80),
-            Content::PackedDigits => over.run(refused, |byte| {
-                above_nine(byte >> 4) | above_nine(byte & 0x0f)
-            }),
-            Content::PackedTrack => over.run(refused, |byte| {
-                not_track(byte >> 4) | not_track(byte & 0x0f)
-            }),
-            Content::Hex => over.run(refused, |byte| {
-                not_digit(byte).min(outside(byte | LOWER, b'a', b'f'))
-            }),
-            Content::EbcdicDigits => over.run(refused, |byte| outside(byte, 0xf0, 0xf9)),
+            Content::LettersSpecials => {
+                over.run(refused, |byte| Content::LettersSpecials.refuses(byte))
+            }
+            Content::DigitsSpecials => {
+                over.run(refused, |byte| Content::DigitsSpecials.refuses(byte))
+            }
+            Content::Printable => over.run(refused, |byte| Content::Printable.refuses(byte)),
+            Content::Seven => over.run(refused, |byte| Content::Seven.refuses(byte)),
+            Content::PackedDigits => over.run(refused, |byte| Content::PackedDigits.refuses(byte)),
+            Content::PackedTrack => over.run(refused, |byte| Content::PackedTrack.refuses(byte)),
+            Content::Hex => over.run(refused, |byte| Content::Hex.refuses(byte)),
+            Content::EbcdicDigits => over.run(refused, |byte| Content::EbcdicDigits.refuses(byte)),
             Content::Free => Some(()),
         }
     }
+
+    /// Zero when it holds the byte.
+    #[inline(always)]
+    const fn refuses(self, byte: u8) -> u8 {
+        match self {
+            Content::Digits => not_digit(byte),
+            Content::Track => least(not_digit(byte), least(byte ^ b'=', byte ^ b'D')),
+            Content::Letters => not_letter(byte),
+            Content::LettersDigits => least(not_letter(byte), not_digit(byte)),
+            Content::LettersSpecials => not_printable(byte) | inside(byte, b'0', b'9'),
+            Content::DigitsSpecials => not_printable(byte) | inside(byte | LOWER, b'a', b'z'),
+            Content::Printable => not_printable(byte),
+            Content::Seven => byte & 0x80,
+            Content::PackedDigits => above_nine(byte >> 4) | above_nine(byte & 0x0f),
+            Content::PackedTrack => not_track(byte >> 4) | not_track(byte & 0x0f),
+            Content::Hex => least(not_digit(byte), outside(byte | LOWER, b'a', b'f')),
+            Content::EbcdicDigits => outside(byte, 0xf0, 0xf9),
+            Content::Free => 0,
+        }
+    }
+
+    /// Whether it holds every one of a few bytes, which are looked up one by one.
+    #[inline]
+    fn holds_few(self, value: &[u8]) -> bool {
+        let own = self.bit();
+        let refused = value.iter().fold(0, |refused, byte| {
+            refused | REFUSED.get(usize::from(*byte)).copied().unwrap_or(u16::MAX)
+        });
+        refused & own == 0
+    }
+
+    /// Its bit in a set of contents.
+    const fn bit(self) -> u16 {
+        match self {
+            Content::Digits => 1,
+            Content::Track => 1 << 1,
+            Content::Letters => 1 << 2,
+            Content::LettersDigits => 1 << 3,
+            Content::LettersSpecials => 1 << 4,
+            Content::DigitsSpecials => 1 << 5,
+            Content::Printable => 1 << 6,
+            Content::Seven => 1 << 7,
+            Content::PackedDigits => 1 << 8,
+            Content::PackedTrack => 1 << 9,
+            Content::Hex => 1 << 10,
+            Content::EbcdicDigits => 1 << 11,
+            Content::Free => 0,
+        }
+    }
 }
+
+/// The contents that refuse each byte.
+static REFUSED: [u16; 256] = {
+    let mut table = [0; 256];
+    let (mut rest, mut byte) = (table.as_mut_slice(), 0_u8);
+    while let Some((place, others)) = rest.split_first_mut() {
+        let mut contents = CHECKED.as_slice();
+        while let Some((content, more)) = contents.split_first() {
+            if content.refuses(byte) != 0 {
+                *place |= content.bit();
+            }
+            contents = more;
+        }
+        (rest, byte) = (others, byte.wrapping_add(1));
+    }
+    table
+};
+
+/// Every content that refuses anything.
+const CHECKED: [Content; 12] = [
+    Content::Digits,
+    Content::Track,
+    Content::Letters,
+    Content::LettersDigits,
+    Content::LettersSpecials,
+    Content::DigitsSpecials,
+    Content::Printable,
+    Content::Seven,
+    Content::PackedDigits,
+    Content::PackedTrack,
+    Content::Hex,
+    Content::EbcdicDigits,
+];
+
+/// Bytes that are looked up one by one: as many as cost less than a word.
+const FEW_BYTES: usize = 8;
 
 /// Bytes that are looked at together: what is said of one byte is compiled to a few operations on
 /// all of them at once, on every processor that has such.
@@ -211,7 +297,7 @@ trait Sweep {
     fn run(self, refused: &mut Word, refuses: impl Fn(u8) -> u8) -> Option<()>;
 }
 
-/// A value by itself.
+/// A value by itself, of at least eight bytes.
 struct Whole<'a>(&'a [u8]);
 
 impl Sweep for Whole<'_> {
@@ -222,7 +308,7 @@ impl Sweep for Whole<'_> {
             look(word, &EVERY, refused, &refuses);
         }
         if !tail.is_empty() {
-            look(&last_word(self.0), &EVERY, refused, &refuses);
+            look(&last_word(self.0)?, &EVERY, refused, &refuses);
         }
         Some(())
     }
@@ -277,32 +363,15 @@ const KEPT: [u8; 32] = {
     kept
 };
 
-/// The last bytes of a word, or fewer bytes repeated until there are enough.
+/// The last bytes as a word: the first eight and the last eight where there are fewer than sixteen.
 #[inline]
-fn last_word(value: &[u8]) -> Word {
+fn last_word(value: &[u8]) -> Option<Word> {
     if let Some(word) = value.last_chunk() {
-        return *word;
+        return Some(*word);
     }
-    if let (Some(first), Some(last)) = (value.first_chunk::<8>(), value.last_chunk::<8>()) {
-        return join(u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-    }
-    if let (Some(first), Some(last)) = (value.first_chunk::<4>(), value.last_chunk::<4>()) {
-        let first = u64::from(u32::from_le_bytes(*first));
-        let last = u64::from(u32::from_le_bytes(*last));
-        return join(first | first << 32, last | last << 32);
-    }
-    let pair =
-        |pair: [u8; 2]| u64::from(u16::from_le_bytes(pair)).wrapping_mul(0x0001_0001_0001_0001);
-    match value {
-        [] => NOTHING,
-        [one] => [*one; WORD_BYTES],
-        [one, two] => join(pair([*one, *two]), pair([*one, *two])),
-        [one, two, last, ..] => join(pair([*one, *two]), pair([*two, *last])),
-    }
-}
-
-fn join(first: u64, last: u64) -> Word {
-    (u128::from(first) | u128::from(last) << 64).to_le_bytes()
+    let first = u64::from_le_bytes(*value.first_chunk()?);
+    let last = u64::from_le_bytes(*value.last_chunk()?);
+    Some((u128::from(first) | u128::from(last) << 64).to_le_bytes())
 }
 
 /// Zero when the byte lies in the range.
@@ -325,8 +394,8 @@ const fn not_digit(byte: u8) -> u8 {
 }
 
 #[inline(always)]
-fn not_letter(byte: u8) -> u8 {
-    outside(byte | LOWER, b'a', b'z').min(byte ^ b' ')
+const fn not_letter(byte: u8) -> u8 {
+    least(outside(byte | LOWER, b'a', b'z'), byte ^ b' ')
 }
 
 #[inline(always)]
@@ -340,8 +409,14 @@ const fn above_nine(nibble: u8) -> u8 {
 }
 
 #[inline(always)]
-fn not_track(nibble: u8) -> u8 {
-    above_nine(nibble).min(nibble ^ 0x0d)
+const fn not_track(nibble: u8) -> u8 {
+    least(above_nine(nibble), nibble ^ 0x0d)
+}
+
+/// The lesser of two.
+#[inline(always)]
+const fn least(one: u8, other: u8) -> u8 {
+    if one < other { one } else { other }
 }
 
 /// What a lower-case letter has and an upper-case one has not.

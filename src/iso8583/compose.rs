@@ -358,15 +358,16 @@ impl MessageWriter<'_, '_> {
 }
 
 impl Part<'_> {
-    /// The part as it is, to be written again: its inside too where that can be read.
+    /// The part as it is, to be written again: its inside too where that can be read, and as it
+    /// stood where its value alone would not bring back every byte.
     #[must_use]
     pub fn rewritten(&self) -> PartValue {
-        if self.misfit.is_some() {
+        if self.misfit.is_some() || self.is_wide {
             return PartValue::Wire(self.wire.clone());
         }
         match self.parts() {
-            // Filler between items is no part of any.
-            Some(Ok(parts)) if self.has_filler(&parts) => PartValue::Wire(self.wire.clone()),
+            // Of BER-TLV, nothing but filler.
+            Some(Ok(parts)) if parts.is_empty() => PartValue::Wire(self.wire.clone()),
             Some(Ok(parts)) => {
                 let inner = parts
                     .iter()
@@ -376,18 +377,6 @@ impl Part<'_> {
             Some(Err(_)) | None => PartValue::Text(self.shown()),
         }
     }
-
-    fn has_filler(&self, parts: &[Part<'_>]) -> bool {
-        let is_ber = self
-            .inside
-            .is_some_and(|inside| matches!(inside.parts.form, PartsForm::Ber));
-        is_ber && covered(parts) < self.value.len()
-    }
-}
-
-/// Bytes that parts take together.
-pub(super) fn covered(parts: &[Part<'_>]) -> usize {
-    parts.iter().map(|part| part.wire.len()).sum()
 }
 
 impl PartRefusal {

@@ -136,7 +136,7 @@ pub(super) fn carefully(spec: &MessageSpec, frame: Bytes) -> Result<Message, Dec
         None => Ok(message),
         Some(error) => Err(DecodeFailure {
             error,
-            partial: Some(message),
+            partial: Some(message.in_part()),
         }),
     }
 }

@@ -12,7 +12,7 @@ use super::error::{EncodeError, EncodeRefusal, Place};
 use super::length::LengthForm;
 use super::message::ZONE_NEGATIVE;
 use super::spec::{Layout, MtiForm};
-use super::{ELEMENT_MAX, FRAME_BYTES_MAX, Message, MessageSpec, Mti};
+use super::{FRAME_BYTES_MAX, Message, MessageSpec, Mti};
 
 /// Streams one message into a buffer behind what the buffer already holds.
 ///
@@ -38,16 +38,21 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         let layout = spec.layout();
         let start = out.len();
         let [version, class, function, origin] = mti.digits();
-        match layout.header.mti {
-            MtiForm::Ascii => out.extend_from_slice(&mti.digits().map(|digit| b'0' | digit)),
-            MtiForm::Ebcdic => out.extend_from_slice(&mti.digits().map(|digit| 0xf0 | digit)),
-            MtiForm::Bcd => {
-                out.extend_from_slice(&[version << 4 | class, function << 4 | origin]);
-            }
+        let (mti_size, digits) = match layout.header.mti {
+            MtiForm::Ascii => (4, mti.digits().map(|digit| b'0' | digit)),
+            MtiForm::Ebcdic => (4, mti.digits().map(|digit| 0xf0 | digit)),
+            MtiForm::Bcd => (2, [version << 4 | class, function << 4 | origin, 0, 0]),
+        };
+        // The type and room for the bitmaps, which are written in the end.
+        let mut head = [0; HEAD_BYTES_MAX];
+        if let Some(place) = head.first_chunk_mut() {
+            *place = digits;
         }
-        let bitmap_start = out.len();
         let bitmap_count = layout.header.bitmaps.least();
-        out.put_bytes(0, layout.header.bitmap.size().saturating_mul(bitmap_count));
+        let bitmaps_size = layout.header.bitmap.size().saturating_mul(bitmap_count);
+        let head = head.get(..bitmaps_size.saturating_add(mti_size));
+        out.extend_from_slice(head.unwrap_or_default());
+        let bitmap_start = start.saturating_add(mti_size);
         Self {
             spec,
             out,
@@ -113,47 +118,35 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             let element = elements.first().copied().unwrap_or(self.previous);
             return Err(refuse(element, EncodeRefusal::Foreign));
         }
-        let (mut start, mut end) = (0, 0);
-        let (mut reach, mut previous) = (self.bitmap_reach(), self.previous);
-        // The elements of the first bitmap, which are nearly all, gathered in a register.
-        let mut first = Bitmap::default();
-        for element in elements.iter().copied() {
-            let Some(place) = message.place(element) else {
-                continue;
-            };
-            if element <= previous || element > reach {
-                // Room for a bitmap is made behind what is already written.
-                self.out.extend_from_slice(message.piece(start..end));
-                (start, end) = (0, 0);
-                self.present = self.present.with(first);
-                self.previous = previous;
-                self.open(element)?;
-                reach = self.bitmap_reach();
-            }
-            if place.start != end {
-                self.out.extend_from_slice(message.piece(start..end));
-                start = place.start;
-            }
-            end = place.end;
-            match element {
-                ..=64 => first.insert_first(element),
-                _ => self.present.insert(element),
-            }
-            previous = element;
+        // Nearly all elements stand in the first bitmap, and in their order.
+        let (mut first, mut previous) = (Bitmap::default(), self.previous);
+        let mut rest = elements;
+        while let [element @ ..=64, others @ ..] = rest
+            && *element > previous
+        {
+            first.insert_first(*element);
+            (previous, rest) = (*element, others);
         }
-        self.out.extend_from_slice(message.piece(start..end));
-        self.present = self.present.with(first);
-        self.previous = previous;
+        match message.is_whole() {
+            true => self.copy_first(message, first),
+            false => rest = elements,
+        }
+        for element in rest {
+            self.copy(message, *element)?;
+        }
         Ok(self)
     }
 
-    /// The highest element that the bitmaps have room for.
-    const fn bitmap_reach(&self) -> u8 {
-        match self.bitmap_count {
-            1 => 64,
-            2 => 128,
-            _ => ELEMENT_MAX,
+    /// Echoes the wanted elements of a message without gaps, which are of the first bitmap and
+    /// stand behind what is written.
+    fn copy_first(&mut self, message: &Message, wanted: Bitmap) {
+        let mut previous = self.previous;
+        for run in message.present().runs(wanted) {
+            self.out.extend_from_slice(message.span(run.clone()));
+            previous = *run.end();
         }
+        self.present = self.present.with(wanted.and(message.present()));
+        self.previous = previous;
     }
 
     /// Writes text, padded as the specification says: usually numbers and amounts with zeros on
@@ -165,13 +158,26 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
     /// unknown, or out of order.
     pub fn text(&mut self, element: u8, text: &str) -> Result<&mut Self, EncodeError> {
         let program = self.program(element)?;
-        if program.is_whole(text.as_bytes()) {
-            self.open(element)?;
-            program.put_head(text.len(), self.out);
-            self.out.extend_from_slice(text.as_bytes());
-            self.close(element);
-            return Ok(self);
+        if !program.is_whole(text.as_bytes()) {
+            return self.shaped(program, element, text);
         }
+        self.open(element)?;
+        if !matches!(program.length, LengthForm::Fixed) {
+            program.put_head(text.len(), self.out);
+        }
+        self.out.extend_from_slice(text.as_bytes());
+        self.close(element);
+        Ok(self)
+    }
+
+    /// Writes text that needs fill or another form.
+    #[inline(never)]
+    fn shaped(
+        &mut self,
+        program: &ElementProgram,
+        element: u8,
+        text: &str,
+    ) -> Result<&mut Self, EncodeError> {
         let latin;
         let characters = match text.is_ascii() {
             true => text.as_bytes(),
@@ -262,12 +268,13 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         }
         // From here it must succeed.
         let words = self.present.words(header.bitmaps, self.bitmap_count);
-        let places = self.out.get_mut(self.bitmap_start..).unwrap_or_default();
-        let places = places
-            .chunks_exact_mut(header.bitmap.size())
-            .take(self.bitmap_count);
-        for (place, word) in places.zip(words) {
+        let mut places = self.out.get_mut(self.bitmap_start..).unwrap_or_default();
+        for word in words.into_iter().take(self.bitmap_count) {
+            let Some((place, rest)) = places.split_at_mut_checked(header.bitmap.size()) else {
+                break;
+            };
             header.bitmap.write(word, place);
+            places = rest;
         }
         self.finished = true;
         Ok(())
@@ -283,6 +290,7 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
     }
 
     /// Checks the order, and makes room for another bitmap before the first element it names.
+    #[inline]
     fn open(&mut self, element: u8) -> Result<(), EncodeError> {
         if element <= self.previous {
             let refusal = EncodeRefusal::Order {
@@ -295,19 +303,26 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
             65..=128 => 2,
             _ => 3,
         };
-        if let Some(missing @ 1..) = needed.checked_sub(self.bitmap_count) {
-            let size = self.layout().header.bitmap.size();
-            let present = size.saturating_mul(self.bitmap_count);
-            let body_start = self.bitmap_start.saturating_add(present);
-            let body_end = self.out.len();
-            let room = size.saturating_mul(missing);
-            self.out.put_bytes(0, room);
-            // Both ends lie inside the buffer: it holds a bitmap and was just made longer.
-            self.out
-                .copy_within(body_start..body_end, body_start.saturating_add(room));
-            self.bitmap_count = needed;
+        if needed > self.bitmap_count {
+            self.make_room(needed);
         }
         Ok(())
+    }
+
+    /// Moves the elements so that there is room for so many bitmaps, more than there are.
+    #[cold]
+    fn make_room(&mut self, needed: usize) {
+        let missing = needed.saturating_sub(self.bitmap_count);
+        let size = self.layout().header.bitmap.size();
+        let present = size.saturating_mul(self.bitmap_count);
+        let body_start = self.bitmap_start.saturating_add(present);
+        let body_end = self.out.len();
+        let room = size.saturating_mul(missing);
+        self.out.put_bytes(0, room);
+        // Both ends lie inside the buffer: it holds a bitmap and was just made longer.
+        self.out
+            .copy_within(body_start..body_end, body_start.saturating_add(room));
+        self.bitmap_count = needed;
     }
 
     /// Writes what stands behind a value; refuses one that would be cut at its end marker.
@@ -335,6 +350,7 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         Ok(self)
     }
 
+    #[inline]
     fn close(&mut self, element: u8) {
         self.present.insert(element);
         self.previous = element;
@@ -506,3 +522,6 @@ fn refuse(element: u8, refusal: EncodeRefusal) -> EncodeError {
 }
 
 const NUMBER_DIGITS_MAX: usize = 20;
+/// A message type of four characters and the two bitmaps that a message may always have, of
+/// sixteen characters each.
+const HEAD_BYTES_MAX: usize = 36;

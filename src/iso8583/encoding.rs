@@ -62,27 +62,31 @@ pub(super) fn fill_holds(packed: &[u8], digit_count: usize, fill: Fill) -> bool 
     }
 }
 
-/// The number that the last characters of a text say, which are at most eighteen digits.
+/// The number that the last characters of a text say, which are digits; `None` when they are more
+/// than eighteen.
 #[inline]
-pub(super) fn number_of_text(until: &[u8], digit_count: usize) -> u64 {
-    if digit_count == 0 {
-        return 0;
+pub(super) fn number_of_text(until: &[u8], digit_count: usize) -> Option<u64> {
+    // Sixteen are read however many count: nothing is guessed, and of the others nothing is kept.
+    if let Some((before, low)) = until.split_last_chunk::<8>()
+        && let Some(high) = before.last_chunk::<8>()
+        && let Some([high_kept, low_kept]) = BYTES_KEPT.get(digit_count)
+    {
+        let high = digits_of_text(u64::from_be_bytes(*high) & high_kept);
+        let low = digits_of_text(u64::from_be_bytes(*low) & low_kept);
+        return Some(high.wrapping_mul(100_000_000).wrapping_add(low));
     }
-    // Most numbers have at most eight digits, and hardly any more than sixteen.
-    let (before, eight) = last_word(until, digit_count.min(8));
-    let low = digits_of_text(eight);
-    if digit_count <= 8 {
-        return low;
-    }
-    let (before, eight) = last_word(before, digit_count.wrapping_sub(8).min(8));
-    let middle = digits_of_text(eight).wrapping_mul(100_000_000);
-    let number = low.wrapping_add(middle);
-    if digit_count <= 16 {
-        return number;
-    }
-    let (_, eight) = last_word(before, digit_count.wrapping_sub(16).min(8));
-    let high = digits_of_text(eight).wrapping_mul(10_000_000_000_000_000);
-    number.wrapping_add(high)
+    let start = until.len().checked_sub(digit_count)?;
+    number_of_digits(
+        until.get(start..)?.iter().map(|byte| byte & 0x0f),
+        digit_count,
+    )
+}
+
+/// The number of a few digits one by one.
+#[cold]
+fn number_of_digits(digits: impl Iterator<Item = u8>, count: usize) -> Option<u64> {
+    let add = |number: u64, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit));
+    (count <= NUMBER_DIGITS_MAX).then(|| digits.fold(0, add))
 }
 
 /// The number of up to eight digits, the last in the lowest byte.
@@ -95,17 +99,15 @@ fn digits_of_text(word: u64) -> u64 {
     fours.wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
-/// The number that the last packed digits say, which are at most eighteen.
+/// The number that the last packed digits say; `None` when they are more than eighteen.
 #[inline]
-pub(super) fn number_of_packed(until: &[u8], digit_count: usize, fill: Fill) -> u64 {
-    let filled_behind = fill != Fill::Left && !digit_count.is_multiple_of(2);
-    let (mut number, mut power) = (0_u64, 1_u64);
-    let (mut before, mut left) = (until, packed_size(digit_count));
-    while left > 0 {
-        let (rest, mut word) = last_word(before, left.min(8));
-        if filled_behind && power == 1 {
-            word &= !0x0f;
-        }
+pub(super) fn number_of_packed(until: &[u8], digit_count: usize, fill: Fill) -> Option<u64> {
+    if let (Some(eight), Some(kept)) = (until.last_chunk(), NIBBLES_KEPT.get(digit_count)) {
+        let fill_behind = match fill {
+            Fill::Left => 0,
+            Fill::Right | Fill::RightF => digit_count & 1,
+        };
+        let word = u64::from_be_bytes(*eight) >> (fill_behind << 2) & kept;
         let pairs = word.wrapping_sub((word >> 4 & LOW_NIBBLES).wrapping_mul(6));
         let fours = (pairs >> 8 & PAIRS)
             .wrapping_mul(100)
@@ -113,36 +115,11 @@ pub(super) fn number_of_packed(until: &[u8], digit_count: usize, fill: Fill) -> 
         let eights = (fours >> 16 & FOURS)
             .wrapping_mul(10_000)
             .wrapping_add(fours & FOURS);
-        let sixteen = (eights >> 32)
-            .wrapping_mul(100_000_000)
-            .wrapping_add(eights & EIGHT);
-        number = number.wrapping_add(sixteen.wrapping_mul(power));
-        power = power.wrapping_mul(10_000_000_000_000_000);
-        before = rest;
-        left = left.saturating_sub(8);
+        let high = (eights >> 32).wrapping_mul(100_000_000);
+        return Some(high.wrapping_add(eights & EIGHT));
     }
-    match filled_behind {
-        true => number / 10,
-        false => number,
-    }
-}
-
-/// The last bytes, one to eight, as the low bytes of a word, and what stands before eight.
-#[inline]
-fn last_word(until: &[u8], count: usize) -> (&[u8], u64) {
-    match until.split_last_chunk::<8>() {
-        Some((before, eight)) => {
-            let word = u64::from_be_bytes(*eight);
-            let bytes = u32::try_from(count).unwrap_or(8);
-            let kept = u64::MAX.wrapping_shr(64_u32.wrapping_sub(bytes.wrapping_mul(8)));
-            (before, word & kept)
-        }
-        None => {
-            let last = until.get(until.len().saturating_sub(count)..);
-            let fold = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
-            (&[], last.unwrap_or_default().iter().fold(0, fold))
-        }
-    }
+    let start = until.len().checked_sub(packed_size(digit_count))?;
+    number_of_digits(nibbles(until.get(start..)?, digit_count, fill), digit_count)
 }
 
 /// The two characters of a packed byte.
@@ -255,6 +232,28 @@ const fn hex_value(character: u8) -> u8 {
 }
 
 const NOT_HEX: u8 = 0x80;
+/// Digits of a number at most.
+const NUMBER_DIGITS_MAX: usize = 18;
+/// The last bytes of sixteen, by their count.
+const BYTES_KEPT: [[u64; 2]; 17] = {
+    let mut kept = [[0; 2]; 17];
+    let (mut rest, mut high, mut low) = (kept.as_mut_slice(), 0, 0);
+    while let Some((place, others)) = rest.split_first_mut() {
+        *place = [high, low];
+        (rest, high, low) = (others, high << 8 | low >> 56, low << 8 | 0xff);
+    }
+    kept
+};
+/// The last nibbles of sixteen, by their count.
+const NIBBLES_KEPT: [u64; 17] = {
+    let mut kept = [0; 17];
+    let (mut rest, mut last) = (kept.as_mut_slice(), 0);
+    while let Some((place, others)) = rest.split_first_mut() {
+        *place = last;
+        (rest, last) = (others, last << 4 | 0x0f);
+    }
+    kept
+};
 const LOW_NIBBLES: u64 = u64::from_ne_bytes([0x0f; 8]);
 /// Every second byte, the lowest first; every second pair of bytes; the lower four.
 const PAIRS: u64 = 0x00ff_00ff_00ff_00ff;
@@ -268,11 +267,11 @@ mod tests {
     #[test]
     fn numbers_agree_with_their_digits_wherever_they_stand() {
         let mut digits = String::from("9");
-        for count in 1..=18 {
+        for count in 1..=19 {
             for before in [0, 1, 7, 8, 15, 16, 40] {
                 let mut text = vec![b'7'; before];
                 text.extend_from_slice(digits.as_bytes());
-                let expected: u64 = digits.parse().unwrap();
+                let expected = (count <= 18).then(|| digits.parse().unwrap());
                 assert_eq!(number_of_text(&text, count), expected, "{count} {before}");
                 for fill in [Fill::Left, Fill::Right, Fill::RightF] {
                     let mut packed = vec![0x77; before];
@@ -283,7 +282,7 @@ mod tests {
             }
             digits.push(char::from(b'0' | u8::try_from(count * 7 % 10).unwrap()));
         }
-        assert_eq!(number_of_text(b"12", 0), 0);
-        assert_eq!(number_of_packed(&[], 0, Fill::Right), 0);
+        assert_eq!(number_of_text(b"12", 0), Some(0));
+        assert_eq!(number_of_packed(&[], 0, Fill::Right), Some(0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::{Deref, Range};
+use std::ops::{Deref, Range, RangeInclusive};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -22,6 +22,8 @@ pub struct Message {
     frame: Bytes,
     fingerprint: u64,
     mti: Mti,
+    /// Whether nothing stands between one element and the next: none was left out.
+    is_whole: bool,
     present: Bitmap,
     slots: Slots,
 }
@@ -194,9 +196,23 @@ impl Message {
             frame,
             fingerprint,
             mti,
+            is_whole: true,
             present,
             slots,
         }
+    }
+
+    /// The same message, of which something was left out.
+    pub(super) fn in_part(self) -> Self {
+        Self {
+            is_whole: false,
+            ..self
+        }
+    }
+
+    /// Whether nothing stands between one element and the next.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// The frame, and where in it the elements stand, for a walk to say.
@@ -240,19 +256,19 @@ impl Message {
     /// The element as it stands on the wire, with its length, tag and fill.
     #[must_use]
     pub fn wire(&self, element: u8) -> Option<&[u8]> {
-        self.frame.get(self.place(element)?)
+        self.frame
+            .get(self.slots.place(self.present, element)?.wire())
     }
 
-    /// Where the element stands on the wire, with its length, tag and fill.
+    /// Two elements, which the message has, and what stands between them.
     #[inline(always)]
-    pub(super) fn place(&self, element: u8) -> Option<Range<usize>> {
-        Some(self.slots.place(self.present, element)?.wire())
-    }
-
-    /// A piece of the frame.
-    #[inline(always)]
-    pub(super) fn piece(&self, place: Range<usize>) -> &[u8] {
-        self.frame.get(place).unwrap_or_default()
+    pub(super) fn span(&self, elements: RangeInclusive<u8>) -> &[u8] {
+        let place = |element: &u8| self.slots.place(self.present, *element);
+        let (Some(first), Some(last)) = (place(elements.start()), place(elements.end())) else {
+            return &[];
+        };
+        let span = self.frame.get(first.wire().start..last.wire().end);
+        span.unwrap_or_default()
     }
 
     /// The value as it stands on the wire, without its length, tag and fill.
@@ -268,15 +284,15 @@ impl Message {
     pub fn number(&self, element: u8) -> Option<u64> {
         let (place, coding) = self.slot(element)?;
         let length = place.length();
-        if length > NUMBER_DIGITS_MAX {
-            return None;
-        }
-        let value_end = place.value_start().wrapping_add(coding.wire_size(length));
-        let until = self.frame.get(..value_end)?;
+        let start = place.value_start();
         match coding {
-            Coding::Text(TextClass::N) => Some(encoding::number_of_text(until, length)),
+            Coding::Text(TextClass::N) => {
+                let until = self.frame.get(..start.wrapping_add(length))?;
+                encoding::number_of_text(until, length)
+            }
             Coding::Packed(PackedClass::N, fill) => {
-                Some(encoding::number_of_packed(until, length, fill))
+                let end = start.wrapping_add(encoding::packed_size(length));
+                encoding::number_of_packed(self.frame.get(..end)?, length, fill)
             }
             coding => number_of_characters(coding, self.value(place, coding)?, length),
         }
@@ -372,7 +388,10 @@ impl Message {
 fn number_of_characters(coding: Coding, value: &[u8], length: usize) -> Option<u64> {
     let characters = digit_characters(coding, value, length)?;
     let digits = characters.iter().all(u8::is_ascii_digit);
-    digits.then(|| encoding::number_of_text(&characters, characters.len()))
+    match digits {
+        true => encoding::number_of_text(&characters, characters.len()),
+        false => None,
+    }
 }
 
 /// The value of an element as text, `None` when it is bytes.
@@ -557,7 +576,6 @@ const FEW: usize = 32;
 const ELEMENTS: usize = 192;
 /// The row of an element that is not there.
 const ABSENT: u8 = u8::MAX;
-const NUMBER_DIGITS_MAX: usize = 18;
 const DIGITS_MAX: usize = 48;
 /// The zone of the last digit of a negative zoned number.
 pub(super) const ZONE_NEGATIVE: u8 = 0xd0;

@@ -111,6 +111,9 @@ pub struct Part<'s> {
     pub(super) inside: Option<Inside<'s>>,
     /// Why an item of BER-TLV is read as bytes though it has a row.
     pub(super) misfit: Option<PartError>,
+    /// Whether an item of BER-TLV stands on more bytes than it needs: filler beside it, or a longer
+    /// form of its length.
+    pub(super) is_wide: bool,
 }
 
 /// What is known of the inside of a part.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::Refusal;
-use super::ber::{TlvError, Tlvs};
+use super::ber::{self, TlvError, Tlvs};
 use super::bitmap::{Bitmap, BitmapForm, Bitmaps};
 use super::decode::{Stop, bitmap_words};
 use super::element::{Coding, ElementProgram, Mask, Rare, Tag, TagPlace};
@@ -186,6 +186,7 @@ impl<'s, 'v> Cursor<'s, 'v> {
                 false => None,
             },
             misfit: None,
+            is_wide: false,
         };
         self.found.push(part);
         Ok(())
@@ -220,9 +221,11 @@ impl<'s, 'v> Cursor<'s, 'v> {
                 (None, Some(_)) => self.inside(self.parts, false),
                 (None, None) => None,
             };
+            let size = ber::item_size(item.tag(), item.value());
             self.found.push(Part {
                 key: row.map_or(Cow::Owned(key), |row| Cow::Borrowed(&*row.key)),
                 spec: row,
+                is_wide: wire.len() > size,
                 wire,
                 value: self.whole.slice_ref(taken.value),
                 length: taken.length,
@@ -237,6 +240,7 @@ impl<'s, 'v> Cursor<'s, 'v> {
             let size = last.wire.len().saturating_add(start.len());
             let from = self.whole.len().saturating_sub(size);
             last.wire = self.whole.slice(from..);
+            last.is_wide = true;
         }
         (self.rest, self.behind) = (&[], 0);
         Ok(())
@@ -295,6 +299,7 @@ impl<'s, 'v> Cursor<'s, 'v> {
                 mask: row.map_or(self.parts.mask, |row| row.element.mask),
                 inside: self.inside(own.unwrap_or(&UNKNOWN_BER), own.is_some()),
                 misfit: None,
+                is_wide: false,
             });
             self.rest = &[];
         }
@@ -324,6 +329,7 @@ impl<'s, 'v> Cursor<'s, 'v> {
             mask: row.element.mask,
             inside: own.and_then(|own| self.inside(own, true)),
             misfit: None,
+            is_wide: false,
         });
         Ok(())
     }

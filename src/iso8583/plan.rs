@@ -58,6 +58,8 @@ enum Look {
         end: usize,
         next: usize,
     },
+    /// A stretch begins here, behind bytes that may be anything.
+    Start { next: usize },
     /// Bits of one byte that are zero.
     Zero { place: usize, bits: u8 },
 }
@@ -170,6 +172,10 @@ impl Walk<'_> {
                     Words::Needed => end.saturating_sub(start).div_ceil(WORD_BYTES),
                 };
                 gather(content, self.frame, start..end, words, &mut self.refused)
+            }
+            Look::Start { next } => {
+                self.start = base.wrapping_add(next);
+                Some(())
             }
             Look::Zero { place, bits } => {
                 self.wrong |= bits & self.frame.get(base.wrapping_add(place))?;
@@ -298,16 +304,22 @@ impl Compiler {
 
     /// Ends the stretch, and begins one of another content so many bytes behind.
     fn turn(&mut self, content: Content, lead: usize) {
+        let next = self.size.saturating_add(lead);
         let words = self.bytes.div_ceil(WORD_BYTES);
-        self.looks.push(Look::Stretch {
-            content: self.content,
-            words: match words {
-                ..=ALWAYS_WORDS_MAX => Words::Always(words),
-                _ => Words::Needed,
-            },
-            end: self.size,
-            next: self.size.saturating_add(lead),
-        });
+        let look = match (self.content, content) {
+            (Content::Free, Content::Free) => None,
+            (Content::Free, _) => Some(Look::Start { next }),
+            (ended, _) => Some(Look::Stretch {
+                content: ended,
+                words: match words {
+                    ..=ALWAYS_WORDS_MAX => Words::Always(words),
+                    _ => Words::Needed,
+                },
+                end: self.size,
+                next,
+            }),
+        };
+        self.looks.extend(look);
         (self.content, self.bytes) = (content, 0);
     }
 

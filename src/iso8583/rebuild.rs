@@ -2,7 +2,6 @@
 
 use bytes::BytesMut;
 
-use super::compose::covered;
 use super::parts::PartsForm;
 use super::{EncodeError, Message, MessageSpec, MessageWriter};
 
@@ -32,9 +31,8 @@ pub fn rebuild(spec: &MessageSpec, message: &Message) -> Result<BytesMut, Encode
 fn divided(spec: &MessageSpec, message: &Message, element: u8) -> Option<Vec<u8>> {
     let parts = message.parts(spec, element)?.ok()?;
     let layout = spec.element(element)?.parts()?;
-    // Filler between items is no part of any.
-    let has_filler = || Some(covered(&parts) < message.binary(element)?.len());
-    if matches!(layout.form, PartsForm::Ber) && has_filler()? {
+    // Of BER-TLV, nothing but filler.
+    if matches!(layout.form, PartsForm::Ber) && parts.is_empty() {
         return None;
     }
     let items: Vec<_> = (parts.iter())

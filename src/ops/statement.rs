@@ -248,14 +248,14 @@ impl Book {
                     Some(sequence)
                 }
                 Effect::HoldRaised { entry, split } => {
-                    for (purse, minor) in &split.0 {
-                        self.hold(*entry, *purse, (*minor, *minor));
+                    for (purse, minor) in split.parts() {
+                        self.hold(*entry, purse, (minor, minor));
                     }
                     Some(entry.0)
                 }
                 Effect::HoldLowered { entry, split } => {
-                    for (purse, minor) in &split.0 {
-                        self.hold(*entry, *purse, (-minor, -minor));
+                    for (purse, minor) in split.parts() {
+                        self.hold(*entry, purse, (-minor, -minor));
                     }
                     Some(entry.0)
                 }
@@ -351,8 +351,8 @@ impl Book {
         let names = || (facts.acceptor.to_string(), facts.acceptor_name.to_string());
         line.merchant = named.then(names);
         self.lines.insert(sequence, line);
-        for (purse, minor) in &held.0 {
-            self.hold(EntryId(sequence), *purse, (*minor, *minor));
+        for (purse, minor) in held.parts() {
+            self.hold(EntryId(sequence), purse, (minor, minor));
         }
     }
 
@@ -440,8 +440,12 @@ impl Book {
         line.held = line.held.saturating_add(worth);
         if minor > 0 {
             line.held_in.add(purse, minor);
-        } else if let Some(part) = line.held_in.0.iter_mut().find(|part| part.0 == purse) {
-            part.1 = part.1.saturating_add(minor);
+        } else {
+            let parts = line.held_in.parts().map(|(own, part)| {
+                let change = if own == purse { minor } else { 0 };
+                (own, part.saturating_add(change))
+            });
+            line.held_in = parts.collect();
         }
         if let Some(stand) = self.purses.get_mut(purse.position()) {
             stand.held = stand.held.saturating_add(minor);
@@ -509,7 +513,7 @@ impl Book {
         };
         let (held, worth, untouched) = (line.held_in.clone(), line.held, line.posted == 0);
         let fees: Vec<(PurseIndex, i64)> = line.fee_split.iter().map(|it| (*it.0, *it.1)).collect();
-        for (purse, minor) in held.0 {
+        for (purse, minor) in held.parts() {
             self.hold(id, purse, (-minor, 0));
         }
         if let Some(line) = self.lines.get_mut(&id.0) {
@@ -541,7 +545,8 @@ impl Book {
         };
         line.moved_at = at;
         line.after = after;
-        line.held_in.0.retain(|part| part.1 > 0);
+        let held = line.held_in.parts().filter(|part| part.1 > 0).collect();
+        line.held_in = held;
         let purchase = line.refund_of;
         self.mark_refunded(purchase);
     }

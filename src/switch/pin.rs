@@ -20,7 +20,6 @@ use crate::domain::pan::{CardToken, Pan};
 use crate::engine::state::State;
 
 /// The keys under which PINs come in and are verified.
-#[derive(Debug)]
 pub struct PinKeys {
     zone: TdesKey,
     verification: BTreeMap<u8, TdesKey>,
@@ -109,7 +108,7 @@ impl PinKeys {
 }
 
 /// Judges PIN blocks. Without keys no block is looked at.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct PinDesk {
     keys: Option<PinKeys>,
     /// What the journal says, for reading without asking the single writer.
@@ -255,8 +254,8 @@ mod tests {
 
     /// A desk at which the card's PIN is 2580.
     fn desk() -> PinDesk {
-        let keys = PinKeys::parse("demo", KEYS).unwrap();
-        let pin = Pin::from_digits("2580").unwrap();
+        let keys = PinKeys::parse("demo", KEYS).unwrap_or_else(|error| panic!("{error}"));
+        let pin = Pin::from_digits("2580").unwrap_or_else(|_| panic!());
         let value = pvv(&keys.verification[&1], 1, pan().expose(), &pin).unwrap();
         let desk = PinDesk::default().with_keys(keys);
         let reference = PinReference {
@@ -268,8 +267,8 @@ mod tests {
     }
 
     fn block(digits: &str) -> Vec<u8> {
-        let keys = PinKeys::parse("demo", KEYS).unwrap();
-        let pin = Pin::from_digits(digits).unwrap();
+        let keys = PinKeys::parse("demo", KEYS).unwrap_or_else(|error| panic!("{error}"));
+        let pin = Pin::from_digits(digits).unwrap_or_else(|_| panic!());
         encipher(&keys.zone, &pin, pan().expose()).unwrap().to_vec()
     }
 
@@ -346,11 +345,9 @@ mod tests {
                 "expected 0 to 9, got 10",
             ),
         ] {
-            let error = PinKeys::parse("keys", &text).unwrap_err().to_string();
+            let error = PinKeys::parse("keys", &text).err().unwrap().to_string();
             assert!(error.contains(part), "{error}");
             assert!(!error.contains("0123456789"), "a key is shown");
         }
-        let shown = format!("{:?}", PinKeys::parse("demo", KEYS).unwrap());
-        assert!(!shown.contains("0123"), "{shown}");
     }
 }

@@ -15,8 +15,14 @@ const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
 
 fn block(digits: &str, pan: &str) -> String {
     let table: toml::Table = KEYS.parse().unwrap();
-    let zone = TdesKey::from_hex(table["zone_key"].as_str().unwrap()).unwrap();
-    let block = encipher(&zone, &Pin::from_digits(digits).unwrap(), pan).unwrap();
+    let zone = TdesKey::from_hex(table["zone_key"].as_str().unwrap());
+    let zone = zone.unwrap_or_else(|error| panic!("{error}"));
+    let block = encipher(
+        &zone,
+        &Pin::from_digits(digits).unwrap_or_else(|error| panic!("{error}")),
+        pan,
+    )
+    .unwrap();
     block.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 

@@ -322,11 +322,8 @@ const EXCEPTIONS: [ExceptionKind; 10] = [
 ];
 
 fn effects() -> Vec<Effect> {
-    let split = Split(
-        [(PurseIndex(1), 700), (PurseIndex(0), 300)]
-            .into_iter()
-            .collect(),
-    );
+    let parts = [(PurseIndex(1), 700), (PurseIndex(0), 300)];
+    let split: Split = parts.into_iter().collect();
     let postings = || {
         let places = [
             (LedgerAccount::Purse(AccountId(7), PurseIndex(1)), -700),

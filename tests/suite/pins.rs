@@ -17,12 +17,12 @@ fn keys() -> (TdesKey, TdesKey) {
     let table: toml::Table = KEYS.parse().unwrap();
     let verification = table["verification_key"][0]["key"].as_str().unwrap();
     let zone = table["zone_key"].as_str().unwrap();
-    let key = |digits| TdesKey::from_hex(digits).unwrap();
+    let key = |digits| TdesKey::from_hex(digits).unwrap_or_else(|error| panic!("{error}"));
     (key(zone), key(verification))
 }
 
 fn block(digits: &str, pan: &str) -> String {
-    let pin = Pin::from_digits(digits).unwrap();
+    let pin = Pin::from_digits(digits).unwrap_or_else(|error| panic!("{error}"));
     let block = encipher(&keys().0, &pin, pan).unwrap();
     block.iter().map(|byte| format!("{byte:02X}")).collect()
 }
@@ -31,7 +31,7 @@ fn block(digits: &str, pan: &str) -> String {
 fn demo_cards_and_scenario_say_what_the_demo_keys_make() {
     let table: toml::Table = CARDS.parse().unwrap();
     let (_, verification) = keys();
-    let pin = Pin::from_digits("2580").unwrap();
+    let pin = Pin::from_digits("2580").unwrap_or_else(|error| panic!("{error}"));
     let mut blocks = BTreeSet::new();
     for card in table["card"].as_array().unwrap() {
         let Some(row) = card.get("pin") else { continue };

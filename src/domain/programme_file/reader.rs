@@ -8,6 +8,7 @@ use crate::domain::programme::{
     BinRange, HoldRule, Limit, MaximumBalance, Programme, PurseSpec, RefundAuthorization,
     RefundRule, Unverified,
 };
+use crate::domain::sieve::Sieve;
 use crate::domain::time::Calendar;
 
 use super::place::{line_at, line_of};
@@ -153,6 +154,7 @@ impl Reader {
             || maximum_balances.iter().any(|row| row.shadow);
         Some(Programme {
             has_shadows,
+            sieve: Sieve::of(&blocks, &limits),
             name: name?,
             version: raw.version,
             title: raw.title,

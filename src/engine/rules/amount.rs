@@ -5,13 +5,13 @@ use crate::domain::decision::Reason;
 use crate::domain::facts::Purpose;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "amount",
     reasons: &[Reason::InvalidAmount],
-    intents: &[Intent::Spend, Intent::Refund, Intent::Load],
+    intents: Intents::of(&[Intent::Spend, Intent::Refund, Intent::Load]),
     check,
     shadow: None,
 };

@@ -5,13 +5,13 @@ use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 use crate::engine::{fee, funds};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "available_funds",
     reasons: &[Reason::InsufficientFunds],
-    intents: &[Intent::Spend],
+    intents: Intents::of(&[Intent::Spend]),
     check,
     shadow: None,
 };

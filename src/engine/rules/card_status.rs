@@ -7,7 +7,7 @@ use crate::domain::decision::Reason;
 use crate::domain::facts::Purpose;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -20,13 +20,13 @@ pub const RULE: Rule = Rule {
         Reason::CardNotActivated,
         Reason::CardFrozen,
     ],
-    intents: &[
+    intents: Intents::of(&[
         Intent::Spend,
         Intent::Verify,
         Intent::Enquire,
         Intent::Refund,
         Intent::Load,
-    ],
+    ]),
     check,
     shadow: None,
 };

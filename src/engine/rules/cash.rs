@@ -4,13 +4,13 @@ use crate::domain::decision::Reason;
 use crate::domain::facts::Purpose;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "cash",
     reasons: &[Reason::HolderNotVerified],
-    intents: &[Intent::Spend],
+    intents: Intents::of(&[Intent::Spend]),
     check,
     shadow: None,
 };

@@ -3,13 +3,13 @@
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "currency",
     reasons: &[Reason::CurrencyNotAllowed],
-    intents: &[Intent::Spend, Intent::Refund, Intent::Load],
+    intents: Intents::of(&[Intent::Spend, Intent::Refund, Intent::Load]),
     check,
     shadow: None,
 };

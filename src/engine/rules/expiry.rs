@@ -5,13 +5,13 @@
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "expiry",
     reasons: &[Reason::CardExpired],
-    intents: &[Intent::Spend, Intent::Verify, Intent::Enquire, Intent::Load],
+    intents: Intents::of(&[Intent::Spend, Intent::Verify, Intent::Enquire, Intent::Load]),
     check,
     shadow: None,
 };

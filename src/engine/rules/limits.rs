@@ -10,7 +10,7 @@ use crate::engine::case::{Case, Intent, Refusal};
 use crate::engine::entry::Entry;
 use crate::engine::usage::Usage;
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -20,33 +20,59 @@ pub const RULE: Rule = Rule {
         Reason::PeriodAmountLimit,
         Reason::PeriodCountLimit,
     ],
-    intents: &[Intent::Spend, Intent::Load],
+    intents: Intents::of(&[Intent::Spend, Intent::Load]),
     check: |case| refusal(case, false),
     shadow: Some(|case| refusal(case, true)),
 };
 
 fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let channel = case.channel()?;
-    let currency = case.amount.currency;
-    case.programme
+    let (programme, kyc) = (case.programme, case.account().kyc);
+    let mut counted = Counted::default();
+    let mut look = |limit: &Limit| {
+        let same_currency = limit.currency == case.amount.currency;
+        let above = same_currency.then(|| above_limit(case, limit, &mut counted));
+        above.flatten()
+    };
+    if !shadow {
+        let limits = programme.sieve.limits(&programme.limits, channel, kyc);
+        return limits.filter_map(look).min_by_key(|refusal| refusal.reason);
+    }
+    programme
         .limits
         .iter()
-        .filter(|limit| limit.channel.covers(channel) && limit.currency == currency)
-        .filter(|limit| limit.shadow == shadow)
-        .filter(|limit| limit.kyc.is_none_or(|kyc| kyc == case.account().kyc))
-        .filter_map(|limit| above_limit(case, limit))
+        .filter(|limit| limit.shadow && limit.channel.covers(channel))
+        .filter(|limit| limit.kyc.is_none_or(|wanted| wanted == kyc))
+        .filter_map(&mut look)
         .min_by_key(|refusal| refusal.reason)
 }
 
-fn above_limit(case: &Case<'_>, limit: &Limit) -> Option<Refusal> {
+/// The usage that was looked up last: limits of one channel often stand together.
+#[derive(Default)]
+struct Counted(Option<Usage>);
+
+impl Counted {
+    fn usage(&mut self, case: &Case<'_>, limit: &Limit) -> &Usage {
+        let known = self
+            .0
+            .take()
+            .filter(|usage| usage.channel == limit.channel && usage.currency == limit.currency);
+        self.0.insert(known.unwrap_or_else(|| {
+            case.state
+                .usage(case.record, limit.channel, limit.currency, case.date)
+        }))
+    }
+}
+
+fn above_limit(case: &Case<'_>, limit: &Limit, counted: &mut Counted) -> Option<Refusal> {
     match limit.window {
         Window::Transaction => above_transaction(limit, case.amount.minor),
         Window::Day => {
-            let usage = calendar_usage(case, limit);
+            let usage = counted.usage(case, limit);
             above(limit, (usage.day_minor, usage.day_count), case)
         }
         Window::Month => {
-            let usage = calendar_usage(case, limit);
+            let usage = counted.usage(case, limit);
             above(limit, (usage.month_minor, usage.month_count), case)
         }
         Window::Week => {
@@ -60,11 +86,6 @@ fn above_limit(case: &Case<'_>, limit: &Limit) -> Option<Refusal> {
             above(limit, used, case)
         }
     }
-}
-
-fn calendar_usage(case: &Case<'_>, limit: &Limit) -> Usage {
-    case.state
-        .usage(case.record, limit.channel, limit.currency, case.date)
 }
 
 /// Amount and number of what the entries of a window still count; the youngest stand last.
@@ -85,8 +106,7 @@ fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) 
         .fold((0, 0), |(minor, count), entry| {
             (
                 entry.counted.saturating_add(minor),
-                entry
-                    .counted_as
+                i32::from(entry.counted_as)
                     .saturating_add_unsigned(count)
                     .max(0)
                     .unsigned_abs(),

@@ -8,13 +8,13 @@ use crate::domain::programme::Activation;
 use crate::domain::rare_facts::FundingBin;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "load_offered",
     reasons: &[Reason::LoadNotAllowed, Reason::AuthenticationRequired],
-    intents: &[Intent::Load],
+    intents: Intents::of(&[Intent::Load]),
     check,
     shadow: None,
 };

@@ -5,13 +5,13 @@
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "maximum_balance",
     reasons: &[Reason::MaximumBalance],
-    intents: &[Intent::Load],
+    intents: Intents::of(&[Intent::Load]),
     check: |case| refusal(case, false),
     shadow: Some(|case| refusal(case, true)),
 };

@@ -8,7 +8,7 @@ use crate::domain::block::{Block, Scene};
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -24,24 +24,24 @@ pub const RULE: Rule = Rule {
         Reason::CashNotAllowed,
         Reason::ChannelNotAllowed,
     ],
-    intents: &[Intent::Spend, Intent::Verify],
+    intents: Intents::of(&[Intent::Spend, Intent::Verify]),
     check: |case| refusal(case, false),
     shadow: Some(|case| refusal(case, true)),
 };
 
 fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
-    let lists = &case.programme.merchants;
-    let allowed = lists.allowed_acceptors.contains(&case.facts.acceptor)
-        || lists.allowed_terminals.contains(&case.facts.terminal);
-    let in_category = case.programme.blocked_categories.has(case.facts.mcc);
+    let programme = case.programme;
+    let is_allowed = || {
+        let lists = &programme.merchants;
+        lists.allowed_acceptors.contains(&case.facts.acceptor)
+            || lists.allowed_terminals.contains(&case.facts.terminal)
+    };
+    let in_category = programme.blocked_categories.has(case.facts.mcc) && !is_allowed();
     let scene = case.scene();
-    let block = case
-        .programme
-        .blocks
-        .iter()
-        .filter(|block| block.shadow == shadow)
-        .filter(|block| !block.is_by_category() || (in_category && !allowed))
-        .filter(|block| block.matches(&scene))
+    let block = programme
+        .sieve
+        .blocks(&programme.blocks, &scene, in_category)
+        .filter(|block| block.shadow == shadow && block.matches(&scene))
         .min_by_key(|block| block.reason)?;
     Some(Refusal::because(block.reason, evidence(block, &scene)))
 }

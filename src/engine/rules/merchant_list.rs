@@ -3,13 +3,13 @@
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "merchant_list",
     reasons: &[Reason::MerchantDenied],
-    intents: &[Intent::Spend, Intent::Verify],
+    intents: Intents::of(&[Intent::Spend, Intent::Verify]),
     check,
     shadow: None,
 };

@@ -43,11 +43,42 @@ pub struct Rule {
     /// What it may answer.
     pub reasons: &'static [Reason],
     /// Whose messages it looks at.
-    pub intents: &'static [Intent],
+    pub intents: Intents,
     /// The rule itself.
     pub check: fn(&Case<'_>) -> Option<Refusal>,
     /// What its rows in shadow would refuse, where it has rows in the programme file.
     pub shadow: Option<fn(&Case<'_>) -> Option<Refusal>>,
+}
+
+/// A set of intents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intents(u8);
+
+impl Intents {
+    /// The set of these.
+    pub const fn of(intents: &[Intent]) -> Intents {
+        let (mut set, mut left) = (0, intents);
+        while let [first, rest @ ..] = left {
+            set |= Intents::bit(*first);
+            left = rest;
+        }
+        Intents(set)
+    }
+
+    /// Whether one is in it.
+    pub const fn has(self, intent: Intent) -> bool {
+        self.0 & Intents::bit(intent) != 0
+    }
+
+    const fn bit(intent: Intent) -> u8 {
+        match intent {
+            Intent::Spend => 1,
+            Intent::Verify => 2,
+            Intent::Enquire => 4,
+            Intent::Refund => 8,
+            Intent::Load => 16,
+        }
+    }
 }
 
 /// Every rule, in order of precedence.
@@ -72,7 +103,7 @@ pub const RULES: &[Rule] = &[
 pub fn first_refusal(case: &Case<'_>) -> Option<Refusal> {
     RULES
         .iter()
-        .filter(|rule| rule.intents.contains(&case.intent))
+        .filter(|rule| rule.intents.has(case.intent))
         .find_map(|rule| (rule.check)(case))
 }
 
@@ -83,7 +114,7 @@ pub fn first_in_shadow(case: &Case<'_>) -> Option<Refusal> {
     }
     RULES
         .iter()
-        .filter(|rule| rule.intents.contains(&case.intent))
+        .filter(|rule| rule.intents.has(case.intent))
         .find_map(|rule| (rule.shadow?)(case))
 }
 
@@ -107,7 +138,7 @@ mod tests {
     #[test]
     fn every_rule_looks_at_something_and_has_its_own_name() {
         for (n, rule) in RULES.iter().enumerate() {
-            assert!(!rule.intents.is_empty(), "{}", rule.name);
+            assert_ne!(rule.intents, Intents::of(&[]), "{}", rule.name);
             assert!(
                 RULES
                     .iter()

@@ -11,7 +11,7 @@ use crate::domain::programme::{PinUse, Unverified};
 use crate::engine::case::{Case, Intent, Refusal};
 use crate::engine::pin::is_locked;
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -23,7 +23,7 @@ pub const RULE: Rule = Rule {
         Reason::PinRequired,
         Reason::PinWrong,
     ],
-    intents: &[Intent::Spend, Intent::Verify, Intent::Enquire],
+    intents: Intents::of(&[Intent::Spend, Intent::Verify, Intent::Enquire]),
     check,
     shadow: None,
 };

@@ -6,13 +6,13 @@ use crate::domain::decision::Reason;
 use crate::domain::facts::{MessageKind, Purpose};
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "purpose",
     reasons: &[Reason::NotSupported],
-    intents: &[Intent::Spend, Intent::Load],
+    intents: Intents::of(&[Intent::Spend, Intent::Load]),
     check,
     shadow: None,
 };

@@ -3,13 +3,13 @@
 use crate::domain::decision::Reason;
 use crate::engine::case::{Case, Intent, Refusal};
 
-use super::Rule;
+use super::{Intents, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "refund_original",
     reasons: &[Reason::RefundWithoutOriginal],
-    intents: &[Intent::Refund],
+    intents: Intents::of(&[Intent::Refund]),
     check,
     shadow: None,
 };
@@ -22,7 +22,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         let evidence = "no posted purchase found".to_owned();
         return Some(Refusal::because(Reason::RefundWithoutOriginal, evidence));
     };
-    let left = purchase.posted.total().saturating_sub(purchase.refunded);
+    let left = purchase.posted.total().saturating_sub(purchase.refunded());
     let within = purchase.currency == case.amount.currency && case.amount.minor <= left;
     (!within).then(|| {
         let evidence = format!("{left} of the purchase are left to refund");

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::moov::{FRAME, form, length, row};
 use super::{Outcome, Report, line, quoted};
+use crate::iso8583::ber;
 use crate::iso8583::codepage::CodePage;
-use crate::iso8583::encoding::hex_pair;
+use crate::iso8583::encoding::{hex_bytes, hex_pair};
 use crate::iso8583::parts::DEPTH_MAX;
 
 /// Reports the fields inside another one that is read as one value.
@@ -218,7 +219,7 @@ fn part_row(key: &str, field: &Value, kind: &Kind) -> Result<(super::Row, Vec<St
         Tags::None => {}
         Tags::Ber => {
             part.keys = part.keys.replace("length = \"ber\", ", "");
-            let is_tag = key.len().is_multiple_of(2) && key.bytes().all(|c| c.is_ascii_hexdigit());
+            let is_tag = hex_bytes(key.as_bytes()).is_some_and(|tag| ber::is_tag(&tag));
             if !is_tag || field["prefix"] != "BerTLV" {
                 return Err("an item of BER-TLV has a tag in hexadecimal and prefix BerTLV".into());
             }

@@ -165,12 +165,12 @@ fn entry_view(entry: &Entry) -> EntryView {
         authorized: entry.authorized,
         held: entry.held.total(),
         posted: entry.posted.total(),
-        merchant: entry.acceptor.to_string(),
-        mcc: entry.mcc.map(|mcc| mcc.to_string()),
-        rrn: entry.rrn.to_string(),
-        approval: entry.approval.map(|approval| approval.to_string()),
+        merchant: entry.acceptor().to_string(),
+        mcc: entry.mcc().map(|mcc| mcc.to_string()),
+        rrn: entry.rrn().unwrap_or_default().to_string(),
+        approval: entry.approval().map(|approval| approval.to_string()),
         opened_at: entry.opened_at.to_string(),
-        expires_at: entry.expires_at.map(|at| at.to_string()),
+        expires_at: entry.expires_at().map(|at| at.to_string()),
     }
 }
 
