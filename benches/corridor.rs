@@ -11,6 +11,7 @@
 //! cargo bench --bench corridor                      the whole table, about two minutes
 //! cargo bench --bench corridor -- --test            a smoke of about a second
 //! cargo bench --bench corridor -- --repetitions 9 --only echo,durable --shapes 1x1,64x32
+//! cargo bench --bench corridor -- --only durable,cardswitch,no-ring     what the commit ring gives
 //! cargo bench --bench corridor -- --config FILE     the switch's configuration, else a generated
 //!                                                   one: the shipped programme, limits raised
 //! ```

@@ -21,16 +21,29 @@ pub(crate) enum PeerKind {
     Echo,
     Durable,
     Cardswitch,
+    /// The switch on sled alone, without its commit ring.
+    WithoutRing,
 }
 
 impl PeerKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Echo, Self::Durable, Self::Cardswitch];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Echo,
+        Self::Durable,
+        Self::Cardswitch,
+        Self::WithoutRing,
+    ];
+
+    /// Whether it is the switch, which has more busy threads than there are cores.
+    pub(crate) fn is_switch(self) -> bool {
+        matches!(self, Self::Cardswitch | Self::WithoutRing)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
             Self::Durable => "durable",
             Self::Cardswitch => "cardswitch",
+            Self::WithoutRing => "no-ring",
         }
     }
 }
@@ -40,7 +53,7 @@ impl FromStr for PeerKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        found.ok_or_else(|| "expected echo, durable or cardswitch".to_owned())
+        found.ok_or_else(|| "expected echo, durable, cardswitch or no-ring".to_owned())
     }
 }
 
@@ -63,7 +76,7 @@ impl Peer {
     ) -> Result<Self, Box<dyn Error>> {
         match kind {
             PeerKind::Echo | PeerKind::Durable => Self::start_echo(kind, is_smoke),
-            PeerKind::Cardswitch => Self::start_switch(cards, config),
+            PeerKind::Cardswitch | PeerKind::WithoutRing => Self::start_switch(kind, cards, config),
         }
     }
 
@@ -94,14 +107,18 @@ impl Peer {
         }
     }
 
-    fn start_switch(cards: &[LoadCard], config: Option<&Path>) -> Result<Self, Box<dyn Error>> {
-        let folder = work_dir()?.join(format!("cardswitch-{}", std::process::id()));
+    fn start_switch(
+        kind: PeerKind,
+        cards: &[LoadCard],
+        config: Option<&Path>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let folder = work_dir()?.join(format!("{}-{}", kind.name(), std::process::id()));
         fs::create_dir_all(&folder)?;
         let import = folder.join("cards.toml");
         fs::write(&import, import_file(cards))?;
         let config = match config {
             Some(config) => config.to_owned(),
-            None => write_config(&folder)?,
+            None => write_config(&folder, kind)?,
         };
         let data = folder.join("data");
         let command = |name: &str| {
@@ -124,7 +141,6 @@ impl Peer {
             .args(["--listen", &format!("{address},{FRAMING},{SPEC}")])
             .args(["--admin", &free_address()?])
             .spawn()?;
-        let kind = PeerKind::Cardswitch;
         let mut peer = Self {
             kind,
             address,
@@ -251,7 +267,7 @@ fn import_file(cards: &[LoadCard]) -> String {
 }
 
 /// The shipped programme with the same limits, counted but out of reach, and a quiet log.
-fn write_config(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+fn write_config(folder: &Path, kind: PeerKind) -> Result<PathBuf, Box<dyn Error>> {
     let mut programme: toml::Table =
         include_str!("../../spec/programme/prepaid-jp.toml").parse()?;
     if let Some(limits) = programme
@@ -290,6 +306,10 @@ fn write_config(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
         "programmes_dir".to_owned(),
         programmes.display().to_string().into(),
     );
+    if kind == PeerKind::WithoutRing {
+        let journal = toml::Table::from_iter([("ring_mib".to_owned(), 0.into())]);
+        table.insert("journal".to_owned(), journal.into());
+    }
     fs::write(&config, toml::to_string(&table)?)?;
     Ok(config)
 }

@@ -121,7 +121,7 @@ impl Measured {
     /// there are two. (The switch has more busy threads than that and waits by its own doing.)
     pub(crate) fn cautions(&self) -> Vec<String> {
         let mut cautions = Vec::new();
-        let baselines = self.0.keys().filter(|row| row.1 != PeerKind::Cardswitch);
+        let baselines = self.0.keys().filter(|row| !row.1.is_switch());
         for (shape, kind) in baselines {
             let starved = self.median(*shape, *kind, |sample| sample.starved);
             if let Some(starved) = starved.filter(|starved| *starved > STARVED_MAX) {

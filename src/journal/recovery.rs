@@ -16,8 +16,8 @@
 //! proves that the hole had been acknowledged; a frame that is whole for sled but fails our own
 //! checks cannot come from a power cut. Both refuse the start.
 //!
-//! With a commit ring (the watermark names it) sled is behind the ring, and the ring fills what sled
-//! lacks:
+//! With a commit ring (the watermark names it) sled is behind the ring, and the ring fills what
+//! sled lacks:
 //! - a frame that is not in sled is taken from the ring when it follows the one before it by
 //!   sequence and chain, and is then inserted into sled before anything else is written;
 //! - a whole frame in the ring up to the head is in sled too, the same one: two histories are seen;

@@ -2,8 +2,8 @@
 //!
 //! It is filled with zeros when it is created, so that a write changes nothing but data, and it is
 //! written past the page cache where the file system takes that. Frames lie at multiples of
-//! 4,096 bytes in their usual form, a group commit in one write; a group that does not fit before the
-//! end goes to the start. A place is used again only when sled holds its frames durably.
+//! 4,096 bytes in their usual form, a group commit in one write; a group that does not fit before
+//! the end goes to the start. A place is used again only when sled holds its frames durably.
 //!
 //! The first block says what the file is and is never written again. All numbers are
 //! little-endian:

@@ -1,7 +1,8 @@
 //! What a stopped process left in the ring, before it is known what of it counts.
 //!
 //! A frame whose header and content are whole is *whole*. A header without its content is a
-//! *trace*: of a frame that later ones have partly overwritten, or of a write that a power cut tore.
+//! *trace*: of a frame that later ones have partly overwritten, or of a write that a power cut
+//! tore.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -23,8 +23,9 @@ use super::{Journal, Replay};
 /// A journal in a directory of one machine.
 ///
 /// `append` returns when the device has the records, in the commit ring or in sled itself (see
-/// [`CommitPoint`]), so an acknowledged record survives the end of the process and a power cut. Every start proves it, see [`Recovery`]; the one gap in
-/// that proof is told at [`WatermarkPolicy`](super::WatermarkPolicy).
+/// [`CommitPoint`]), so an acknowledged record survives the end of the process and a power cut.
+/// Every start proves it, see [`Recovery`]; the one gap in that proof is told at
+/// [`WatermarkPolicy`](super::WatermarkPolicy).
 ///
 /// ```
 /// use cardswitch::journal::{Batch, Journal, SledJournal, SledOptions};
