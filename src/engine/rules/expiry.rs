@@ -11,7 +11,13 @@ use super::Rule;
 pub const RULE: Rule = Rule {
     name: "expiry",
     reasons: &[Reason::CardExpired],
-    intents: &[Intent::Spend, Intent::Verify, Intent::Enquire, Intent::Load],
+    intents: &[
+        Intent::Spend,
+        Intent::Verify,
+        Intent::Enquire,
+        Intent::Load,
+        Intent::ChangePin,
+    ],
     check,
     shadow: None,
 };
