@@ -99,7 +99,7 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     )
     .map_err(|error| Stopped::because(78, error))?;
     raise_open_files(&config);
-    let mut store = store::open(&config.data_dir, &config.journal, &rules.rulebook)
+    let mut store = store::open(&config.data_dir, &config.journal, &rules)
         .map_err(|error| Stopped::because(error.exit_code(), error))?;
     if let Some(keys) = pin_keys(args, &config)? {
         store.pins = store.pins.with_keys(keys);
@@ -192,7 +192,7 @@ async fn serve(
     (store, rates): (OpenStore, Vec<RateRow>),
     log: &log::LogGuard,
 ) -> Result<(), Stopped> {
-    let replayed = store.state.sequence();
+    let replayed = store.replayed;
     let (accounts, ..) = store.state.counts();
     let recovery = store.journal.recovery().clone();
     let ring = store.journal.ring_mode().map_or("none", RingMode::name);
@@ -308,7 +308,8 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
         if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
             let job = server.jobs.command(Body::SetPin(*card, pin)).await;
             job.map_err(|error| Stopped::because(70, error))?;
-            server.pins.learn(row.account.card.token, *account, pin);
+            let token = row.account.card.token;
+            server.pins.learn(token, row.on_file(*account, pin));
         }
         let account = match outcome {
             Opened::Created(account, _) | Opened::Existing(account, _) => account.0.to_string(),

@@ -206,6 +206,8 @@ pub struct State {
     pub(super) movements: BTreeMap<Reference, Movement>,
     /// Transfers of each account that gave any, oldest first.
     pub(super) transfers: BTreeMap<AccountId, VecDeque<CountedTransfer>>,
+    /// Which entry made a card usable at a till, while that entry is known (rule B4).
+    pub(super) activations: BTreeMap<CardId, EntryId>,
     pub(super) holders: HolderBook,
     /// The business days of the links, in the order of their numbers.
     pub(super) link_books: Vec<LinkBook>,
@@ -455,9 +457,21 @@ impl State {
         self.exchanges.get(&id)
     }
 
+    /// Which entry made a card usable at a till, while that entry is known.
+    pub(super) fn activated_by(&self, card: CardId) -> Option<EntryId> {
+        self.activations.get(&card).copied()
+    }
+
     /// Totals of the ledger accounts that are not purses.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The programme files in force by the journal: name, version and hash of each; none before
+    /// the journal tells of any.
+    pub fn programmes_in_force(&self) -> impl Iterator<Item = (&ProgrammeName, u32, &[u8; 32])> {
+        let files = self.programmes_in_force.iter();
+        files.map(|file| (&file.name, file.version, &file.hash))
     }
 
     /// The latest exceptions, oldest first, and how many there ever were.

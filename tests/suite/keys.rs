@@ -11,7 +11,7 @@ use cardswitch::domain::account::AccountId;
 use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::pan::{CardToken, Pan};
 use cardswitch::switch::key_file::KeyFile;
-use cardswitch::switch::pin::{MadeOver, PinDesk, PinKeys};
+use cardswitch::switch::pin::{MadeOver, OnFile, PinDesk, PinKeys};
 
 /// Components of the published test key 0123456789ABCDEFFEDCBA9876543210.
 const COMPONENTS: [&str; 2] = [
@@ -158,7 +158,12 @@ fn a_pin_block_is_judged_with_the_keys_of_a_sealed_file() {
     let desk = PinDesk::default().with_keys(keys);
     let (pan, card) = (Pan::parse("4761739001010119").unwrap(), CardToken([7; 16]));
     let reference = desk.reference("2580", MadeOver::Card(&pan)).unwrap();
-    desk.learn(card, AccountId(1), reference);
+    let on_file = OnFile {
+        reference,
+        account: AccountId(1),
+        born: None,
+    };
+    desk.learn(card, on_file);
     let zone = TdesKey::from_hex("0123456789ABCDEFFEDCBA9876543210");
     let zone = zone.unwrap_or_else(|error| panic!("{error}"));
     for (digits, verdict) in [("2580", PinVerdict::Correct), ("2581", PinVerdict::Wrong)] {
