@@ -260,17 +260,20 @@ impl Oracle {
                 return Paid::Plain(paid);
             }
         }
-        let mut wallet = self.wallet(holder);
+        // What a purse held it gives in any case, whatever else was taken from it meanwhile.
+        let mut freed = Parts::new();
         let (plain, legs) = parted(held, from_hold);
         for (purse, minor) in plain {
-            wallet.left[purse] += minor;
+            add(&mut freed, purse, minor);
         }
         for leg in legs {
-            wallet.left[leg.purse] += leg.cost();
+            add(&mut freed, leg.purse, leg.cost());
         }
+        let mut wallet = self.wallet_after(holder, &freed);
         let mut missing = wanted;
         for (purse, worth) in from_hold {
-            missing -= wallet.take(*purse, missing.min(*worth));
+            let held = part_of(&freed, *purse);
+            missing -= wallet.take_held(*purse, missing.min(*worth), held);
         }
         missing = wallet.take_in_order(&self.spend_order(holder, Purpose::Purchase), missing);
         let last = *self

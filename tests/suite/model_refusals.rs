@@ -1,7 +1,7 @@
 //! What the oracle refuses, the first reason first, for three products it knows by heart.
 
 use cardswitch::domain::account::Kyc;
-use cardswitch::domain::card::CardStatus;
+use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::decision::Reason;
 use cardswitch::domain::facts::{
@@ -34,7 +34,6 @@ impl Oracle {
         let HeldCard {
             holder,
             status,
-            expiry,
             wrong_tries,
             ..
         } = self.cards[card];
@@ -50,21 +49,9 @@ impl Oracle {
         let pin_change = facts.purpose == Purpose::PinChange;
         let spend = !refund && !load && !enquiry && !verify && !pin_change;
 
-        match status {
-            CardStatus::Closed => return Some(Reason::AccountClosed),
-            CardStatus::Active => {}
-            CardStatus::NotActivated if facts.purpose == Purpose::Activation => {}
-            _ if refund => {}
-            CardStatus::Stolen => return Some(Reason::CardStolen),
-            CardStatus::Lost => return Some(Reason::CardLost),
-            CardStatus::NotActivated => return Some(Reason::CardNotActivated),
-            CardStatus::Frozen => return Some(Reason::CardFrozen),
-        }
-        if let Some(expiry) = expiry
-            && !refund
-            && (expiry.is_over_on(self.today()) || facts.expiry.is_some_and(|it| it != expiry))
-        {
-            return Some(Reason::CardExpired);
+        let of_card = self.card_refusal(card, facts);
+        if of_card.is_some() {
+            return of_card;
         }
         let unsupported = match facts.purpose {
             Purpose::Unnamed => true,
@@ -138,6 +125,27 @@ impl Oracle {
             }
         }
         (spend && !self.has_funds(card, facts)).then_some(Reason::InsufficientFunds)
+    }
+
+    /// What stands with the card itself; money may come back to one that is stopped.
+    fn card_refusal(&self, card: usize, facts: &Facts) -> Option<Reason> {
+        let HeldCard { status, expiry, .. } = self.cards[card];
+        let refund = gives_back(facts.purpose);
+        match status {
+            CardStatus::Closed => return Some(Reason::AccountClosed),
+            CardStatus::Active => {}
+            CardStatus::NotActivated if facts.purpose == Purpose::Activation => {}
+            _ if refund => {}
+            CardStatus::Stolen => return Some(Reason::CardStolen),
+            CardStatus::Lost => return Some(Reason::CardLost),
+            CardStatus::NotActivated => return Some(Reason::CardNotActivated),
+            CardStatus::Frozen => return Some(Reason::CardFrozen),
+        }
+        let is_over = |expiry: ExpiryMonth| {
+            expiry.is_over_on(self.today()) || facts.expiry.is_some_and(|it| it != expiry)
+        };
+        let is_over = !refund && expiry.is_some_and(is_over);
+        is_over.then_some(Reason::CardExpired)
     }
 
     /// Whether purses have the amount, its mark-up and its fee.

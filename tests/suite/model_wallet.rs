@@ -2,15 +2,20 @@
 
 use cardswitch::domain::money::Currency;
 
-use crate::model_books::{Oracle, Parts, add};
+use crate::model_books::{Oracle, Parts, add, part_of};
 use crate::model_purses::{Leg, Paid, markup_of, put, worth_of};
 use crate::model_rates::percent;
 
 impl Oracle {
     pub(crate) fn wallet(&self, holder: usize) -> Wallet<'_> {
+        self.wallet_after(holder, &Parts::new())
+    }
+
+    /// The purses when so much of what they hold is let go.
+    pub(crate) fn wallet_after(&self, holder: usize, freed: &Parts) -> Wallet<'_> {
         let purses = &self.holders[holder].purses;
         let mut left: Vec<i64> = (0..purses.len())
-            .map(|purse| self.available(holder, purse))
+            .map(|purse| self.available(holder, purse) + part_of(freed, purse))
             .collect();
         // What one purse is short of, another of its currency cannot give.
         for debtor in 0..purses.len() {
@@ -36,7 +41,7 @@ impl Oracle {
 pub(crate) struct Wallet<'a> {
     oracle: &'a Oracle,
     holder: usize,
-    pub(crate) left: Vec<i64>,
+    left: Vec<i64>,
     legs: Vec<Leg>,
 }
 
@@ -89,8 +94,13 @@ impl Wallet<'_> {
     }
 
     /// The most of an amount that a purse can pay; how much that is.
-    pub(crate) fn take(&mut self, purse: usize, most: i64) -> i64 {
-        let left = self.left[purse];
+    fn take(&mut self, purse: usize, most: i64) -> i64 {
+        self.take_held(purse, most, 0)
+    }
+
+    /// As much, from a purse that gives what it held whatever it has.
+    pub(crate) fn take_held(&mut self, purse: usize, most: i64, held: i64) -> i64 {
+        let left = self.left[purse].max(held);
         let worth = greatest(most, |worth| {
             self.leg(purse, worth).is_some_and(|leg| leg.cost() <= left)
         });
