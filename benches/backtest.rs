@@ -33,6 +33,10 @@ use cardswitch::engine::state::State;
 use cardswitch::journal::{Batch, Journal, SledJournal, SledOptions};
 use cardswitch::switch::rulebook::LoadedRules;
 
+/// The product's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DECISIONS: u32 = 1_000_000;
 /// With `--test`.
 const SMOKE_DECISIONS: u32 = 10_000;

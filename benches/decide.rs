@@ -4,6 +4,9 @@
 //! and change the balance, insert a hold and an idempotency key, and nothing else. Quote `decide`
 //! as a multiple of it: both wait for the same memory. Both grow with every purchase, so each
 //! bench starts over from freshly opened accounts when it has taken `PURCHASES_MAX`.
+//!
+//! What is `in batches` looks at the memory of `BATCH_READ` purchases before it takes the first, as
+//! the switch does with what one read brought; so does its control.
 #![expect(
     clippy::unwrap_used,
     reason = "a bench stops on what cannot be decided"
@@ -42,7 +45,12 @@ const BALANCE: i64 = 2_000_000;
 /// So that memory stays bounded, and below the 200 purchases a day of every card.
 const PURCHASES_MAX: usize = 200_000;
 const BATCH: usize = 1_000;
+const BATCH_READ: usize = 32;
 const START: UnixMs = UnixMs(1_803_870_000_000);
+
+/// The product's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn bench(criterion: &mut Criterion) {
     let rules = LoadedRules::load(None, None).unwrap();
@@ -56,7 +64,12 @@ fn bench(criterion: &mut Criterion) {
 }
 
 fn engine(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32, rulebook: &Rulebook) {
-    for (name, applies) in [("decide", false), ("decide and apply", true)] {
+    for (name, applies, at_once) in [
+        ("decide", false, 1),
+        ("decide and apply", true, 1),
+        ("decide in batches", false, BATCH_READ),
+        ("decide and apply in batches", true, BATCH_READ),
+    ] {
         group.bench_function(BenchmarkId::new(name, accounts), |bencher| {
             let mut desk = Desk::open(accounts, rulebook);
             bencher.iter_custom(|rounds| {
@@ -65,7 +78,14 @@ fn engine(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32, rulebook: &Ru
                         desk = Desk::open(accounts, rulebook);
                     }
                     let bodies = desk.bodies(purchases);
-                    timed(|| bodies.into_iter().for_each(|body| desk.take(body, applies)))
+                    timed(|| {
+                        let mut bodies = bodies.into_iter();
+                        while bodies.len() > 0 {
+                            desk.look_at(bodies.as_slice().iter().take(at_once));
+                            let batch = bodies.by_ref().take(at_once);
+                            batch.for_each(|body| desk.take(body, applies));
+                        }
+                    })
                 })
             });
         });
@@ -73,18 +93,25 @@ fn engine(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32, rulebook: &Ru
 }
 
 fn bare(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32) {
-    group.bench_function(BenchmarkId::new("bare", accounts), |bencher| {
-        let mut desk = BareDesk::open(accounts);
-        bencher.iter_custom(|rounds| {
-            in_batches(rounds, |purchases| {
-                if desk.holds.len() > PURCHASES_MAX {
-                    desk = BareDesk::open(accounts);
-                }
-                let orders = desk.orders(purchases);
-                timed(|| orders.iter().for_each(|order| desk.take(order)))
-            })
+    for (name, at_once) in [("bare", 1), ("bare in batches", BATCH_READ)] {
+        group.bench_function(BenchmarkId::new(name, accounts), |bencher| {
+            let mut desk = BareDesk::open(accounts);
+            bencher.iter_custom(|rounds| {
+                in_batches(rounds, |purchases| {
+                    if desk.holds.len() > PURCHASES_MAX {
+                        desk = BareDesk::open(accounts);
+                    }
+                    let orders = desk.orders(purchases);
+                    timed(|| {
+                        for batch in orders.chunks(at_once) {
+                            desk.look_at(batch);
+                            batch.iter().for_each(|order| desk.take(order));
+                        }
+                    })
+                })
+            });
         });
-    });
+    }
 }
 
 /// Purchases are made ready outside of the measured time, a batch at once.
@@ -146,6 +173,17 @@ impl Desk<'_> {
         bodies.collect()
     }
 
+    fn look_at<'b>(&self, batch: impl ExactSizeIterator<Item = &'b Body>) {
+        if batch.len() < 2 {
+            return;
+        }
+        for body in batch {
+            if let Body::Message(facts) = body {
+                black_box(self.state.glance(facts));
+            }
+        }
+    }
+
     fn take(&mut self, body: Body, applies: bool) {
         let (sequence, at) = (self.state.sequence() + 1, START);
         let command = Command { sequence, at, body };
@@ -189,6 +227,15 @@ impl BareDesk {
             (facts.card, facts.amount.minor, facts.key())
         });
         orders.collect()
+    }
+
+    fn look_at(&self, batch: &[(CardToken, i64, TraceKey)]) {
+        if batch.len() < 2 {
+            return;
+        }
+        for (card, _, key) in batch {
+            black_box((self.balances.get(card), self.seen.contains_key(key)));
+        }
     }
 
     fn take(&mut self, (card, minor, key): &(CardToken, i64, TraceKey)) {

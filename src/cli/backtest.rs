@@ -2,22 +2,28 @@
 //!
 //! Records before the period are applied as they are. Within it every message is decided anew and
 //! the new decision is applied, so what a declined purchase would not have used up is there for the
-//! next one. One thread reads and decodes, the other decides.
+//! next one. One thread reads and decodes, the other decides. All programmes but the one that is
+//! tried are those that the journal had in force at each moment, unless somebody names others.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crate::domain::account::ProgrammeName;
 use crate::domain::card::CardId;
 use crate::domain::decision::Reason;
 use crate::domain::facts::MessageKind;
 use crate::domain::money::Currency;
+use crate::domain::programme_file;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 use crate::engine::command::{Answer, Body, Command, Housekeep};
 use crate::engine::decide::decide;
 use crate::engine::event::{Decided, Event, Housekept};
+use crate::engine::operation::Operation;
+use crate::engine::operation_rules::ProgrammeRecord;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::{SledJournal, SledOptions};
@@ -26,6 +32,8 @@ use crate::journal::{SledJournal, SledOptions};
 const HANDED_RECORDS: usize = 1_024;
 /// How many of those may wait.
 const HANDED_BATCHES: usize = 16;
+/// Records whose places in memory are looked at before the first of them is decided.
+const GLANCED_RECORDS: usize = 32;
 /// Changed decisions that are told one by one.
 const EXAMPLES_MAX: usize = 10;
 
@@ -76,23 +84,28 @@ pub struct Example {
     pub evidence: String,
 }
 
-/// Decides the records of a store again under a rulebook, from `from` on and before `until`.
+/// The programme that is tried, and the others.
+pub struct Trial {
+    /// What decides until the journal has programmes in force: the one that is tried among others.
+    pub rulebook: Rulebook,
+    /// Name of the one that is tried.
+    pub tried: ProgrammeName,
+    /// Whether the others follow the journal.
+    pub follows_journal: bool,
+}
+
+/// Decides the records of a store again, from `from` on and before `until`.
 ///
 /// # Errors
 /// A sentence that says which record cannot be read or followed.
-pub fn run(
-    data: &Path,
-    rulebook: &Rulebook,
-    from: UnixMs,
-    until: UnixMs,
-) -> Result<Report, String> {
+pub fn run(data: &Path, trial: Trial, from: UnixMs, until: UnixMs) -> Result<Report, String> {
     if !data.is_dir() {
         return Err(format!("there is no store in {}", data.display()));
     }
     let (sender, receiver) = sync_channel(HANDED_BATCHES);
     thread::scope(|scope| {
         let reader = scope.spawn(move || read(data, &sender));
-        let report = follow(&receiver, rulebook, from, until);
+        let report = follow(&receiver, trial, from, until);
         // A reader that waits for room must see that nobody takes any more.
         drop(receiver);
         match (report, reader.join()) {
@@ -126,50 +139,75 @@ fn read(data: &Path, sender: &SyncSender<Vec<Row>>) -> Result<(), String> {
 
 fn follow(
     receiver: &Receiver<Vec<Row>>,
-    rulebook: &Rulebook,
+    trial: Trial,
     from: UnixMs,
     until: UnixMs,
 ) -> Result<Report, String> {
     let mut other = Other {
-        rulebook,
+        trial,
         state: State::new(),
         report: Report::default(),
     };
     for rows in receiver {
-        for (sequence, at, event) in rows {
-            let outcome = if at < from || at >= until {
-                other.apply(at, &event)
-            } else {
-                other.decide_again(sequence, at, event)
-            };
-            outcome.map_err(|sentence| format!("record {sequence}: {sentence}"))?;
+        for rows in rows.chunks(GLANCED_RECORDS) {
+            for (_, _, event) in rows {
+                if let Event::Decided(decided) = event {
+                    black_box(other.state.glance(&decided.facts));
+                }
+            }
+            for (sequence, at, event) in rows {
+                let outcome = if *at < from || *at >= until {
+                    other.apply(*at, event)
+                } else {
+                    other.decide_again(*sequence, *at, event)
+                };
+                outcome.map_err(|sentence| format!("record {sequence}: {sentence}"))?;
+            }
         }
     }
-    Ok(other.report)
+    let Other {
+        state,
+        trial,
+        report,
+    } = other;
+    let is_known = |name: &ProgrammeName| *name == trial.tried;
+    let mut in_force = state.programmes_in_force();
+    if state.programmes().iter().any(is_known) || in_force.any(|file| is_known(file.0)) {
+        Ok(report)
+    } else {
+        let name = trial.tried;
+        Err(format!("the journal knows no programme named {name}"))
+    }
 }
 
 /// The switch as it would be.
-struct Other<'r> {
-    rulebook: &'r Rulebook,
+struct Other {
+    trial: Trial,
     state: State,
     report: Report,
 }
 
-impl Other<'_> {
+impl Other {
     fn apply(&mut self, at: UnixMs, event: &Event) -> Result<(), String> {
+        if let Event::Operated(operation) = event
+            && let Operation::RulesChanged(files) = operation.as_ref()
+            && self.trial.follows_journal
+        {
+            self.trial.change(files)?;
+        }
         self.state
             .apply(self.state.sequence() + 1, at, event)
             .map_err(|error| error.to_string())
     }
 
-    fn decide_again(&mut self, sequence: u64, at: UnixMs, event: Event) -> Result<(), String> {
+    fn decide_again(&mut self, sequence: u64, at: UnixMs, event: &Event) -> Result<(), String> {
         match event {
-            Event::Decided(decided) => self.decide_message(sequence, at, &decided),
+            Event::Decided(decided) => self.decide_message(sequence, at, decided),
             Event::Housekept(housekept) => {
-                let body = Body::Housekeep(terms(at, &housekept));
+                let body = Body::Housekeep(terms(at, housekept));
                 self.execute(at, body).map(|_| ())
             }
-            other => self.apply(at, &other),
+            other => self.apply(at, other),
         }
     }
 
@@ -221,11 +259,25 @@ impl Other<'_> {
     fn execute(&mut self, at: UnixMs, body: Body) -> Result<Answer, String> {
         let sequence = self.state.sequence() + 1;
         let command = Command { sequence, at, body };
-        let outcome = decide(self.rulebook, &self.state, &command);
+        let outcome = decide(&self.trial.rulebook, &self.state, &command);
         if let Some(event) = &outcome.event {
             self.apply(at, event)?;
         }
         Ok(outcome.answer)
+    }
+}
+
+impl Trial {
+    /// Other programmes came into force; the one that is tried stays.
+    fn change(&mut self, files: &[ProgrammeRecord]) -> Result<(), String> {
+        let tried = self.tried;
+        let programmes = &mut self.rulebook.programmes;
+        programmes.retain(|programme| programme.name == tried);
+        for file in files.iter().filter(|file| file.name != tried) {
+            let read = programme_file::parse(file.name.as_str(), &file.text);
+            programmes.push(read.map_err(|error| error.to_string())?);
+        }
+        Ok(())
     }
 }
 

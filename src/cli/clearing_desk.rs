@@ -26,7 +26,7 @@ impl Desk {
             config.dialects_dir.as_deref(),
         )
         .map_err(|error| (78, error.to_string()))?;
-        match store::open(&config.data_dir, &config.journal, &rules.rulebook) {
+        match store::open(&config.data_dir, &config.journal, &rules) {
             Ok(store) => Ok(Desk::Store(Box::new((store, rules)))),
             Err(StoreError::Journal(JournalError::Locked { .. })) => Ok(Desk::admin(config)),
             Err(error) => Err((error.exit_code(), error.to_string())),

@@ -82,7 +82,7 @@ fn import(args: &ImportArgs) -> Result<Imported, Failed> {
         config.dialects_dir.as_deref(),
     )
     .map_err(|error| (78, error.to_string()))?;
-    match store::open(&config.data_dir, &config.journal, &rules.rulebook) {
+    match store::open(&config.data_dir, &config.journal, &rules) {
         Ok(store) => into_store(&text, store, &rules.rulebook, &config),
         // A switch has it open: ask that switch.
         Err(StoreError::Journal(JournalError::Locked { .. })) => through_admin(&text, &config),

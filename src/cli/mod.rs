@@ -31,6 +31,8 @@ pub mod acquirer;
 
 pub mod message;
 
+pub mod key;
+
 pub mod doctor;
 
 pub mod tail;
@@ -67,6 +69,8 @@ enum Command {
     Ledger(replay::LedgerArgs),
     /// List, check and import specifications of messages.
     Spec(spec::SpecArgs),
+    /// Make, take in, give out, list and seal anew the keys of a key file.
+    Key(key::KeyArgs),
     /// Check programme files, tell them in words, try them on a recorded period.
     Programme(programme::ProgrammeArgs),
 }
@@ -84,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Ledger(args) => replay::run_ledger(&args),
         Command::Spec(args) => spec::run(&args),
+        Command::Key(args) => key::run(args),
         Command::Programme(args) => programme::run(&args),
     }
 }

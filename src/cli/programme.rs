@@ -14,7 +14,7 @@ use crate::domain::time::UnixMs;
 use crate::switch::clock;
 use crate::switch::rulebook::LoadedRules;
 
-use super::backtest::{self, Report};
+use super::backtest::{self, Report, Trial};
 use super::programme_words;
 
 /// What `programme` can be told.
@@ -52,7 +52,7 @@ pub struct BacktestArgs {
     /// Directory of the store whose journal is decided again; the store must not be in use.
     #[arg(long, value_name = "DIR", default_value = "./cardswitch-data")]
     pub journal: PathBuf,
-    /// Folder of the other programmes [default: those of the program].
+    /// Folder of the other programmes [default: those that the journal had in force].
     #[arg(long, value_name = "DIR")]
     pub programmes: Option<PathBuf>,
     /// Folder of dialect tables [default: those of the program].
@@ -163,20 +163,23 @@ pub fn backtest(args: &BacktestArgs) -> Result<String, String> {
     let programme = programme_file::parse(&shown, &text).map_err(|error| error.to_string())?;
     let name = programme.name;
     let mut rulebook = Rulebook::clone(&rules.rulebook);
-    let replaced = rulebook
-        .programmes
-        .iter_mut()
-        .find(|known| known.name == name)
-        .ok_or_else(|| {
-            format!("no programme is named {name}; name its folder with --programmes")
-        })?;
-    *replaced = programme;
+    let mut known = rulebook.programmes.iter_mut();
+    match known.find(|known| known.name == name) {
+        Some(replaced) => *replaced = programme,
+        // Perhaps the journal knows it; else the report says that it does not.
+        None => rulebook.programmes.push(programme),
+    }
+    let trial = Trial {
+        rulebook,
+        tried: name,
+        follows_journal: args.programmes.is_none(),
+    };
     let (from, until) = (
         args.from.unwrap_or(UnixMs(i64::MIN)),
         args.until.unwrap_or(UnixMs(i64::MAX)),
     );
     let started = clock::instant();
-    let report = backtest::run(&args.journal, &rulebook, from, until)?;
+    let report = backtest::run(&args.journal, trial, from, until)?;
     let seconds = started.elapsed().as_secs_f64();
     let mut told = tell_backtest(&report, &rules);
     told.push_str(&format!(

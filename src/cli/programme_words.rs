@@ -420,6 +420,7 @@ fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Refund => "refund",
         Purpose::Load => "load",
         Purpose::Activation => "activation",
+        Purpose::PinChange => "PIN change",
         Purpose::CashWithdrawal => "cash withdrawal",
         Purpose::AccountFunding => "account funding",
         Purpose::QuasiCash => "quasi-cash",

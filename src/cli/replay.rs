@@ -155,7 +155,10 @@ impl Postings {
             Event::AccountOpened(opened) => self.add_opening(opened),
             Event::Operated(operation) => match operation.as_ref() {
                 Operation::Transferred { postings, .. }
-                | Operation::Money(MoneyOperation::Transferred { postings, .. }) => {
+                | Operation::Money(
+                    MoneyOperation::Transferred { postings, .. }
+                    | MoneyOperation::PaperOrdered { postings, .. },
+                ) => {
                     self.add_all(postings);
                 }
                 Operation::AccountClosed { movements, .. } => {
@@ -234,6 +237,17 @@ fn first_fault(replayed: &Replayed) -> Option<String> {
     None
 }
 
+/// The programme files that the journal has in force: name, version, beginning of the hash.
+fn programmes_in_force(state: &State) -> Vec<String> {
+    let files = state.programmes_in_force();
+    files
+        .map(|(name, version, hash)| {
+            let hash: String = hash.iter().take(8).map(|it| format!("{it:02x}")).collect();
+            format!("{name} version {version}, file {hash}")
+        })
+        .collect()
+}
+
 fn print_result(args: &ReplayArgs, replayed: &Replayed, digest: Digest, fault: Option<&str>) {
     let state = &replayed.state;
     let (accounts, cards, entries) = state.counts();
@@ -254,6 +268,7 @@ fn print_result(args: &ReplayArgs, replayed: &Replayed, digest: Digest, fault: O
                 "entries": entries,
                 "purses_below_zero": negative,
                 "digest": digest.to_string(),
+                "programmes": programmes_in_force(state),
                 "conserved": fault.is_none(),
                 "fault": fault,
             })
@@ -265,6 +280,9 @@ fn print_result(args: &ReplayArgs, replayed: &Replayed, digest: Digest, fault: O
     println!("accounts           {accounts}, cards {cards}, entries {entries}");
     println!("purses below zero  {negative}");
     println!("digest             {digest}");
+    for programme in programmes_in_force(state) {
+        println!("programme in force {programme}");
+    }
     match fault {
         None => {
             println!("money              conserved: purses equal postings, holds equal entries")

@@ -21,11 +21,14 @@ use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
 use crate::switch::config::{Config, Listener, Overrides};
 use crate::switch::jobs::Jobs;
+use crate::switch::key_file::KeyFile;
 use crate::switch::pin::PinKeys;
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::server::Server;
 use crate::switch::store::{self, OpenStore};
+
+use super::key;
 
 /// The demo cards that `--demo` opens.
 const DEMO: &str = include_str!("../../fixtures/demo.toml");
@@ -96,7 +99,7 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     )
     .map_err(|error| Stopped::because(78, error))?;
     raise_open_files(&config);
-    let mut store = store::open(&config.data_dir, &config.journal, &rules.rulebook)
+    let mut store = store::open(&config.data_dir, &config.journal, &rules)
         .map_err(|error| Stopped::because(error.exit_code(), error))?;
     if let Some(keys) = pin_keys(args, &config)? {
         store.pins = store.pins.with_keys(keys);
@@ -119,10 +122,17 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
 
 /// The keys that PIN blocks are judged with: the configured ones, else those of the demo.
 fn pin_keys(args: &ServeArgs, config: &Config) -> Result<Option<PinKeys>, Stopped> {
-    let keys = match &config.pin_keys {
-        Some(path) => PinKeys::load(path),
-        None if args.demo => PinKeys::parse("of the demo", DEMO_PIN_KEYS),
-        None => return Ok(None),
+    let keys = match (&config.key_file, &config.pin_keys) {
+        (Some(path), _) => {
+            let sealing_key = key::sealing_key(config.sealing_key_file.as_deref())
+                .map_err(|(code, sentence)| Stopped::because(code, sentence))?;
+            let file =
+                KeyFile::load(path, &sealing_key).map_err(|error| Stopped::because(78, error))?;
+            PinKeys::of(&path.display().to_string(), &file)
+        }
+        (None, Some(path)) => PinKeys::load(path),
+        (None, None) if args.demo => PinKeys::parse("of the demo", DEMO_PIN_KEYS),
+        (None, None) => return Ok(None),
     };
     keys.map(Some).map_err(|error| Stopped::because(78, error))
 }
@@ -182,7 +192,7 @@ async fn serve(
     (store, rates): (OpenStore, Vec<RateRow>),
     log: &log::LogGuard,
 ) -> Result<(), Stopped> {
-    let replayed = store.state.sequence();
+    let replayed = store.replayed;
     let (accounts, ..) = store.state.counts();
     let recovery = store.journal.recovery().clone();
     let ring = store.journal.ring_mode().map_or("none", RingMode::name);
@@ -298,7 +308,8 @@ async fn open_demo(server: &Server) -> Result<(), Stopped> {
         if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
             let job = server.jobs.command(Body::SetPin(*card, pin)).await;
             job.map_err(|error| Stopped::because(70, error))?;
-            server.pins.learn(row.account.card.token, *account, pin);
+            let token = row.account.card.token;
+            server.pins.learn(token, row.on_file(*account, pin));
         }
         let account = match outcome {
             Opened::Created(account, _) | Opened::Existing(account, _) => account.0.to_string(),

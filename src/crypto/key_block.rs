@@ -1,4 +1,4 @@
-//! Key blocks (ANSI X9.143, formerly TR-31): a key enciphered together with what it may be used for.
+//! Key blocks (ANSI X9.143, formerly TR-31): a key enciphered with what it may be used for.
 //!
 //! ```text
 //!  0  1  version: A, B, C under TDES, D under AES

@@ -23,6 +23,8 @@ pub mod key;
 
 pub mod key_block;
 
+pub mod sealing;
+
 pub mod pin_block;
 
 pub mod pvv;

@@ -63,6 +63,12 @@ impl ExpiryMonth {
 
     /// Whether a day falls after the last instant of this month.
     pub fn is_over_on(self, date: BusinessDate) -> bool {
+        // A year has 365 days at least, so nearly always the year alone tells.
+        let latest_year = date.0.div_euclid(365).saturating_add(1970);
+        let latest_month = latest_year.saturating_mul(12).saturating_add(11);
+        if date.0 >= 0 && latest_month <= self.month_index {
+            return false;
+        }
         date.month_index() > self.month_index
     }
 
@@ -122,7 +128,10 @@ pub struct CardPin {
 }
 
 /// One card as the engine knows it: never its number, only its token and masked form.
+///
+/// Every message looks at one of millions, far from all others: it fills one line of the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(align(64))]
 pub struct Card {
     /// Its number inside the switch.
     pub id: CardId,
@@ -152,6 +161,23 @@ mod tests {
         let at = |text: &str| UnixMs(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
         assert!(!expiry.is_over_on(tokyo.date_of(at("2028-02-29T14:59:59.999Z"))));
         assert!(expiry.is_over_on(tokyo.date_of(at("2028-02-29T15:00:00Z"))));
+    }
+
+    #[test]
+    fn a_card_is_over_from_the_first_day_after_its_month_in_every_year() {
+        for day in -800..47_000 {
+            let date = BusinessDate(day);
+            for months in [-13, -12, -1, 0, 1, 11, 12, 13] {
+                let month_index = date.month_index() + months;
+                let expiry = ExpiryMonth { month_index };
+                assert_eq!(expiry.is_over_on(date), months < 0, "{date} {months}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_lies_in_one_line_of_the_cache() {
+        assert_eq!((size_of::<Card>(), align_of::<Card>()), (64, 64));
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub enum Reason {
     PinRequired,
     /// Another PIN than the card's (A7).
     PinWrong,
+    /// The new PIN of a PIN change may not be chosen, or cannot be taken (A6, C1).
+    PinNotAcceptable,
     /// The programme lists this merchant or terminal as refused (A26b).
     MerchantDenied,
     /// Recurring payment or subscription (A18, B3).
@@ -108,7 +110,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 43] = [
+    pub const ALL: [Reason; 44] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
@@ -133,6 +135,7 @@ impl Reason {
         Reason::PinMalformed,
         Reason::PinRequired,
         Reason::PinWrong,
+        Reason::PinNotAcceptable,
         Reason::MerchantDenied,
         Reason::Recurring,
         Reason::Instalment,
@@ -181,6 +184,7 @@ impl Reason {
             Reason::PinMalformed => "pin-malformed",
             Reason::PinRequired => "pin-required",
             Reason::PinWrong => "pin-wrong",
+            Reason::PinNotAcceptable => "pin-not-acceptable",
             Reason::MerchantDenied => "merchant-denied",
             Reason::Recurring => "recurring",
             Reason::Instalment => "instalment",

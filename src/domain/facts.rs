@@ -57,6 +57,8 @@ pub enum Purpose {
     OriginalCredit,
     /// The first money on a card that is sold, which makes it usable (rule B4).
     Activation,
+    /// Another PIN, by who knows the current one (rule C1).
+    PinChange,
 }
 
 /// Who started this and under which agreement.

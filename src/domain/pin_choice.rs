@@ -1,12 +1,15 @@
 //! A6: which PINs a holder may choose. Nothing here keeps or shows a PIN.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::card::PinReference;
 
 /// Digits of a PIN.
 const PIN_DIGITS: usize = 4;
 
 /// Why a PIN may not be chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum PinRefused {
     /// Not exactly four digits.
     #[error("a PIN has exactly four digits (A6)")]
@@ -23,6 +26,20 @@ pub enum PinRefused {
     /// Four digits in a row of the holder's telephone number.
     #[error("a PIN is not from the holder's telephone number (A6)")]
     Telephone,
+}
+
+/// What is known about the new PIN of a message that asks for a change. Variants are only ever
+/// added at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NewPin {
+    /// It may be chosen; this tells it from a wrong one.
+    Chosen(PinReference),
+    /// It may not be chosen.
+    Refused(PinRefused),
+    /// What is in the block is no PIN of this card.
+    Malformed,
+    /// There is no key, or nothing on file, to make a verification value with.
+    CannotBeMade,
 }
 
 /// Whether a holder born on that day, reached under that number, may choose a PIN.

@@ -334,6 +334,11 @@ pub struct Programme {
     pub transfer: Option<PurseIndex>,
     /// What closing an account costs, minor units of the first purse's currency (rule A9).
     pub closing_fee: i64,
+    /// What a statement on paper costs, minor units of that currency (rule A31); `None`: there is
+    /// none.
+    pub statement_fee: Option<i64>,
+    /// What a notice of the PIN on paper costs, likewise.
+    pub pin_notice_fee: Option<i64>,
     /// Holds.
     pub hold: HoldRule,
     /// Who makes a shipped card usable (rules B4, C1).

@@ -3,6 +3,8 @@
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
+use super::pin_choice::NewPin;
+
 /// The network's own name for one transaction through its life (lifecycle D.1, rung 1).
 pub type LifecycleId = ArrayString<15>;
 
@@ -87,6 +89,8 @@ pub struct RareFacts {
     pub advice_reason: Option<AdviceReason>,
     /// The network's rate of the billing amount, as DE 10 writes it.
     pub billing_rate: Option<u32>,
+    /// What is known about the PIN that a PIN change asks for.
+    pub new_pin: Option<NewPin>,
 }
 
 /// One fact as the journal keeps it: variants are only ever added at the end.
@@ -104,6 +108,7 @@ enum RareFact {
     FundingBin(FundingBin),
     AdviceReason(AdviceReason),
     BillingRate(u32),
+    NewPin(NewPin),
 }
 
 impl From<RareFacts> for Vec<RareFact> {
@@ -121,6 +126,7 @@ impl From<RareFacts> for Vec<RareFact> {
             facts.funding_bin.map(RareFact::FundingBin),
             facts.advice_reason.map(RareFact::AdviceReason),
             facts.billing_rate.map(RareFact::BillingRate),
+            facts.new_pin.map(RareFact::NewPin),
         ];
         stated.into_iter().flatten().collect()
     }
@@ -143,6 +149,7 @@ impl From<Vec<RareFact>> for RareFacts {
                 RareFact::FundingBin(bin) => facts.funding_bin = Some(bin),
                 RareFact::AdviceReason(reason) => facts.advice_reason = Some(reason),
                 RareFact::BillingRate(rate) => facts.billing_rate = Some(rate),
+                RareFact::NewPin(new) => facts.new_pin = Some(new),
             }
         }
         facts

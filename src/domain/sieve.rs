@@ -166,6 +166,7 @@ fn purpose_trait(purpose: Purpose) -> u32 {
         Purpose::Unnamed => 23,
         Purpose::OriginalCredit => 24,
         Purpose::Activation => 25,
+        Purpose::PinChange => 26,
     }
 }
 

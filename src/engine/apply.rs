@@ -135,6 +135,13 @@ impl State {
                 let card = decided.card.ok_or("a PIN without a card")?;
                 self.change_pin(card, |pin| pin.wrong_tries = *wrong_tries)
             }
+            Effect::PinChanged { reference } => {
+                let card = decided.card.ok_or("a PIN without a card")?;
+                self.change_pin(card, |pin| {
+                    pin.reference = Some(*reference);
+                    pin.wrong_tries = 0;
+                })
+            }
             Effect::FeePosted {
                 entry,
                 currency,
@@ -502,6 +509,9 @@ impl State {
             return;
         };
         self.exchanges.remove(&id);
+        if self.activations.get(&entry.card) == Some(&id) {
+            self.activations.remove(&entry.card);
+        }
         if let Some(record) = self.account_mut(entry.account) {
             record.entries.remove(id);
         }
@@ -522,8 +532,24 @@ fn told(decided: &Decided) -> Option<Box<Told>> {
         Effect::ExchangeHeld(change) | Effect::ExchangePosted(change) => Some(change.asked.minor),
         _ => None,
     };
-    let approved_transaction =
-        approved_minor.and_then(|_| decided.effects.iter().find_map(converted));
+    // Where the entry has the transaction's own currency, the part is a part of what was asked.
+    let facts = &decided.facts;
+    let in_own_currency = |effect: &Effect| match effect {
+        Effect::EntryOpened {
+            currency,
+            authorized,
+            ..
+        } => {
+            let billed = facts.billing.is_some_and(|it| it.currency != *currency);
+            (billed && *currency == facts.amount.currency).then_some(*authorized)
+        }
+        _ => None,
+    };
+    let part_of_asked = |effect: &Effect| converted(effect).or_else(|| in_own_currency(effect));
+    let approved_transaction = approved_minor.and_then(|_| {
+        let mut effects = decided.effects.iter();
+        effects.find_map(part_of_asked)
+    });
     let balances = decided.balances.clone();
     (balances.is_some() || approved_minor.is_some()).then(|| {
         Box::new(Told {
@@ -548,6 +574,7 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         | Effect::ExchangePosted(change) => Some(change.entry),
         Effect::Offset { .. }
         | Effect::PinTried { .. }
+        | Effect::PinChanged { .. }
         | Effect::CardActivation { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }

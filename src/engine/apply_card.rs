@@ -3,6 +3,7 @@
 use crate::domain::card::{CardId, CardStatus};
 
 use super::apply::Fit;
+use super::entry::EntryId;
 use super::event::Decided;
 use super::operation_card::CardOperation;
 use super::state::State;
@@ -28,8 +29,11 @@ impl State {
     pub(super) fn apply_activation(&mut self, decided: &Decided, is_active: bool) -> Fit {
         let card = decided.card.ok_or("an activation without a card")?;
         let status = if is_active {
+            // The record of the money opens its entry too.
+            self.activations.insert(card, EntryId(self.sequence));
             CardStatus::Active
         } else {
+            self.activations.remove(&card);
             CardStatus::NotActivated
         };
         self.set_status(card, status)

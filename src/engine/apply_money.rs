@@ -49,6 +49,15 @@ impl State {
                 }
                 Ok(())
             }
+            MoneyOperation::PaperOrdered {
+                reference,
+                order,
+                currency,
+                postings,
+            } => {
+                self.note_reference(*reference, Movement::Paper(*order))?;
+                self.post(*currency, postings)
+            }
         }
     }
 

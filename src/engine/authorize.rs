@@ -5,6 +5,7 @@ use crate::domain::account::Split;
 use crate::domain::decision::Reason;
 use crate::domain::facts::{Certainty, Initiation, Purpose};
 use crate::domain::money::Amount;
+use crate::domain::pin_choice::NewPin;
 use crate::domain::programme::{Channel, RefundAuthorization};
 use crate::domain::rate::share;
 use crate::domain::time::UnixMs;
@@ -43,6 +44,7 @@ pub(super) fn judge(case: &Case<'_>) -> Verdict {
         Intent::Spend => spend(case),
         Intent::Refund => refund(case),
         Intent::Load => load(case),
+        Intent::ChangePin => new_pin(case),
     };
     let Some(effects) = effects else {
         // The rules have found a purse with enough in it, so this is a bug of ours: no answer that
@@ -87,6 +89,7 @@ fn approved_in_part(case: &Case<'_>, refusal: &Refusal) -> Option<Verdict> {
         && facts.initiation == Initiation::Cardholder
         && facts.certainty == Certainty::Final
         && !facts.is_incremental()
+        && says_one_amount(case)
         && facts
             .rare
             .as_ref()
@@ -106,6 +109,14 @@ fn approved_in_part(case: &Case<'_>, refusal: &Refusal) -> Option<Verdict> {
         show_balances: false,
         effects,
     })
+}
+
+/// Whether the message does not contradict itself: two amounts in one currency would leave open
+/// of which of them a part is approved.
+fn says_one_amount(case: &Case<'_>) -> bool {
+    let asked = case.facts.amount;
+    let billing = case.facts.billing;
+    billing.is_none_or(|billing| billing.currency != asked.currency || billing == asked)
 }
 
 /// Whether the part of the transaction amount is known by itself, rather than by what was billed.
@@ -196,6 +207,15 @@ fn load(case: &Case<'_>) -> Option<Effects> {
     let mut effects = posted_credit(case, &split, from);
     effects.push(counted(case, case.amount.minor));
     Some(effects)
+}
+
+/// The PIN that the holder chose, who gave the current one with the message (rule C1).
+fn new_pin(case: &Case<'_>) -> Option<Effects> {
+    let new = case.facts.rare.as_ref().and_then(|rare| rare.new_pin);
+    match new? {
+        NewPin::Chosen(reference) => Some(Effects::from_iter([Effect::PinChanged { reference }])),
+        NewPin::Refused(_) | NewPin::Malformed | NewPin::CannotBeMade => None,
+    }
 }
 
 fn hold_expiry(case: &Case<'_>) -> UnixMs {

@@ -27,6 +27,8 @@ pub enum Intent {
     Refund,
     /// Put money on.
     Load,
+    /// Set another PIN.
+    ChangePin,
 }
 
 /// A rule's refusal.
@@ -142,7 +144,7 @@ impl Case<'_> {
                 Some(LoadChannel::CreditCard) => Channel::LoadCreditCard,
                 Some(LoadChannel::ShopTill) => Channel::LoadShopTill,
             }),
-            Intent::Verify | Intent::Enquire | Intent::Refund => None,
+            Intent::Verify | Intent::Enquire | Intent::Refund | Intent::ChangePin => None,
         }
     }
 }
@@ -151,6 +153,7 @@ impl Case<'_> {
 pub fn intent_of(facts: &Facts) -> Intent {
     match facts.purpose {
         Purpose::BalanceEnquiry => Intent::Enquire,
+        Purpose::PinChange => Intent::ChangePin,
         Purpose::Refund | Purpose::OriginalCredit => Intent::Refund,
         Purpose::Load | Purpose::Activation => Intent::Load,
         Purpose::Purchase if facts.is_account_verification() => Intent::Verify,

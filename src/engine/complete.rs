@@ -27,7 +27,9 @@ pub(super) fn post(case: &Case<'_>) -> Verdict {
         Intent::Spend | Intent::Verify => capture(case),
         Intent::Refund => post_refund(case),
         Intent::Load => post_load(case),
-        Intent::Enquire => Verdict::accepted(Effects::new()).seeing("nothing to post".to_owned()),
+        Intent::Enquire | Intent::ChangePin => {
+            Verdict::accepted(Effects::new()).seeing("nothing to post".to_owned())
+        }
     }
 }
 
@@ -47,7 +49,7 @@ pub(super) fn target<'a>(case: &Case<'a>) -> Found<'a> {
                 && entry.purpose == case.facts.purpose
                 && entry.currency == currency
         }),
-        Intent::Load | Intent::Enquire => Found::Nothing,
+        Intent::Load | Intent::Enquire | Intent::ChangePin => Found::Nothing,
     }
 }
 

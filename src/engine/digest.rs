@@ -81,6 +81,7 @@ impl State {
         hash.value(&(&self.rates, &self.exchanges, &self.movements));
         hash.value(&self.transfers);
         hash.value(&(&self.holders, &self.programmes_in_force));
+        hash.value(&self.activations);
         hash.value(&(&self.exceptions, self.exceptions_total));
         hash.value(&(&self.clearing_closed, &self.link_books));
         Digest(*hash.hasher.finalize().as_bytes())

@@ -193,6 +193,11 @@ pub enum Effect {
         /// Whether it may be used from here on.
         is_active: bool,
     },
+    /// The card has another PIN; wrong tries are forgotten.
+    PinChanged {
+        /// What tells it from a wrong one.
+        reference: PinReference,
+    },
 }
 
 /// What an exchange changes for one entry.

@@ -1,5 +1,7 @@
 //! Which purse pays: splits over the purses of one account (rules A11, A13, A14, A27, A34).
 
+use smallvec::SmallVec;
+
 use crate::domain::account::{Account, Purse, PurseIndex, Split};
 use crate::domain::exchange::Legs;
 use crate::domain::money::Currency;
@@ -64,20 +66,19 @@ pub(super) fn pay_regardless(case: &Case<'_>, minor: i64) -> Option<Payment> {
     Some(wallet.payment())
 }
 
-/// As [`pay_regardless`], but the purses of a hold that is let go pay first.
+/// As [`pay_regardless`], but the purses of a hold that is let go pay first, each what it held
+/// whatever else was taken from it meanwhile; `costs` says by purse what that is.
 pub(super) fn pay_from_hold(
     case: &Case<'_>,
     held: &Split,
     costs: impl Iterator<Item = (PurseIndex, i64)>,
 ) -> Option<Payment> {
     let (order, currency) = (&case.programme.spend_order, case.amount.currency);
-    let mut wallet = Wallet::of(case);
-    for (purse, cost) in costs {
-        wallet.add(purse, cost);
-    }
+    let freed: SmallVec<[(PurseIndex, i64); 2]> = costs.collect();
+    let mut wallet = Wallet::after(case, &freed);
     let mut missing = case.amount.minor;
-    for (purse, worth) in held.parts() {
-        let taken = wallet.take(purse, missing.min(worth));
+    for ((purse, worth), (_, cost)) in held.parts().zip(&freed) {
+        let taken = wallet.take_held(purse, missing.min(worth), *cost);
         missing = missing.saturating_sub(taken);
     }
     missing = wallet.take_in_order(order, missing);

@@ -9,11 +9,12 @@ use crate::domain::time::UnixMs;
 
 use super::command::{Answer, Outcome};
 use super::event::Event;
+use super::funds;
 use super::ledger::{LedgerAccount, Posting, Postings, debit_purses};
 use super::operate::{above_maximum, account_of, has_open_card, not_allowed};
 use super::operation::{Done, Operation, OrderRefused, Reference};
 use super::operation_money::{
-    Charge, CountedTransfer, MoneyOperation, MoneyOrder, Movement, Transfer,
+    Charge, CountedTransfer, MoneyOperation, MoneyOrder, Movement, Paper, PaperOrder, Transfer,
 };
 use super::state::{AccountRecord, State};
 
@@ -58,7 +59,22 @@ pub(super) fn decide(
                 }),
             }
         }
+        MoneyOrder::Paper {
+            reference,
+            order: wanted,
+        } => match state.movement(reference) {
+            Some((done, Movement::Paper(earlier))) if earlier == *wanted => {
+                Ok(Decided::Before(done))
+            }
+            Some(_) => Err(other_content()),
+            None if state.referred(reference).is_some() => Err(other_content()),
+            None => paper(rulebook, state, *reference, *wanted).map(Decided::New),
+        },
     };
+    conclude(operation, sequence)
+}
+
+fn conclude(operation: Result<Decided, OrderRefused>, sequence: u64) -> Outcome {
     let (answer, event) = match operation {
         Ok(Decided::New(operation)) => {
             let event = Event::Operated(Box::new(Operation::Money(operation)));
@@ -154,6 +170,41 @@ fn transfer(
         date,
         currency: source.currency,
         postings: debit_purses(from, &Split::whole(purse, minor), to_purse),
+    })
+}
+
+/// The fee of something on paper, out of the purses of the programme's first currency in the order
+/// of spending.
+fn paper(
+    rulebook: &Rulebook,
+    state: &State,
+    reference: Reference,
+    order: PaperOrder,
+) -> Result<MoneyOperation, OrderRefused> {
+    let (record, programme) = account_of(rulebook, state, order.account)?;
+    let fee = match order.paper {
+        Paper::Statement => programme.statement_fee,
+        Paper::PinNotice => programme.pin_notice_fee,
+    };
+    let fee = fee.ok_or_else(|| not_allowed("the programme does not send that on paper"))?;
+    if !has_open_card(state, record) {
+        let what = format!("account {} is closed", order.account.0);
+        return Err(OrderRefused::Conflict(what));
+    }
+    let currency = programme.purse_currency(PurseIndex(0));
+    let currency = currency.ok_or_else(|| not_allowed("the programme has no purse"))?;
+    let split = funds::spend(&programme.spend_order, &record.account, currency, fee);
+    if split.total() < fee {
+        let available = split.total();
+        let what = format!("available {available}, the fee is {fee}");
+        return Err(OrderRefused::Conflict(what));
+    }
+    let to = LedgerAccount::Fees(record.account.programme);
+    Ok(MoneyOperation::PaperOrdered {
+        reference,
+        order,
+        currency,
+        postings: debit_purses(order.account, &split, to),
     })
 }
 

@@ -36,6 +36,13 @@ pub enum MoneyOrder {
         /// What is given, minor units of the source.
         minor: i64,
     },
+    /// Order something on paper for a holder, who pays its fee (rule A31).
+    Paper {
+        /// The caller's name for it.
+        reference: Reference,
+        /// What is ordered.
+        order: PaperOrder,
+    },
 }
 
 /// What an operator did.
@@ -65,6 +72,36 @@ pub enum MoneyOperation {
         /// The double entry.
         postings: Postings,
     },
+    /// Something on paper was ordered and its fee taken.
+    PaperOrdered {
+        /// The caller's name for it.
+        reference: Reference,
+        /// What was ordered.
+        order: PaperOrder,
+        /// Currency of the postings.
+        currency: Currency,
+        /// The double entry of the fee.
+        postings: Postings,
+    },
+}
+
+/// Something on paper for a holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaperOrder {
+    /// Whose.
+    pub account: AccountId,
+    /// What.
+    pub paper: Paper,
+}
+
+/// What is sent on paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paper {
+    /// A statement.
+    Statement,
+    /// A notice of the PIN.
+    PinNotice,
 }
 
 /// Money that one holder sends to another.
@@ -85,6 +122,8 @@ pub enum Movement {
     Transfer(Transfer),
     /// A charge.
     Charge(Charge),
+    /// The fee of something on paper.
+    Paper(PaperOrder),
 }
 
 /// A transfer as it counts in the limits of who gave it.

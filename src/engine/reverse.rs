@@ -177,9 +177,11 @@ fn undo_entry(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdict {
     Verdict::accepted(effects).seeing(evidence)
 }
 
-/// A card whose first money is taken back can be sold again (rule B4).
+/// A card whose first money is taken back can be sold again (rule B4); one that was usable before
+/// that money stays so.
 fn deactivated(case: &Case<'_>, entry: &Entry) -> Option<Effect> {
-    let is_first = entry.purpose == Purpose::Activation && case.card.status == CardStatus::Active;
+    let is_first = case.state.activated_by(entry.card) == Some(entry.id)
+        && case.card.status == CardStatus::Active;
     is_first.then_some(Effect::CardActivation { is_active: false })
 }
 
@@ -257,6 +259,7 @@ fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
             }
             Purpose::Purchase
             | Purpose::BalanceEnquiry
+            | Purpose::PinChange
             | Purpose::CashWithdrawal
             | Purpose::AccountFunding
             | Purpose::QuasiCash

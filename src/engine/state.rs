@@ -206,6 +206,8 @@ pub struct State {
     pub(super) movements: BTreeMap<Reference, Movement>,
     /// Transfers of each account that gave any, oldest first.
     pub(super) transfers: BTreeMap<AccountId, VecDeque<CountedTransfer>>,
+    /// Which entry made a card usable at a till, while that entry is known (rule B4).
+    pub(super) activations: BTreeMap<CardId, EntryId>,
     pub(super) holders: HolderBook,
     /// The business days of the links, in the order of their numbers.
     pub(super) link_books: Vec<LinkBook>,
@@ -318,8 +320,12 @@ impl State {
     /// memory, and waiting for many of them at once takes little longer than waiting for one.
     pub fn glance(&self, facts: &Facts) -> bool {
         let record = self.card_and_account(&facts.card).and_then(|it| it.1);
+        // Not one after the other: all of it is wanted at once.
         let used = record.is_some_and(|record| {
-            record.entries.iter().next_back().is_some() || !record.usage.is_empty()
+            let purses = &record.account.purses;
+            purses.iter().any(|purse| purse.balance != 0)
+                | record.entries.iter().next_back().is_some()
+                | !record.usage.is_empty()
         });
         used | self.answer(&facts.key()).is_some()
     }
@@ -451,9 +457,21 @@ impl State {
         self.exchanges.get(&id)
     }
 
+    /// Which entry made a card usable at a till, while that entry is known.
+    pub(super) fn activated_by(&self, card: CardId) -> Option<EntryId> {
+        self.activations.get(&card).copied()
+    }
+
     /// Totals of the ledger accounts that are not purses.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The programme files in force by the journal: name, version and hash of each; none before
+    /// the journal tells of any.
+    pub fn programmes_in_force(&self) -> impl Iterator<Item = (&ProgrammeName, u32, &[u8; 32])> {
+        let files = self.programmes_in_force.iter();
+        files.map(|file| (&file.name, file.version, &file.hash))
     }
 
     /// The latest exceptions, oldest first, and how many there ever were.

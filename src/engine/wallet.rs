@@ -32,8 +32,18 @@ struct Price {
 impl<'a> Wallet<'a> {
     /// The purses as they stand.
     pub(super) fn of(case: &'a Case<'a>) -> Wallet<'a> {
+        Wallet::after(case, &[])
+    }
+
+    /// The purses as they stand when so much of what they hold is let go.
+    pub(super) fn after(case: &'a Case<'a>, freed: &[(PurseIndex, i64)]) -> Wallet<'a> {
         let purses = &case.account().purses;
         let mut left: SmallVec<[i64; 5]> = purses.iter().map(|purse| purse.available()).collect();
+        for (purse, minor) in freed {
+            if let Some(left) = left.get_mut(purse.position()) {
+                *left = left.saturating_add(*minor);
+            }
+        }
         // What one purse is short of, another of its currency cannot give.
         for (debtor, purse) in purses.iter().enumerate() {
             let mut debt = left.get(debtor).map_or(0, |it| it.saturating_neg());
@@ -52,13 +62,6 @@ impl<'a> Wallet<'a> {
         }
     }
 
-    /// More that a purse can give: a hold that is about to be let go.
-    pub(super) fn add(&mut self, purse: PurseIndex, minor: i64) {
-        if let Some(left) = self.left.get_mut(purse.position()) {
-            *left = left.saturating_add(minor);
-        }
-    }
-
     /// Takes an amount from purses in order, as far as they go; what is missing then.
     pub(super) fn take_in_order(&mut self, order: &[PurseIndex], wanted: i64) -> i64 {
         let mut missing = wanted;
@@ -73,11 +76,18 @@ impl<'a> Wallet<'a> {
     }
 
     /// Takes up to `most` of the amount from one purse, which stays at zero or above; how much.
-    pub(super) fn take(&mut self, purse: PurseIndex, most: i64) -> i64 {
+    fn take(&mut self, purse: PurseIndex, most: i64) -> i64 {
+        self.take_held(purse, most, 0)
+    }
+
+    /// As much from a purse that held `held` for it, its own minor units: those it gives in any
+    /// case, below zero if need be.
+    pub(super) fn take_held(&mut self, purse: PurseIndex, most: i64, held: i64) -> i64 {
         let Some(price) = self.price(purse) else {
             return 0;
         };
         let left = self.left.get(purse.position()).copied().unwrap_or(0);
+        let left = left.max(held);
         let fits = |worth: i64| {
             let leg = self.leg(purse, price, worth);
             leg.is_some_and(|leg| leg.cost() <= left)

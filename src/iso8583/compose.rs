@@ -10,7 +10,9 @@ use super::encode::{check_binary, check_text, latin_text, put_bytes, put_text};
 use super::encoding;
 use super::error::{EncodeError, EncodeRefusal};
 use super::length::{LengthForm, Marker};
-use super::parts::{BitmapSize, Part, PartSpec, Parts, PartsForm, UNKNOWN_BER, UnknownPart};
+use super::parts::{
+    BitmapSize, Part, PartSpec, Parts, PartsForm, UNKNOWN_BER, UnknownPart, divisible,
+};
 use super::parts_read::DATASET_BER_KEY;
 
 /// What stands in a part that is to be written.
@@ -99,8 +101,7 @@ impl Parts {
         }
         let (words, bytes) = match size {
             BitmapSize::Extending(bitmaps) => {
-                let needed = usize::from(highest).saturating_sub(1) / 64;
-                let count = needed.saturating_add(1).max(bitmaps.least());
+                let count = bitmap_count(highest, bitmaps);
                 (present.words(bitmaps, count), count.saturating_mul(8))
             }
             BitmapSize::Bytes(count) => (present.words(Bitmaps::Plain, 1), usize::from(count)),
@@ -118,6 +119,30 @@ impl Parts {
             }
         }
         Ok(())
+    }
+
+    /// Whether a value has bytes besides these parts that they would be written without: filler
+    /// alone, or a bitmap longer than they need.
+    pub(super) fn are_less_than(&self, parts: &[Part<'_>], value: &[u8]) -> bool {
+        let numbers = || parts.iter().filter_map(|part| part.spec);
+        let numbers = || numbers().map(|row| row.element.number);
+        let bitmap_size = match self.form {
+            PartsForm::Ber => return parts.is_empty() && !value.is_empty(),
+            PartsForm::Bitmap(form, BitmapSize::Extending(bitmaps)) => {
+                let count = bitmap_count(numbers().max().unwrap_or(0), bitmaps);
+                form.size().saturating_mul(count)
+            }
+            PartsForm::DatasetBitmap => {
+                let behind = parts.iter().any(|part| part.key == DATASET_BER_KEY);
+                let numbers: Vec<u8> = numbers().filter(|number| *number > 0).collect();
+                dataset_bitmap(&numbers, behind).len()
+            }
+            PartsForm::Bitmap(_, BitmapSize::Bytes(_))
+            | PartsForm::Positional
+            | PartsForm::Tagged(_) => return false,
+        };
+        let covered = parts.iter().map(|part| part.wire.len()).sum::<usize>();
+        value.len() > covered.saturating_add(bitmap_size)
     }
 
     fn tagged(
@@ -223,6 +248,12 @@ impl Parts {
         }
         Ok(places)
     }
+}
+
+/// Bitmaps of sixty-four bits that reach the highest number.
+fn bitmap_count(highest: u8, bitmaps: Bitmaps) -> usize {
+    let needed = usize::from(highest).saturating_sub(1) / 64;
+    needed.saturating_add(1).max(bitmaps.least())
 }
 
 impl PartSpec {
@@ -366,8 +397,7 @@ impl Part<'_> {
             return PartValue::Wire(self.wire.clone());
         }
         match self.parts() {
-            // Of BER-TLV, nothing but filler.
-            Some(Ok(parts)) if parts.is_empty() => PartValue::Wire(self.wire.clone()),
+            Some(Ok(parts)) if self.has_more_than(&parts) => PartValue::Wire(self.wire.clone()),
             Some(Ok(parts)) => {
                 let inner = parts
                     .iter()
@@ -376,6 +406,12 @@ impl Part<'_> {
             }
             Some(Err(_)) | None => PartValue::Text(self.shown()),
         }
+    }
+
+    fn has_more_than(&self, parts: &[Part<'_>]) -> bool {
+        let value = divisible(self.coding, &self.value).unwrap_or_default();
+        let inside = self.inside.map(|inside| inside.parts);
+        inside.is_some_and(|inside| inside.are_less_than(parts, &value))
     }
 }
 

@@ -290,7 +290,7 @@ impl Message {
 }
 
 /// The bytes that parts are read out of: those of a binary value, or one for each character.
-fn divisible(coding: Coding, value: &Bytes) -> Option<Bytes> {
+pub(super) fn divisible(coding: Coding, value: &Bytes) -> Option<Bytes> {
     match coding {
         Coding::Raw | Coding::Text(_) => Some(value.clone()),
         Coding::Ebcdic(page, _) => Some(value.iter().map(|byte| page.latin_of(*byte)).collect()),

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::parts::PartsForm;
+use super::parts::divisible;
 use super::{EncodeError, Message, MessageSpec, MessageWriter};
 
 /// Writes every element of the message from its value, not from its bytes, and an element that
@@ -30,9 +30,10 @@ pub fn rebuild(spec: &MessageSpec, message: &Message) -> Result<BytesMut, Encode
 /// The value of an element made of its parts, when they can be read.
 fn divided(spec: &MessageSpec, message: &Message, element: u8) -> Option<Vec<u8>> {
     let parts = message.parts(spec, element)?.ok()?;
-    let layout = spec.element(element)?.parts()?;
-    // Of BER-TLV, nothing but filler.
-    if matches!(layout.form, PartsForm::Ber) && parts.is_empty() {
+    let row = spec.element(element)?;
+    let layout = row.parts()?;
+    let raw = message.bytes().slice_ref(message.raw(element)?);
+    if layout.are_less_than(&parts, &divisible(row.program.coding, &raw)?) {
         return None;
     }
     let items: Vec<_> = (parts.iter())

@@ -16,7 +16,7 @@ use crate::engine::event::{AccountOpened, Decided, Effect, Event};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
 use crate::engine::operation_holder::HolderOperation;
-use crate::engine::operation_money::MoneyOperation;
+use crate::engine::operation_money::{MoneyOperation, Paper};
 
 /// One purse as it stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,10 @@ pub enum LineKind {
     Charge,
     /// The end of the account.
     Closing,
+    /// The fee of a statement on paper.
+    PaperStatement,
+    /// The fee of a notice of the PIN.
+    PinNotice,
 }
 
 /// One line of a statement.
@@ -307,6 +311,7 @@ impl Book {
                 | Effect::ExceptionRaised { .. }
                 | Effect::PartTombstoneSet { .. }
                 | Effect::PinTried { .. }
+                | Effect::PinChanged { .. }
                 | Effect::CardActivation { .. } => None,
             };
             moved.extend(id);
@@ -337,6 +342,7 @@ impl Book {
             Purpose::BalanceEnquiry
             | Purpose::AccountFunding
             | Purpose::QuasiCash
+            | Purpose::PinChange
             | Purpose::Unnamed => LineKind::Other,
         };
         let mut line = self.line(sequence, at, kind);
@@ -403,6 +409,17 @@ impl Book {
                         line.authorized = charge.minor;
                         line.fee = charge.fee;
                     }
+                }
+            }
+            Operation::Money(MoneyOperation::PaperOrdered {
+                order, postings, ..
+            }) => {
+                if order.account == self.account {
+                    let kind = match order.paper {
+                        Paper::Statement => LineKind::PaperStatement,
+                        Paper::PinNotice => LineKind::PinNotice,
+                    };
+                    self.own_line(sequence, at, kind, postings);
                 }
             }
             Operation::Money(MoneyOperation::RatesSet(_))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::domain::account::{Kyc, ProgrammeName};
+use crate::domain::account::{AccountId, Kyc, ProgrammeName};
 use crate::domain::card::{CardStatus, ExpiryMonth, PinReference};
 use crate::domain::holder::Applicant;
 use crate::domain::pan::Pan;
@@ -12,6 +12,7 @@ use crate::domain::rulebook::Rulebook;
 use crate::domain::time::BusinessDate;
 use crate::engine::command::{HeldBy, NewCard, OpenAccount};
 
+use super::pin::OnFile;
 use super::token::TokenKey;
 
 /// One card of a file: what the engine shall open, and what a person may see of it.
@@ -25,6 +26,21 @@ pub struct CardRow {
     pub pin: Option<PinReference>,
     /// What it is for, in the file's words.
     pub note: String,
+}
+
+impl CardRow {
+    /// What is on file about the card once it is opened with this PIN.
+    pub fn on_file(&self, account: AccountId, reference: PinReference) -> OnFile {
+        let born = match self.account.holder {
+            HeldBy::Applicant(applicant) => Some(applicant.born),
+            HeldBy::Registered(_) | HeldBy::Nobody => None,
+        };
+        OnFile {
+            reference,
+            account,
+            born,
+        }
+    }
 }
 
 /// A card file with mistakes; none of its cards was opened.

@@ -27,6 +27,10 @@ pub struct Config {
     pub dialects_dir: Option<PathBuf>,
     /// File of the keys that PIN blocks are judged with; `None`: no block can be judged.
     pub pin_keys: Option<PathBuf>,
+    /// The sealed key file, instead of `pin_keys`; `None`: there is none.
+    pub key_file: Option<PathBuf>,
+    /// File of the key that opens it; `None`: the environment has it.
+    pub sealing_key_file: Option<PathBuf>,
     /// File of exchange rates, taken in at start; `None`: those that the journal has.
     pub rates: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
@@ -264,6 +268,8 @@ impl Config {
             programmes_dir: None,
             dialects_dir: None,
             pin_keys: None,
+            key_file: None,
+            sealing_key_file: None,
             rates: None,
             io_threads: knob::IO_THREADS.standard,
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),

@@ -62,6 +62,8 @@ pub(super) fn parse(
         programmes_dir: top.path_optional("programmes_dir", &mut notes),
         dialects_dir: top.path_optional("dialects_dir", &mut notes),
         pin_keys: top.path_optional("pin_keys", &mut notes),
+        key_file: top.path_optional("key_file", &mut notes),
+        sealing_key_file: top.path_optional("sealing_key_file", &mut notes),
         rates: top.path_optional("rates", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
@@ -97,6 +99,11 @@ pub(super) fn parse(
 
 /// What holds between knobs, wherever each came from.
 fn check_whole(config: &Config, notes: &mut Notes) {
+    if let (Some(pin_keys), Some(_)) = (&config.pin_keys, &config.key_file) {
+        let expected = "either this or key_file";
+        let mistake = ConfigMistake::new("pin_keys", expected, pin_keys.display());
+        notes.mistakes.push(mistake);
+    }
     if !config.admin.ip().is_loopback() {
         let expected = "a loopback address such as 127.0.0.1:8580";
         notes

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::crypto::key::TdesKey;
 use crate::crypto::pin_block::{Pin, decipher};
@@ -17,7 +18,11 @@ use crate::domain::account::AccountId;
 use crate::domain::card::PinReference;
 use crate::domain::conditions::PinVerdict;
 use crate::domain::pan::{CardToken, Pan};
+use crate::domain::pin_choice::{self, NewPin};
+use crate::domain::time::BusinessDate;
 use crate::engine::state::State;
+
+use super::key_file::KeyFile;
 
 /// The keys under which PINs come in and are verified.
 pub struct PinKeys {
@@ -62,6 +67,47 @@ impl PinKeys {
                 file,
                 mistakes: vec![error.to_string()],
             }),
+        }
+    }
+
+    /// The keys of an opened key file: the one of usage P0, and every one of usage V2 under the index
+    /// that is the second digit of its version.
+    ///
+    /// # Errors
+    /// Every mistake; no key is shown.
+    pub fn of(file: &str, keys: &KeyFile) -> Result<PinKeys, PinKeysError> {
+        let mut mistakes = Vec::new();
+        let (mut zone, mut verification) = (None, BTreeMap::new());
+        for key in &keys.keys {
+            let (label, name) = (&key.label, &key.label.name);
+            let index = match label.usage.as_str() {
+                "P0" => None,
+                "V2" => label.version.bytes().last().map(|digit| digit & 0x0f),
+                _ => continue,
+            };
+            match (TdesKey::from_bytes(&key.bytes), index) {
+                (Err(error), _) => mistakes.push(format!("key {name}: {error}")),
+                (Ok(key), None) => {
+                    if zone.replace(key).is_some() {
+                        mistakes.push(format!("key {name}: a second one of usage P0"));
+                    }
+                }
+                (Ok(key), Some(index)) => {
+                    if verification.insert(index, key).is_some() {
+                        mistakes.push(format!("key {name}: a second one of usage V2 {index}"));
+                    }
+                }
+            }
+        }
+        match zone {
+            Some(zone) if mistakes.is_empty() => Ok(PinKeys { zone, verification }),
+            zone => {
+                if zone.is_none() {
+                    mistakes.push("expected a key of usage P0, got none".to_owned());
+                }
+                let file = file.to_owned();
+                Err(PinKeysError { file, mistakes })
+            }
         }
     }
 
@@ -112,7 +158,18 @@ impl PinKeys {
 pub struct PinDesk {
     keys: Option<PinKeys>,
     /// What the journal says, for reading without asking the single writer.
-    references: RwLock<HashMap<CardToken, (PinReference, AccountId)>>,
+    on_file: RwLock<HashMap<CardToken, OnFile>>,
+}
+
+/// What is on file about a card and its PIN.
+#[derive(Clone, Copy, Debug)]
+pub struct OnFile {
+    /// What tells the right PIN from a wrong one.
+    pub reference: PinReference,
+    /// The card's account.
+    pub account: AccountId,
+    /// The holder's day of birth, where one is registered: no PIN is made of it (rule A6).
+    pub born: Option<BusinessDate>,
 }
 
 /// What a verification value is made over.
@@ -138,13 +195,20 @@ impl MadeOver<'_> {
 impl PinDesk {
     /// A desk that knows what a replayed state knows about PINs.
     pub fn of(state: &State) -> PinDesk {
-        let known = state
-            .cards()
-            .iter()
-            .filter_map(|card| Some((card.token, (card.pin.reference?, card.account))));
+        let known = state.cards().iter().filter_map(|card| {
+            let on_file = OnFile {
+                reference: card.pin.reference?,
+                account: card.account,
+                born: state
+                    .holders()
+                    .of_account(card.account)
+                    .map(|it| it.person.born),
+            };
+            Some((card.token, on_file))
+        });
         PinDesk {
             keys: None,
-            references: RwLock::new(known.collect()),
+            on_file: RwLock::new(known.collect()),
         }
     }
 
@@ -157,20 +221,48 @@ impl PinDesk {
     }
 
     /// Learns what tells a card's right PIN from a wrong one, once the journal has it.
-    pub fn learn(&self, card: CardToken, account: AccountId, reference: PinReference) {
-        let mut references = self
-            .references
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        references.insert(card, (reference, account));
+    pub fn learn(&self, card: CardToken, on_file: OnFile) {
+        let known = self.on_file.write();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        known.insert(card, on_file);
     }
 
-    fn known(&self, card: &CardToken) -> Option<(PinReference, AccountId)> {
-        let references = self
-            .references
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        references.get(card).copied()
+    /// Learns of another PIN of a card that has one, once the journal has it.
+    pub fn changed(&self, card: &CardToken, reference: PinReference) {
+        let known = self.on_file.write();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if let Some(on_file) = known.get_mut(card) {
+            on_file.reference = reference;
+        }
+    }
+
+    fn known(&self, card: &CardToken) -> Option<OnFile> {
+        let known = self.on_file.read();
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        known.get(card).copied()
+    }
+
+    /// What comes of the new PIN in a block, for a card that has a PIN already; the rules of choice
+    /// are held against it here, where it is in the clear (rule A6).
+    pub fn chosen(&self, block: [u8; 8], pan: &Pan, card: &CardToken) -> NewPin {
+        let (Some(keys), Some(on_file)) = (&self.keys, self.known(card)) else {
+            return NewPin::CannotBeMade;
+        };
+        let Ok(pin) = decipher(&keys.zone, block, pan.expose()) else {
+            return NewPin::Malformed;
+        };
+        let digits = pin.digits().iter().map(|digit| char::from(b'0' + digit));
+        let digits = Zeroizing::new(digits.collect::<String>());
+        let born = on_file.born.map(BusinessDate::civil);
+        if let Err(rule) = pin_choice::check(&digits, born, None) {
+            return NewPin::Refused(rule);
+        }
+        let over = match on_file.reference.is_of_account() {
+            true => MadeOver::Account(on_file.account),
+            false => MadeOver::Card(pan),
+        };
+        let reference = self.reference(&digits, over);
+        reference.map_or(NewPin::CannotBeMade, NewPin::Chosen)
     }
 
     /// What would tell this PIN from a wrong one, under the key of the greatest index; `None`
@@ -202,9 +294,10 @@ impl PinDesk {
     }
 
     fn judge(&self, keys: &PinKeys, pan: Option<&Pan>, card: &CardToken, pin: &Pin) -> PinVerdict {
-        let value = self.known(card).and_then(|(reference, account)| {
+        let value = self.known(card).and_then(|on_file| {
+            let reference = on_file.reference;
             let over = match (reference.is_of_account(), pan) {
-                (true, _) => MadeOver::Account(account),
+                (true, _) => MadeOver::Account(on_file.account),
                 (false, Some(pan)) => MadeOver::Card(pan),
                 (false, None) => return None,
             };
@@ -229,7 +322,7 @@ impl PinDesk {
         // What nothing could judge is not opened either.
         let is_known = self
             .known(card)
-            .is_some_and(|known| keys.verification.contains_key(&known.0.key()));
+            .is_some_and(|known| keys.verification.contains_key(&known.reference.key()));
         if !is_known {
             return PinVerdict::CannotBeChecked;
         }
@@ -244,6 +337,7 @@ impl PinDesk {
 mod tests {
     use super::*;
     use crate::crypto::pin_block::encipher;
+    use crate::domain::pin_choice::PinRefused;
 
     const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
     const CARD: CardToken = CardToken([7; 16]);
@@ -262,8 +356,16 @@ mod tests {
             key_index: 1,
             value,
         };
-        desk.learn(CARD, AccountId(1), reference);
+        desk.learn(CARD, of_account(1, reference));
         desk
+    }
+
+    fn of_account(account: u32, reference: PinReference) -> OnFile {
+        OnFile {
+            reference,
+            account: AccountId(account),
+            born: Some(BusinessDate(-7_000)),
+        }
     }
 
     fn block(digits: &str) -> Vec<u8> {
@@ -293,12 +395,42 @@ mod tests {
             key_index: 9,
             value: [1, 2, 3, 4],
         };
-        desk.learn(CARD, AccountId(1), other_key);
+        desk.learn(CARD, of_account(1, other_key));
         let verdict = desk.verdict(&block("2580"), &pan(), &CARD);
         assert_eq!(verdict, PinVerdict::CannotBeChecked);
         let keyless = PinDesk::default();
         let verdict = keyless.verdict(&block("2580"), &pan(), &CARD);
         assert_eq!(verdict, PinVerdict::Unverified);
+    }
+
+    #[test]
+    fn a_new_pin_is_judged_by_the_rules_of_choice_and_then_told_from_a_wrong_one() {
+        let desk = desk();
+        let chosen = |pin: &str| {
+            let block: [u8; 8] = block(pin).try_into().unwrap();
+            desk.chosen(block, &pan(), &CARD)
+        };
+        // Day -7000 is the 2nd of November 1950.
+        for (pin, expected) in [
+            ("1111", NewPin::Refused(PinRefused::Repeated)),
+            ("4312", NewPin::Refused(PinRefused::Consecutive)),
+            ("1950", NewPin::Refused(PinRefused::Birth)),
+            ("1102", NewPin::Refused(PinRefused::Birth)),
+            ("25803", NewPin::Refused(PinRefused::Length)),
+        ] {
+            assert_eq!(chosen(pin), expected, "{expected:?}");
+        }
+        assert_eq!(desk.chosen([0; 8], &pan(), &CARD), NewPin::Malformed);
+        let NewPin::Chosen(reference) = chosen("9357") else {
+            panic!("it may be chosen");
+        };
+        desk.changed(&CARD, reference);
+        let verdict = |pin| desk.verdict(&block(pin), &pan(), &CARD);
+        assert_eq!(verdict("9357"), PinVerdict::Correct);
+        assert_eq!(verdict("2580"), PinVerdict::Wrong);
+        let stranger = CardToken([8; 16]);
+        let block: [u8; 8] = block("9357").try_into().unwrap();
+        assert_eq!(desk.chosen(block, &pan(), &stranger), NewPin::CannotBeMade);
     }
 
     #[test]
@@ -308,9 +440,9 @@ mod tests {
         let reference = desk.reference("2580", own).unwrap();
         assert!(reference.is_of_account() && reference.key() == 1);
         let (one, two, other) = (CARD, CardToken([8; 16]), CardToken([9; 16]));
-        desk.learn(one, AccountId(7), reference);
-        desk.learn(two, AccountId(7), reference);
-        desk.learn(other, AccountId(8), reference);
+        desk.learn(one, of_account(7, reference));
+        desk.learn(two, of_account(7, reference));
+        desk.learn(other, of_account(8, reference));
         for (card, pin, verdict) in [
             (one, "2580", PinVerdict::Correct),
             (two, "2580", PinVerdict::Correct),

@@ -47,6 +47,8 @@ pub struct LoadedRules {
     pub rulebook: Arc<Rulebook>,
     /// For the links.
     pub dialects: Vec<Arc<Dialect>>,
+    /// The programme files, for the journal.
+    pub files: Vec<ProgrammeRecord>,
 }
 
 /// The rulebook cannot be loaded.
@@ -65,7 +67,7 @@ impl LoadedRules {
         dialects_dir: Option<&Path>,
     ) -> Result<LoadedRules, RulesError> {
         let mut mistakes = Vec::new();
-        let (programmes, _) = read_programmes(programmes_dir, &mut mistakes)?;
+        let (programmes, files) = read_programmes(programmes_dir, &mut mistakes)?;
         let dialects = dialects(dialects_dir, &mut mistakes)?;
         if !mistakes.is_empty() {
             return Err(RulesError(mistakes));
@@ -80,6 +82,7 @@ impl LoadedRules {
         Ok(LoadedRules {
             rulebook: Arc::new(rulebook),
             dialects,
+            files,
         })
     }
 

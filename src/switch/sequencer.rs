@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::domain::decision::{Decision, Reason};
+use crate::domain::facts::{Facts, Purpose};
+use crate::domain::pin_choice::NewPin;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 use crate::engine::apply::InvariantBroken;
@@ -24,6 +27,7 @@ use super::clock;
 use super::commit::{CommitFault, Committer, Waiting, Work};
 use super::config::SequencerConfig;
 use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
+use super::pin::PinDesk;
 use super::telemetry::Telemetry;
 
 /// Why the writer stopped; nothing of its last batch was answered.
@@ -60,18 +64,21 @@ pub struct Sequencer<J> {
     committer: Committer<J>,
     rulebook: Arc<Rulebook>,
     limits: SequencerConfig,
+    pins: Arc<PinDesk>,
     work: Work,
     stopping: bool,
 }
 
 impl<J: Journal + 'static> Sequencer<J> {
-    /// A writer for a state and the journal that made it; `jobs` is where its work comes from.
+    /// A writer for a state and the journal that made it; `jobs` is where its work comes from,
+    /// `pins` hears of PINs that messages change.
     pub fn new(
         state: State,
         journal: J,
         rulebook: Arc<Rulebook>,
         limits: SequencerConfig,
         telemetry: Arc<Telemetry>,
+        pins: Arc<PinDesk>,
         jobs: &Jobs,
     ) -> Sequencer<J> {
         assert_eq!(
@@ -86,6 +93,7 @@ impl<J: Journal + 'static> Sequencer<J> {
             committer: Committer::new(journal, jobs.downgrade(), telemetry),
             rulebook,
             limits,
+            pins,
             work,
             stopping: false,
         }
@@ -165,6 +173,7 @@ impl<J: Journal + 'static> Sequencer<J> {
             let (answer, body) = self.execute(at, body)?;
             let decided = clock::tick();
             if let (Answer::Decided(mut decision), Body::Message(facts)) = (answer, body) {
+                self.learn_pin(&decision, &facts);
                 if let (false, Some(account)) = (decision.show_balances, decision.account) {
                     decision.balances = self.state.balances(account);
                 }
@@ -182,6 +191,18 @@ impl<J: Journal + 'static> Sequencer<J> {
         }
         self.work.waiting.push(Waiting::Replies(replies, answered));
         Ok(())
+    }
+
+    /// A card has another PIN: the next message is judged by it, like every decision by those
+    /// before it.
+    fn learn_pin(&self, decision: &Decision, facts: &Facts) {
+        let is_new = facts.purpose == Purpose::PinChange
+            && decision.reason == Reason::Approved
+            && !decision.repeated;
+        let new = facts.rare.as_ref().and_then(|rare| rare.new_pin);
+        if let (true, Some(NewPin::Chosen(reference))) = (is_new, new) {
+            self.pins.changed(&facts.card, reference);
+        }
     }
 
     fn take_accounts(

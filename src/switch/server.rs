@@ -118,6 +118,7 @@ impl Server {
             Arc::clone(&rules.rulebook),
             config.sequencer.clone(),
             Arc::clone(&telemetry),
+            Arc::clone(&pins),
             &jobs,
         );
         let (stop, stopping) = watch::channel(false);

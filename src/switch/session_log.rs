@@ -264,6 +264,7 @@ fn purpose_word(facts: &Facts) -> &'static str {
         (_, Purpose::Refund) => "refund",
         (_, Purpose::Load) => "load",
         (_, Purpose::Activation) => "activation",
+        (_, Purpose::PinChange) => "pin-change",
         (_, Purpose::CashWithdrawal) => "cash-withdrawal",
         (_, Purpose::AccountFunding) => "account-funding",
         (_, Purpose::QuasiCash) => "quasi-cash",

@@ -1,14 +1,23 @@
 //! Opens the store of a data directory: journal, replayed state, card token key.
+//!
+//! Whoever opens it to write says by which programmes: where the journal does not have these very
+//! files in force, they come first of all.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::domain::rulebook::Rulebook;
+use crate::engine::command::{Answer, Body, Command};
+use crate::engine::decide::decide;
+use crate::engine::operation::Order;
+use crate::engine::operation_rules::NewRules;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{JournalError, SledJournal};
+use crate::journal::{Batch, Journal, JournalError, SledJournal};
 
+use super::clock;
 use super::config::JournalConfig;
 use super::pin::PinDesk;
+use super::rulebook::LoadedRules;
 use super::token::{TokenKey, TokenKeyError};
 
 /// A store, open and replayed.
@@ -17,6 +26,8 @@ pub struct OpenStore {
     pub journal: SledJournal,
     /// The state that all its records make.
     pub state: State,
+    /// Records that were there when it was opened.
+    pub replayed: u64,
     /// Names cards.
     pub token_key: TokenKey,
     /// Judges PIN blocks; without keys until it is given some.
@@ -38,6 +49,9 @@ pub enum StoreError {
     /// The replayed state does not add up.
     #[error("the replayed journal does not add up: {0}")]
     NotConserved(#[from] crate::engine::digest::NotConserved),
+    /// The programmes cannot be put in force.
+    #[error("put the programmes in force: {0}")]
+    Programmes(String),
 }
 
 impl StoreError {
@@ -47,18 +61,20 @@ impl StoreError {
             StoreError::Journal(error) => error.exit_code(),
             StoreError::TokenKey(_) | StoreError::NotConserved(_) => 65,
             StoreError::ProgrammeMissing(_) => 78,
+            StoreError::Programmes(_) => 70,
         }
     }
 }
 
-/// Opens the store in a data directory and replays its journal from the first record.
+/// Opens the store in a data directory, replays its journal from the first record and puts the
+/// programmes in force.
 ///
 /// # Errors
 /// [`StoreError`] says what stands in the way; nothing is changed then.
 pub fn open(
     data_dir: &Path,
     journal: &JournalConfig,
-    rulebook: &Rulebook,
+    rules: &LoadedRules,
 ) -> Result<OpenStore, StoreError> {
     let mut state = State::new();
     let journal = SledJournal::open(data_dir, journal.options(), &mut |sequence, bytes| {
@@ -69,15 +85,47 @@ pub fn open(
     })?;
     state.check_conservation()?;
     for name in state.programmes() {
-        if rulebook.programme(name).is_none() {
+        if rules.rulebook.programme(name).is_none() {
             return Err(StoreError::ProgrammeMissing(name.to_string()));
         }
     }
     let token_key = TokenKey::open(data_dir, state.sequence() == 0)?;
-    Ok(OpenStore {
+    let mut store = OpenStore {
         pins: PinDesk::of(&state),
+        replayed: state.sequence(),
         journal,
         state,
         token_key,
-    })
+    };
+    put_in_force(&mut store, rules)?;
+    Ok(store)
+}
+
+/// Journals the programme files unless they are in force already, so that nobody who reads the
+/// journal has to guess what its decisions were made by.
+fn put_in_force(store: &mut OpenStore, rules: &LoadedRules) -> Result<(), StoreError> {
+    let order = Order::ChangeRules(NewRules {
+        rulebook: Arc::clone(&rules.rulebook),
+        files: rules.files.clone(),
+    });
+    let command = Command {
+        sequence: store.state.sequence().saturating_add(1),
+        at: clock::now().max(store.state.at()),
+        body: Body::Operate(Box::new(order)),
+    };
+    let outcome = decide(&rules.rulebook, &store.state, &command);
+    if let Answer::Ordered(Err(refused)) = &outcome.answer {
+        return Err(StoreError::Programmes(refused.to_string()));
+    }
+    let Some(event) = &outcome.event else {
+        return Ok(());
+    };
+    let mut batch = Batch::new();
+    batch.clear(command.sequence);
+    let mut written = Ok(());
+    batch.push(|buffer| written = record::encode(command.at, event, buffer));
+    written.map_err(|error| StoreError::Programmes(error.to_string()))?;
+    store.journal.append(&batch)?;
+    let applied = store.state.apply(command.sequence, command.at, event);
+    applied.map_err(|broken| StoreError::Programmes(broken.to_string()))
 }

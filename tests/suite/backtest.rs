@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cardswitch::cli::programme::{BacktestArgs, backtest};
 use cardswitch::domain::account::Kyc;
@@ -11,10 +12,14 @@ use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::merchant::Mcc;
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
+use cardswitch::domain::programme_file;
+use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::command::{Body, Command, HeldBy, Housekeep, NewCard, OpenAccount};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::entry::EntryId;
+use cardswitch::engine::operation::Order;
+use cardswitch::engine::operation_rules::NewRules;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::journal::{Batch, Journal, SledJournal, SledOptions};
@@ -75,6 +80,26 @@ impl Recorded {
         self.batch
             .push(|buffer| record::encode(at, &event, buffer).unwrap());
         self.state.apply(sequence, at, &event).unwrap();
+    }
+
+    /// Other programmes come into force: those shipped, `prepaid-jp` with an edit.
+    fn change_rules(&mut self, old: &str, new: &str) {
+        let (mut programmes, mut files) = LoadedRules::programmes(None).unwrap();
+        for (programme, file) in programmes.iter_mut().zip(&mut files) {
+            if programme.name.as_str() == "prepaid-jp" {
+                assert!(file.text.contains(old), "{old}");
+                file.text = file.text.replacen(old, new, 1);
+                *programme = programme_file::parse("prepaid-jp", &file.text).unwrap();
+            }
+        }
+        let codes = self.rules.rulebook.codes.clone();
+        let rulebook = Arc::new(Rulebook { programmes, codes });
+        let order = Order::ChangeRules(NewRules {
+            rulebook: Arc::clone(&rulebook),
+            files,
+        });
+        self.take(self.state.at(), Body::Operate(Box::new(order)));
+        self.rules.rulebook = rulebook;
     }
 
     fn purchase(&mut self, at: &str, stan: u32, minor: i64, mcc: u16) {
@@ -187,6 +212,44 @@ fn outside_the_period_all_stays_as_it_was() {
         "{told}"
     );
     assert!(told.contains("\n2 decisions again in "), "{told}");
+}
+
+#[test]
+fn the_other_programmes_are_those_that_the_journal_had_in_force() {
+    let mut recorded = Recorded::new(1_000);
+    recorded.change_rules("\"5983\"]", "\"5983\", \"5812\"]");
+    recorded.purchase("2027-03-01 09:00", 1, 400, 5411);
+    recorded.purchase("2027-03-01 10:00", 2, 300, 5812);
+    recorded.change_rules("\"5983\"]", "\"5983\", \"5411\"]");
+    recorded.purchase("2027-03-01 11:00", 3, 400, 5411);
+    recorded.purchase("2027-03-01 12:00", 4, 300, 5812);
+    let folder = recorded.close();
+    let file = folder.path().join("tried.toml");
+    let shipped = include_str!("../../spec/programme/gift-code.toml");
+    let decide_again = |text: &str, programmes: Option<PathBuf>| {
+        fs::write(&file, text).unwrap();
+        backtest(&BacktestArgs {
+            file: file.clone(),
+            journal: folder.path().join("data"),
+            programmes,
+            dialects: None,
+            from: None,
+            until: None,
+        })
+    };
+    let told = decide_again(shipped, None).unwrap();
+    assert!(told.contains("0 decisions would change"), "{told}");
+    assert!(told.contains("\n4 decisions again in "), "{told}");
+    // Under the shipped files the blocked categories would have passed.
+    let named = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("spec/programme");
+    let told = decide_again(shipped, Some(named)).unwrap();
+    assert!(told.contains("2 decisions would change"), "{told}");
+    let other = shipped.replace("name = \"gift-code\"", "name = \"other\"");
+    let other = other
+        .replace("445653", "445659")
+        .replace("860012", "860019");
+    let refused = decide_again(&other, None).unwrap_err();
+    assert_eq!(refused, "the journal knows no programme named other");
 }
 
 #[test]

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! A message without `#stan` gets one of its own; `mcc=5541,5542` sends one message for each.
-//! `pin-pad` says that the terminal takes PINs, `takes-part` that it takes an approval of a part,
+//! `new-pin=chosen` is a PIN change's other PIN, `pin-pad` says that the terminal takes PINs,
+//! `takes-part` that it takes an approval of a part,
 //! `part=2!` that this is the second part of a capture and the last, `id=…` what the network
 //! calls the transaction.
 //! Cards that nobody opened: `stranger` (no programme has the BIN), `nobody` (no such card) and
@@ -25,7 +26,7 @@
 
 use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
-use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::card::{CardStatus, ExpiryMonth, PinReference};
 use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
 use cardswitch::domain::facts::{
     Certainty, Device, Evidence, FactName, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind,
@@ -34,6 +35,7 @@ use cardswitch::domain::facts::{
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
+use cardswitch::domain::pin_choice::{NewPin, PinRefused};
 use cardswitch::domain::rare_facts::{CapturePart, RareFacts};
 use cardswitch::domain::rate::Rate;
 use cardswitch::domain::rate_file::RateRow;
@@ -392,6 +394,7 @@ fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, Str
                 last: value.ends_with('!'),
             });
         }
+        "new-pin" => rare(facts).new_pin = Some(new_pin(value)?),
         "by" => rare(facts).load_channel = Some(named(value)?),
         "partner" => rare(facts).load_partner = Some(short(value)),
         "paid-by" => rare(facts).funding_bin = Some(short(value)),
@@ -464,6 +467,19 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
         },
     }
     Ok(true)
+}
+
+fn new_pin(value: &str) -> Result<NewPin, String> {
+    Ok(match value {
+        "chosen" => NewPin::Chosen(PinReference {
+            key_index: 1,
+            value: [4, 7, 1, 1],
+        }),
+        "repeated" => NewPin::Refused(PinRefused::Repeated),
+        "malformed" => NewPin::Malformed,
+        "without-a-key" => NewPin::CannotBeMade,
+        _ => return Err(format!("{value} is no new PIN")),
+    })
 }
 
 fn rare(facts: &mut Facts) -> &mut RareFacts {

@@ -80,6 +80,7 @@ impl Desk {
             rulebook,
             limits,
             Arc::default(),
+            Arc::default(),
             &jobs,
         );
         Desk {

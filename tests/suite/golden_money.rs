@@ -1,6 +1,8 @@
-//! Kept records of what concerns several currencies: samples for `golden_records.rs`.
+//! Kept records of what concerns several currencies and changed PINs: samples for
+//! `golden_records.rs`.
 
 use cardswitch::domain::account::{AccountId, PurseIndex};
+use cardswitch::domain::card::PinReference;
 use cardswitch::domain::exchange::{Leg, Legs};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::rate::Rate;
@@ -8,7 +10,7 @@ use cardswitch::domain::rate_file::RateRow;
 use cardswitch::engine::event::{Effect, Exchanged};
 use cardswitch::engine::ledger::{LedgerAccount, Posting, Postings};
 use cardswitch::engine::operation::Operation;
-use cardswitch::engine::operation_money::{Charge, MoneyOperation, Transfer};
+use cardswitch::engine::operation_money::{Charge, MoneyOperation, Paper, PaperOrder, Transfer};
 
 use crate::golden_records::{AT, CURRENCY, DATE, ENTRY};
 
@@ -24,6 +26,12 @@ pub(crate) fn effects() -> Vec<Effect> {
             credits: true,
             ..exchanged(exchange_movements())
         })),
+        Effect::PinChanged {
+            reference: PinReference {
+                key_index: 1,
+                value: [4, 7, 1, 1],
+            },
+        },
     ]
 }
 
@@ -53,6 +61,21 @@ pub(crate) fn operations() -> Vec<(&'static str, Operation)> {
                 postings: Postings::from_iter([
                     posting((LedgerAccount::Purse(AccountId(7), PurseIndex(0)), -900)),
                     posting((LedgerAccount::Purse(AccountId(9), PurseIndex(0)), 900)),
+                ]),
+            }),
+        ),
+        (
+            "paper-ordered",
+            Operation::Money(MoneyOperation::PaperOrdered {
+                reference: "paper-1".parse().unwrap(),
+                order: PaperOrder {
+                    account: AccountId(7),
+                    paper: Paper::PinNotice,
+                },
+                currency: CURRENCY,
+                postings: Postings::from_iter([
+                    posting((LedgerAccount::Purse(AccountId(7), PurseIndex(0)), -220)),
+                    posting((LedgerAccount::Fees(1), 220)),
                 ]),
             }),
         ),

@@ -20,6 +20,7 @@ use cardswitch::domain::facts::{
 use cardswitch::domain::merchant::{Mcc, Origin};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::Pan;
+use cardswitch::domain::pin_choice::{NewPin, PinRefused};
 use cardswitch::domain::programme::Channel;
 use cardswitch::domain::rare_facts::{AdviceReason, CapturePart, LoadChannel, MonthDay, RareFacts};
 use cardswitch::domain::time::{BusinessDate, UnixMs};
@@ -166,6 +167,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::ExchangeLowered(_) => "exchange-lowered",
         Effect::ExchangePosted(_) => "exchange-posted",
         Effect::CardActivation { .. } => "card-activation",
+        Effect::PinChanged { .. } => "pin-changed",
     }
 }
 
@@ -208,6 +210,15 @@ fn samples(every_fact: Event) -> Vec<(String, Event)> {
         "decided-number-guessing".to_owned(),
         decided(plain.clone(), Effects::from_iter([guessing])),
     ));
+    let mut asked = plain_facts(100).unwrap();
+    asked.purpose = Purpose::PinChange;
+    let new_pin = Some(NewPin::Refused(PinRefused::Telephone));
+    asked.rare = Some(Box::new(RareFacts {
+        new_pin,
+        ..RareFacts::default()
+    }));
+    let refused = decided(asked, Effects::new());
+    samples.push(("decided-new-pin-refused".to_owned(), refused));
     samples.push(("decided-every-fact".to_owned(), every_fact));
     samples.push(("account-opened".to_owned(), account_opened()));
     let housekept = Housekept {
@@ -436,6 +447,7 @@ fn every_fact() -> Event {
         advice_reason: Some(AdviceReason::PartialDispense),
         // Not known yet when this record was kept: a scenario has it on the wire.
         billing_rate: None,
+        new_pin: None,
     };
     let facts = Facts {
         pin: PinVerdict::Wrong,

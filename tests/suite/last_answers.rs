@@ -61,7 +61,7 @@ async fn start(data_dir: &Path) -> Server {
         ..Config::standard()
     };
     let rules = LoadedRules::load(None, None).unwrap();
-    let store = store::open(&config.data_dir, &config.journal, &rules.rulebook).unwrap();
+    let store = store::open(&config.data_dir, &config.journal, &rules).unwrap();
     Server::start(&config, store, rules).await.unwrap()
 }
 

@@ -13,15 +13,17 @@ use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::command::{Answer, Body, Command};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
+use cardswitch::engine::state::State;
 use cardswitch::iso8583::{self, MessageSpec};
-use cardswitch::journal::{Batch, Journal};
+use cardswitch::journal::{Batch, Journal, SledJournal};
 use cardswitch::switch::card_file;
 use cardswitch::switch::clock;
 use cardswitch::switch::config::{Config, ReplacementAmounts};
 use cardswitch::switch::dialect::request::{Request, RequestParser};
 use cardswitch::switch::pin::PinDesk;
 use cardswitch::switch::rulebook::LoadedRules;
-use cardswitch::switch::store::{self, OpenStore};
+use cardswitch::switch::store::OpenStore;
+use cardswitch::switch::token::TokenKey;
 
 use crate::support::{Client, Draft, Process, SPECS, text};
 
@@ -35,7 +37,7 @@ const OPENING: i64 = 70_000;
 const MINOR: i64 = 1_200;
 
 /// A configuration with a door for each dialect.
-fn configured(directory: &Path, dialects: [&str; 2]) -> String {
+pub(crate) fn configured(directory: &Path, dialects: [&str; 2]) -> String {
     let doors = dialects.iter().zip(SPECS).map(|(dialect, spec)| {
         format!(
             "[[listener]]\nname = \"{spec}\"\naddress = \"127.0.0.1:0\"\nframing = \"be2\"\n\
@@ -58,8 +60,17 @@ struct Past {
 impl Past {
     fn open(directory: &Path) -> Past {
         let rules = LoadedRules::load(None, None).unwrap();
-        let journal = Config::standard().journal;
-        let store = store::open(&directory.join("store"), &journal, &rules.rulebook).unwrap();
+        // The switch itself would begin today.
+        let data = directory.join("store");
+        let options = Config::standard().journal.options();
+        let journal = SledJournal::open(&data, options, &mut |_, _| Ok(())).unwrap();
+        let store = OpenStore {
+            journal,
+            state: State::new(),
+            replayed: 0,
+            token_key: TokenKey::open(&data, true).unwrap(),
+            pins: PinDesk::default(),
+        };
         let mut batch = Batch::new();
         batch.clear(1);
         let at = UnixMs(clock::now().0 - DAYS * DAY_MS);

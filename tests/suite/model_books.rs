@@ -1,6 +1,8 @@
 //! The oracle's books: plain lists, searched from end to end, every sum made anew; and the ladder
 //! by which a message finds the deal it means.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
@@ -9,8 +11,12 @@ use cardswitch::domain::facts::{Facts, MessageKind, Presence, Purpose, Trace};
 use cardswitch::domain::merchant::{AcceptorId, TerminalId};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
-use cardswitch::domain::rare_facts::LifecycleId;
+use cardswitch::domain::rare_facts::{LifecycleId, LoadChannel};
 use cardswitch::domain::time::{BusinessDate, Calendar, UnixMs};
+
+use crate::model_operators::MovedBefore;
+use crate::model_purses::{Foreign, Paid};
+use crate::model_rates::StatedRate;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Product {
@@ -19,17 +25,23 @@ pub(crate) enum Product {
     Travel,
 }
 
-/// A holder with one card.
+/// A holder with purses.
 pub(crate) struct Holder {
     pub(crate) product: Product,
     pub(crate) kyc: Kyc,
+    /// Currency and balance of each purse.
+    pub(crate) purses: Vec<(Currency, i64)>,
+}
+
+/// A card of a holder; one issued in place of another stands behind it.
+#[derive(Clone)]
+pub(crate) struct HeldCard {
+    pub(crate) holder: usize,
     pub(crate) token: CardToken,
     pub(crate) status: CardStatus,
     pub(crate) expiry: Option<ExpiryMonth>,
     /// Wrong PINs since the last right one.
     pub(crate) wrong_tries: u8,
-    /// Currency and balance of each purse.
-    pub(crate) purses: Vec<(Currency, i64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,20 +57,30 @@ pub(crate) type Parts = Vec<(usize, i64)>;
 
 /// An authorization, purchase, refund or load.
 pub(crate) struct Deal {
+    pub(crate) card: usize,
     pub(crate) holder: usize,
     pub(crate) opened_by: MessageKind,
     pub(crate) purpose: Purpose,
     pub(crate) currency: Currency,
     pub(crate) stands: Stands,
     pub(crate) authorized: i64,
+    /// Worth by purse, in the deal's currency.
     pub(crate) held: Parts,
     pub(crate) posted: Parts,
+    /// What of that is paid in another currency, or marked up.
+    pub(crate) foreign: Option<Foreign>,
+    /// What was taken as its fee, in the currency of each purse.
+    pub(crate) fee: Parts,
     pub(crate) refund_of: Option<usize>,
     /// What it counts in limits: amount, and whether as a transaction.
     pub(crate) counted: i64,
+    pub(crate) counts_as_one: bool,
     /// Whether it is a purchase without the card.
     pub(crate) online: bool,
-    pub(crate) counts_as_one: bool,
+    /// Whether its money made the card usable.
+    pub(crate) activates: bool,
+    /// Of a load that a rule let through: how it was paid in.
+    pub(crate) paid_in: Option<LoadChannel>,
     pub(crate) date: BusinessDate,
     pub(crate) life_days: i64,
     pub(crate) opened_at: i64,
@@ -80,7 +102,88 @@ pub(crate) struct Answered {
     pub(crate) shown: Option<Vec<(i64, i64)>>,
     pub(crate) deal: Option<usize>,
     /// What was approved where that is less than was asked.
-    pub(crate) part: Option<i64>,
+    pub(crate) part: Option<Part>,
+}
+
+/// What the approval of a part comes to: of the transaction, and of what the network billed.
+pub(crate) type Part = (i64, Option<i64>);
+
+/// What random commands must come upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Met {
+    Cash,
+    CashFee,
+    FeeGivenBack,
+    FeeAbroad,
+    LoadByMachine,
+    LoadByBank,
+    LoadByCard,
+    CancelledLoad,
+    Sold,
+    SoldAgain,
+    Converted,
+    BilledByNetwork,
+    SeveralCurrencies,
+    BelowZeroAbroad,
+    CapturedAtAnotherRate,
+    RefundToPayers,
+    PartOfForeign,
+    Transfer,
+    TransferLimit,
+    Charge,
+    ClosedWithFee,
+    ClosedForfeited,
+    Replaced,
+    PinChange,
+}
+
+impl Met {
+    pub(crate) const ALL: [Met; 24] = [
+        Met::Cash,
+        Met::CashFee,
+        Met::FeeGivenBack,
+        Met::FeeAbroad,
+        Met::LoadByMachine,
+        Met::LoadByBank,
+        Met::LoadByCard,
+        Met::CancelledLoad,
+        Met::Sold,
+        Met::SoldAgain,
+        Met::Converted,
+        Met::BilledByNetwork,
+        Met::SeveralCurrencies,
+        Met::BelowZeroAbroad,
+        Met::CapturedAtAnotherRate,
+        Met::RefundToPayers,
+        Met::PartOfForeign,
+        Met::Transfer,
+        Met::TransferLimit,
+        Met::Charge,
+        Met::ClosedWithFee,
+        Met::ClosedForfeited,
+        Met::Replaced,
+        Met::PinChange,
+    ];
+}
+
+/// Where money stands that no purse has, as far as the oracle counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Fees,
+    ExchangeFees,
+    Payouts,
+    Forfeited,
+}
+
+/// The amount of the message in hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Hand {
+    /// What it is for the cardholder.
+    pub(crate) amount: Amount,
+    /// What was asked, in the currency of the transaction.
+    pub(crate) asked: Amount,
+    /// Whether the first is not the second as it stands.
+    pub(crate) converted: bool,
 }
 
 pub(crate) enum Match {
@@ -91,6 +194,7 @@ pub(crate) enum Match {
 
 pub(crate) struct Oracle {
     pub(crate) holders: Vec<Holder>,
+    pub(crate) cards: Vec<HeldCard>,
     /// The other published behaviour of prepaid refunds: refill first, credit at authorization.
     pub(crate) refills: bool,
     pub(crate) calendar: Calendar,
@@ -99,36 +203,70 @@ pub(crate) struct Oracle {
     pub(crate) answers: Vec<Answered>,
     /// Reversals that came first, and what shall remain of their originals.
     pub(crate) reversed_before: Vec<(i64, CardToken, Trace, i64)>,
-    /// Of the message in hand: all that happened of it, where a part was reversed before it came.
-    pub(crate) rest: Option<i64>,
+    /// Every rate that ever came in, oldest first.
+    pub(crate) rates: Vec<StatedRate>,
+    /// What has happened at all, so that the dice do not leave anything out unnoticed.
+    pub(crate) met: BTreeSet<Met>,
+    /// What closing and charges brought in or paid out.
+    pub(crate) beside: Vec<(Place, Currency, i64)>,
+    /// Transfers and charges by the reference that each was given.
+    pub(crate) movements: Vec<(String, MovedBefore)>,
+    /// Amount of the message in hand.
+    pub(crate) hand: Hand,
     /// Of the message in hand: what was approved, where that is less than was asked.
-    pub(crate) part: Option<i64>,
+    pub(crate) part: Option<Part>,
     /// The deal that the message in hand opened or moved.
     pub(crate) touched: Option<usize>,
 }
 
 impl Oracle {
-    /// The cardholder's amount of a message, less what was reversed before it came.
-    pub(crate) fn amount_of(&self, facts: &Facts) -> Amount {
-        let whole = facts.cardholder_amount();
-        Amount::new(self.rest.unwrap_or(whole.minor), whole.currency)
-    }
-
     pub(crate) fn today(&self) -> BusinessDate {
         self.calendar.date_of(UnixMs(self.at))
     }
 
-    pub(crate) fn holder_of(&self, facts: &Facts) -> Option<usize> {
-        self.holders.iter().position(|who| who.token == facts.card)
+    /// What stands in every place and currency, where that is anything.
+    pub(crate) fn places(&self) -> BTreeMap<(Place, Currency), i64> {
+        let mut places = BTreeMap::new();
+        let mut stand =
+            |place, currency, minor| *places.entry((place, currency)).or_insert(0) += minor;
+        for deal in &self.deals {
+            let purses = &self.holders[deal.holder].purses;
+            for (purse, minor) in &deal.fee {
+                stand(Place::Fees, purses[*purse].0, *minor);
+            }
+            let sign = if is_debit(deal.purpose) { 1 } else { -1 };
+            for leg in deal.foreign.iter().flat_map(|foreign| &foreign.posted) {
+                stand(Place::ExchangeFees, purses[leg.purse].0, sign * leg.markup);
+            }
+        }
+        for (place, currency, minor) in &self.beside {
+            stand(*place, *currency, *minor);
+        }
+        places.retain(|_, minor| *minor != 0);
+        places
     }
 
+    pub(crate) fn meet(&mut self, what: Met, happened: bool) {
+        if happened {
+            self.met.insert(what);
+        }
+    }
+
+    pub(crate) fn card_of(&self, facts: &Facts) -> Option<usize> {
+        self.cards.iter().position(|card| card.token == facts.card)
+    }
+
+    /// Of worth that legs stand for, their cost; of the rest, itself.
     pub(crate) fn held(&self, holder: usize, purse: usize) -> i64 {
-        let deals = self.deals.iter().filter(|deal| deal.holder == holder);
-        deals
-            .flat_map(|deal| &deal.held)
-            .filter(|part| part.0 == purse)
-            .map(|part| part.1)
-            .sum()
+        let mut sum = 0;
+        for deal in self.deals.iter().filter(|deal| deal.holder == holder) {
+            sum += part_of(&deal.held, purse);
+            let legs = deal.foreign.iter().flat_map(|foreign| &foreign.held);
+            for leg in legs.filter(|leg| leg.purse == purse) {
+                sum += leg.cost() - leg.worth;
+            }
+        }
+        sum
     }
 
     pub(crate) fn available(&self, holder: usize, purse: usize) -> i64 {
@@ -160,17 +298,12 @@ impl Oracle {
         }
     }
 
-    /// How an amount is taken; what no purse has comes from the last one.
-    pub(crate) fn take(&self, holder: usize, currency: Currency, minor: i64) -> Parts {
-        let (mut parts, mut rest) = (Vec::new(), minor);
-        let order = self.order(holder, currency);
-        for purse in &order {
-            let part = rest.min(self.available(holder, *purse)).max(0);
-            add(&mut parts, *purse, part);
-            rest -= part;
+    /// Credit cards load the purse that is not withdrawable, all others the other one.
+    pub(crate) fn load_purse(&self, holder: usize, facts: &Facts, currency: Currency) -> usize {
+        match (self.holders[holder].product, paid_in(facts)) {
+            (Product::Prepaid, Some(LoadChannel::CreditCard)) => 1,
+            _ => self.credit_purse(holder, Purpose::Load, currency),
         }
-        add(&mut parts, order[order.len() - 1], rest);
-        parts
     }
 
     pub(crate) fn refund_parts(&self, id: usize, purchase: Option<usize>, minor: i64) -> Parts {
@@ -201,17 +334,18 @@ impl Oracle {
 
     pub(crate) fn open(
         &mut self,
-        holder: usize,
+        card: usize,
         facts: &Facts,
         approval: Option<ApprovalCode>,
     ) -> usize {
-        let amount = self.amount_of(facts);
+        let amount = self.hand.amount;
         let refund_of = match facts.purpose {
-            Purpose::Refund => self.refunded_purchase(holder, facts),
+            Purpose::Refund => self.refunded_purchase(card, facts),
             _ => None,
         };
         self.deals.push(Deal {
-            holder,
+            card,
+            holder: self.cards[card].holder,
             opened_by: facts.kind,
             purpose: facts.purpose,
             currency: amount.currency,
@@ -219,10 +353,14 @@ impl Oracle {
             authorized: amount.minor,
             held: Vec::new(),
             posted: Vec::new(),
+            foreign: None,
+            fee: Vec::new(),
             refund_of,
             counted: 0,
-            online: facts.presence == Presence::Absent,
             counts_as_one: false,
+            online: facts.presence == Presence::Absent,
+            activates: false,
+            paid_in: None,
             date: self.today(),
             life_days: 0,
             opened_at: self.at,
@@ -249,20 +387,10 @@ impl Oracle {
         self.deals[id].rested_at = self.at;
     }
 
-    pub(crate) fn debit(&mut self, id: usize, parts: &Parts) {
-        for (purse, minor) in parts {
-            self.holders[self.deals[id].holder].purses[*purse].1 -= minor;
-            add(&mut self.deals[id].posted, *purse, *minor);
-        }
-    }
-
     /// Credits and then fills purses of the same currency that are still below zero.
     pub(crate) fn credit(&mut self, id: usize, parts: Parts) {
         let (holder, currency) = (self.deals[id].holder, self.deals[id].currency);
-        for (purse, minor) in &parts {
-            self.holders[holder].purses[*purse].1 += minor;
-            add(&mut self.deals[id].posted, *purse, *minor);
-        }
+        self.book(id, &Paid::Plain(parts.clone()));
         for (from, minor) in parts {
             let mut free = self.available(holder, from).clamp(0, minor);
             for purse in 0..self.holders[holder].purses.len() {
@@ -298,8 +426,8 @@ impl Oracle {
         })
     }
 
-    pub(crate) fn refunded_purchase(&self, holder: usize, facts: &Facts) -> Option<usize> {
-        let found = self.find(holder, facts, false, |deal| {
+    pub(crate) fn refunded_purchase(&self, card: usize, facts: &Facts) -> Option<usize> {
+        let found = self.find(card, facts, false, |deal| {
             is_debit(deal.purpose) && !deal.posted.is_empty()
         });
         match found {
@@ -312,7 +440,7 @@ impl Oracle {
     /// never to tell apart what a stronger rung could not.
     pub(crate) fn find(
         &self,
-        holder: usize,
+        card: usize,
         facts: &Facts,
         weak: bool,
         fits: impl Fn(&Deal) -> bool,
@@ -332,15 +460,21 @@ impl Oracle {
                     quoted.is_some() && quoted == deal.approval && deal.acceptor == facts.acceptor
                 }
                 _ => {
-                    let amount = facts.cardholder_amount();
+                    let same_amount = match &deal.foreign {
+                        Some(foreign) => foreign.asked == facts.amount,
+                        None => {
+                            let amount = facts.billing.unwrap_or(facts.amount);
+                            Amount::new(deal.authorized, deal.currency) == amount
+                        }
+                    };
                     weak && deal.stands == Stands::Pending
                         && deal.acceptor == facts.acceptor
-                        && (deal.currency, deal.authorized) == (amount.currency, amount.minor)
+                        && same_amount
                 }
             };
             let hits: Vec<usize> = self
                 .live()
-                .filter(|(_, deal)| deal.holder == holder && on_rung(deal) && fits(deal))
+                .filter(|(_, deal)| deal.card == card && on_rung(deal) && fits(deal))
                 .map(|(id, _)| id)
                 .collect();
             match (hits.len(), rung) {
@@ -366,7 +500,15 @@ pub(crate) fn life_days(facts: &Facts) -> i64 {
 }
 
 pub(crate) fn is_debit(purpose: Purpose) -> bool {
-    !gives_back(purpose) && purpose != Purpose::Load
+    !gives_back(purpose) && !is_load(purpose)
+}
+
+pub(crate) fn is_load(purpose: Purpose) -> bool {
+    purpose == Purpose::Load || purpose == Purpose::Activation
+}
+
+pub(crate) fn paid_in(facts: &Facts) -> Option<LoadChannel> {
+    facts.rare.as_ref().and_then(|rare| rare.load_channel)
 }
 
 pub(crate) fn gives_back(purpose: Purpose) -> bool {
@@ -375,6 +517,21 @@ pub(crate) fn gives_back(purpose: Purpose) -> bool {
 
 pub(crate) fn total(parts: &Parts) -> i64 {
     parts.iter().map(|part| part.1).sum()
+}
+
+pub(crate) fn part_of(parts: &Parts, purse: usize) -> i64 {
+    let mine = parts.iter().filter(|part| part.0 == purse);
+    mine.map(|part| part.1).sum()
+}
+
+/// Takes parts out of others that have them.
+pub(crate) fn remove(parts: &mut Parts, gone: &Parts) {
+    for (purse, minor) in gone {
+        let part = parts.iter_mut().find(|part| part.0 == *purse);
+        part.unwrap().1 -= minor;
+    }
+    assert!(parts.iter().all(|part| part.1 >= 0), "{parts:?}");
+    parts.retain(|part| part.1 > 0);
 }
 
 pub(crate) fn add(parts: &mut Parts, purse: usize, minor: i64) {

@@ -2,44 +2,55 @@
 //!
 //! Written from the programme rules, not from the engine, of which it uses nothing.
 
+use std::collections::BTreeSet;
+
 use cardswitch::domain::card::CardStatus;
 use cardswitch::domain::decision::{ApprovalCode, Reason};
-use cardswitch::domain::facts::{
-    Certainty, Facts, Initiation, IssuerRoute, MessageKind, Purpose, Trace,
-};
+use cardswitch::domain::facts::{Facts, IssuerRoute, MessageKind, Purpose, Trace};
+use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
+use cardswitch::domain::rare_facts::{AdviceReason, LoadChannel};
 use cardswitch::domain::time::{Calendar, UnixMs};
 
 use crate::model_books::{
-    Answered, Deal, Holder, Match, Oracle, Product, Stands, add, is_debit, life_days, take_first,
-    take_last, total,
+    Answered, Deal, Hand, HeldCard, Holder, Match, Met, Oracle, Part, Product, Stands, is_debit,
+    life_days, paid_in, take_first, take_last, total,
 };
-
-const DAY_MS: i64 = 86_400_000;
-const HOUR_MS: i64 = 3_600_000;
+use crate::model_purses::Paid;
+use crate::model_rates::share;
 
 /// What the oracle expects of a message.
 pub(crate) struct Expectation {
     pub(crate) reason: Reason,
     pub(crate) again: bool,
-    /// What was approved, in the cardholder's currency, where that is less than was asked.
-    pub(crate) part: Option<i64>,
+    /// What was approved where that is less than was asked.
+    pub(crate) part: Option<Part>,
     /// Balance and held of every purse where the answer shows them.
     pub(crate) shown: Option<Vec<(i64, i64)>>,
 }
 
 impl Oracle {
-    pub(crate) fn new(holders: Vec<Holder>, refills: bool) -> Oracle {
+    pub(crate) fn new(holders: Vec<Holder>, cards: Vec<HeldCard>, refills: bool) -> Oracle {
+        let nothing = Amount::new(0, Currency::JPY);
         Oracle {
             holders,
+            cards,
             refills,
             calendar: Calendar::in_zone("Asia/Tokyo").unwrap(),
             at: 0,
             deals: Vec::new(),
             answers: Vec::new(),
             reversed_before: Vec::new(),
+            rates: Vec::new(),
+            beside: Vec::new(),
+            met: BTreeSet::new(),
+            movements: Vec::new(),
+            hand: Hand {
+                amount: nothing,
+                asked: nothing,
+                converted: false,
+            },
             touched: None,
-            rest: None,
             part: None,
         }
     }
@@ -81,7 +92,6 @@ impl Oracle {
             };
         }
         self.touched = None;
-        self.rest = None;
         self.part = None;
         let reason = self.reason(facts, approval);
         let enquiry = facts.purpose == Purpose::BalanceEnquiry;
@@ -90,7 +100,7 @@ impl Oracle {
             MessageKind::Authorization | MessageKind::Financial
         );
         let shown = (enquiry && asked && reason == Reason::Approved)
-            .then(|| self.purses(self.holder_of(facts).unwrap()));
+            .then(|| self.purses(self.cards[self.card_of(facts).unwrap()].holder));
         self.answers.push(Answered {
             at: self.at,
             facts: facts.clone(),
@@ -107,83 +117,6 @@ impl Oracle {
         }
     }
 
-    /// Lets time pass; how many holds ended, and whether more should have.
-    pub(crate) fn housekeep(
-        &mut self,
-        at: UnixMs,
-        releases_max: usize,
-        answers_hours: i64,
-        entries_hours: i64,
-    ) -> (usize, bool) {
-        self.at = at.0;
-        let mut due: Vec<usize> = (0..self.deals.len())
-            .filter(|id| {
-                let deal = &self.deals[*id];
-                let ends_at = deal.opened_at + deal.life_days * DAY_MS;
-                deal.stands == Stands::Pending && deal.life_days > 0 && ends_at <= self.at
-            })
-            .collect();
-        due.sort_by_key(|id| (self.deals[*id].life_days, *id));
-        let more = due.len() > releases_max;
-        due.truncate(releases_max);
-        for id in &due {
-            self.let_go(*id);
-        }
-        let now = self.at;
-        let is_young = |since: i64, hours: i64| since >= now - hours * HOUR_MS;
-        for deal in &mut self.deals {
-            let rests = deal.stands != Stands::Pending;
-            deal.forgotten |= rests && !is_young(deal.rested_at, entries_hours);
-        }
-        // A repeat of an advice or reversal must find its answer as long as what it moved.
-        self.answers.retain(|one| {
-            let asked = matches!(
-                one.facts.kind,
-                MessageKind::Authorization | MessageKind::Financial
-            );
-            is_young(one.at, if asked { answers_hours } else { entries_hours })
-        });
-        self.reversed_before
-            .retain(|one| is_young(one.0, answers_hours));
-        (due.len(), more)
-    }
-
-    /// Ends a hold; what was not needed does not count.
-    fn let_go(&mut self, id: usize) {
-        let deal = &mut self.deals[id];
-        if is_debit(deal.purpose) {
-            deal.counted -= total(&deal.held).min(deal.counted);
-            deal.counts_as_one &= !deal.posted.is_empty();
-        }
-        deal.held.clear();
-        deal.stands = if deal.posted.is_empty() {
-            Stands::Released
-        } else {
-            Stands::Captured
-        };
-        deal.rested_at = self.at;
-    }
-
-    /// An operator ends a hold before its time; whether there was one.
-    pub(crate) fn release(&mut self, at: UnixMs, id: usize) -> bool {
-        self.at = at.0;
-        let is_open = self.deals[id].stands == Stands::Pending && !self.deals[id].forgotten;
-        if is_open {
-            self.let_go(id);
-        }
-        is_open
-    }
-
-    /// An operator gives a card another status; whether that is possible.
-    pub(crate) fn change_status(&mut self, holder: usize, status: CardStatus) -> bool {
-        let now = &mut self.holders[holder].status;
-        let fits = *now != status && *now != CardStatus::Closed;
-        if fits {
-            *now = status;
-        }
-        fits
-    }
-
     fn reason(&mut self, facts: &Facts, approval: Option<ApprovalCode>) -> Reason {
         let is_reversal = facts.kind == MessageKind::Reversal;
         let unknown = match facts.route {
@@ -191,11 +124,12 @@ impl Oracle {
             IssuerRoute::Malformed => Some(Reason::InvalidCard),
             IssuerRoute::Ours => None,
         };
-        let holder = match (unknown, self.holder_of(facts)) {
-            (None, Some(holder)) => holder,
+        let card = match (unknown, self.card_of(facts)) {
+            (None, Some(card)) => card,
             _ if is_reversal => return Reason::Approved,
             (reason, _) => return reason.unwrap_or(Reason::InvalidCard),
         };
+        self.hand = self.hand_of(Some(card), facts);
         let came_late = self
             .reversed_before
             .iter()
@@ -205,139 +139,166 @@ impl Oracle {
             facts.kind,
             MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice
         );
+        let mut is_undone = came_late.is_some();
         if let (true, Some(remaining @ 1..)) = (is_advice, came_late) {
-            let whole = facts.cardholder_amount().minor;
-            self.rest = Some(match facts.billing {
-                Some(_) if remaining < facts.amount.minor => whole * remaining / facts.amount.minor,
-                Some(_) => whole,
-                None => whole.min(remaining),
-            });
+            let Hand { amount, asked, .. } = &mut self.hand;
+            amount.minor = share(amount.minor, remaining, asked.minor);
+            asked.minor = asked.minor.min(remaining);
+            is_undone = false;
         }
-        let came_late = came_late.is_some() && self.rest.is_none();
         match facts.kind {
-            MessageKind::Reversal => self.reverse(holder, facts),
-            MessageKind::AuthorizationAdvice if came_late => {}
-            MessageKind::FinancialAdvice if came_late => {}
-            MessageKind::AuthorizationAdvice => self.stand_in(holder, facts),
-            MessageKind::FinancialAdvice => self.post(holder, facts),
+            MessageKind::Reversal => return self.reverse(card, facts),
+            MessageKind::AuthorizationAdvice if is_undone => {}
+            MessageKind::FinancialAdvice if is_undone => {}
+            MessageKind::AuthorizationAdvice => self.stand_in(card, facts),
+            MessageKind::FinancialAdvice => self.post(card, facts),
             MessageKind::Authorization | MessageKind::Financial => {
-                let reason = match came_late {
+                let reason = match is_undone {
                     true => Reason::LateOriginal,
-                    false => self.asked(holder, facts, approval),
+                    false => self.asked(card, facts, approval),
                 };
-                self.count_try(holder, facts.pin);
+                self.count_try(card, facts.pin);
                 return reason;
             }
         }
         Reason::Approved
     }
 
-    fn asked(&mut self, holder: usize, facts: &Facts, approval: Option<ApprovalCode>) -> Reason {
-        match self.refusal(holder, facts) {
-            Some(Reason::InsufficientFunds) if self.takes_part(holder, facts) => {
-                let purses = self.order(holder, facts.cardholder_amount().currency);
-                let free = purses.iter().map(|it| self.available(holder, *it)).sum();
-                self.rest = Some(free);
-                self.part = Some(free);
-                self.approve(holder, facts, approval);
-                Reason::PartiallyApproved
-            }
+    fn asked(&mut self, card: usize, facts: &Facts, approval: Option<ApprovalCode>) -> Reason {
+        match self.refusal(card, facts) {
+            Some(Reason::InsufficientFunds) => match self.affordable(card, facts) {
+                Some((hand, part)) => {
+                    self.hand = hand;
+                    self.part = Some(part);
+                    self.meet(Met::PartOfForeign, hand.converted);
+                    self.approve(card, facts, approval);
+                    Reason::PartiallyApproved
+                }
+                None => Reason::InsufficientFunds,
+            },
             Some(reason) => reason,
             None => {
-                self.approve(holder, facts, approval);
+                self.approve(card, facts, approval);
                 Reason::Approved
             }
         }
     }
 
-    /// Whether both sides take a part of a purchase, and there is one.
-    fn takes_part(&self, holder: usize, facts: &Facts) -> bool {
-        let amount = facts.cardholder_amount();
-        let purses = self.order(holder, amount.currency);
-        let free: i64 = purses.iter().map(|it| self.available(holder, *it)).sum();
-        let transaction = match facts.billing {
-            Some(billing) => facts.amount.minor * free / billing.minor,
-            None => free,
-        };
-        // The odd rounds are those of the changed programme.
-        let agreed = match self.holders[holder].product {
-            Product::Prepaid => self.refills,
-            Product::GiftCode => true,
-            Product::Travel => false,
-        };
-        agreed
-            && facts.point.partial_approval
-            && facts.purpose == Purpose::Purchase
-            && facts.initiation == Initiation::Cardholder
-            && facts.certainty == Certainty::Final
-            && !facts.is_incremental()
-            && free > 0
-            && transaction > 0
-    }
-
-    fn approve(&mut self, holder: usize, facts: &Facts, approval: Option<ApprovalCode>) {
-        let amount = self.amount_of(facts);
+    fn approve(&mut self, card: usize, facts: &Facts, approval: Option<ApprovalCode>) {
+        let holder = self.cards[card].holder;
+        let amount = self.hand.amount;
         let at_once = facts.kind == MessageKind::Financial;
-        if facts.purpose == Purpose::BalanceEnquiry || facts.is_account_verification() {
+        let moves_nothing = matches!(facts.purpose, Purpose::BalanceEnquiry | Purpose::PinChange);
+        if moves_nothing || facts.is_account_verification() {
+            self.meet(Met::PinChange, facts.purpose == Purpose::PinChange);
             return;
         }
         let code = approval.or(facts.quoted_approval);
         let spends = is_debit(facts.purpose);
         if facts.is_incremental() && !at_once && spends {
-            let found = self.find(holder, facts, false, |deal| {
+            let found = self.find(card, facts, false, |deal| {
                 deal.stands == Stands::Pending
                     && deal.purpose == facts.purpose
                     && deal.currency == amount.currency
             });
             if let Match::One(id) = found {
                 self.touched = Some(id);
-                for (purse, minor) in self.take(holder, amount.currency, amount.minor) {
-                    add(&mut self.deals[id].held, purse, minor);
-                }
+                let (paid, _) = self.pay(card, facts, 0).unwrap();
+                self.hold(id, &paid, self.hand.asked.minor);
                 self.deals[id].counted += amount.minor;
                 return;
             }
         }
-        let id = self.open(holder, facts, code);
+        let fee = self.fee(card, facts);
+        let paid = spends.then(|| self.pay(card, facts, fee).unwrap());
+        let id = self.open(card, facts, code);
         match facts.purpose {
             Purpose::Refund | Purpose::OriginalCredit => {
                 let credits = self.refills && self.holders[holder].product == Product::Prepaid;
                 if at_once || credits {
-                    let parts = self.refund_parts(id, self.deals[id].refund_of, amount.minor);
-                    self.credit(id, parts);
+                    self.give_back(id, self.deals[id].refund_of);
                 } else {
                     self.deals[id].life_days = life_days(facts);
                 }
             }
-            Purpose::Load => {
-                let purse = self.credit_purse(holder, Purpose::Load, amount.currency);
-                self.credit(id, vec![(purse, amount.minor)]);
+            Purpose::Load | Purpose::Activation => {
+                self.load(id, facts);
+                self.deals[id].paid_in = paid_in(facts);
+                let way = self.deals[id].paid_in;
+                self.meet(Met::LoadByMachine, way == Some(LoadChannel::Atm));
+                self.meet(Met::LoadByBank, way == Some(LoadChannel::Bank));
+                self.meet(Met::LoadByCard, way == Some(LoadChannel::CreditCard));
                 self.count(id, amount.minor);
             }
             _ => {
-                let parts = self.take(holder, amount.currency, amount.minor);
+                let (paid, fee) = paid.unwrap();
                 if at_once {
-                    self.debit(id, &parts);
+                    self.book(id, &paid);
                     self.rest(id, Stands::Captured);
                 } else {
-                    self.deals[id].held = parts;
+                    self.hold(id, &paid, self.hand.asked.minor);
                     self.deals[id].life_days = life_days(facts);
                 }
                 self.count(id, amount.minor);
+                self.meet(Met::Cash, facts.purpose == Purpose::CashWithdrawal);
+                self.meet(Met::CashFee, !fee.is_empty());
+                let own =
+                    |part: &(usize, i64)| self.holders[holder].purses[part.0].0 == amount.currency;
+                self.meet(Met::FeeAbroad, !fee.iter().all(own));
+                self.meet(Met::Converted, self.hand.converted);
+                let billed = self.hand.converted && facts.billing == Some(amount);
+                self.meet(Met::BilledByNetwork, billed);
+                for (purse, minor) in &fee {
+                    self.holders[holder].purses[*purse].1 -= minor;
+                }
+                self.deals[id].fee = fee;
             }
         }
     }
 
-    fn stand_in(&mut self, holder: usize, facts: &Facts) {
-        let amount = self.amount_of(facts);
-        let spends = !matches!(
-            facts.purpose,
-            Purpose::Refund | Purpose::OriginalCredit | Purpose::Load | Purpose::BalanceEnquiry
-        );
+    /// Money comes onto a card; the first on a card from a shop makes it usable.
+    fn load(&mut self, id: usize, facts: &Facts) {
+        let Deal { card, holder, .. } = self.deals[id];
+        let amount = self.hand.amount;
+        let purse = self.load_purse(holder, facts, amount.currency);
+        self.credit(id, vec![(purse, amount.minor)]);
+        let sold = self.holders[holder].product == Product::GiftCode
+            && facts.purpose == Purpose::Activation
+            && self.cards[card].status == CardStatus::NotActivated;
+        self.meet(Met::Sold, sold);
+        self.deals[id].activates = sold;
+        if sold {
+            self.cards[card].status = CardStatus::Active;
+        }
+    }
+
+    /// The posting of a refund, to the purses of its purchase where those gave other currencies.
+    fn give_back(&mut self, id: usize, purchase: Option<usize>) {
+        match purchase.and_then(|purchase| self.back_to_payers(id, purchase)) {
+            Some((plain, legs)) => {
+                self.meet(Met::RefundToPayers, !legs.is_empty());
+                // The one says how it offsets, before the other comes.
+                self.credit(id, plain);
+                if !legs.is_empty() {
+                    self.book(id, &Paid::Foreign(legs));
+                }
+            }
+            None => {
+                let parts = self.refund_parts(id, purchase, self.hand.amount.minor);
+                self.credit(id, parts);
+            }
+        }
+    }
+
+    fn stand_in(&mut self, card: usize, facts: &Facts) {
+        let holder = self.cards[card].holder;
+        let Hand { amount, asked, .. } = self.hand;
+        let moves_nothing = matches!(facts.purpose, Purpose::BalanceEnquiry | Purpose::PinChange);
+        let spends = is_debit(facts.purpose) && !moves_nothing;
         if !facts.stand_in_approved || !spends || amount.minor <= 0 {
             return;
         }
-        let found = self.find(holder, facts, false, |deal| {
+        let found = self.find(card, facts, false, |deal| {
             deal.stands == Stands::Pending
                 && deal.purpose == Purpose::Purchase
                 && deal.currency == amount.currency
@@ -348,87 +309,102 @@ impl Oracle {
                 self.touched = Some(id);
                 let change = amount.minor - total(&self.deals[id].held);
                 if change > 0 {
-                    for (purse, minor) in self.take(holder, amount.currency, change) {
-                        add(&mut self.deals[id].held, purse, minor);
-                    }
+                    let foreign = self.deals[id].foreign.as_ref();
+                    let open = foreign.map_or(0, |foreign| foreign.held_asked);
+                    let paid = self.pay_regardless(holder, change);
+                    self.hold(id, &paid, (asked.minor - open).max(0));
                 } else {
-                    take_last(&mut self.deals[id].held, -change);
+                    let less = take_last(&mut self.deals[id].held.clone(), -change);
+                    self.lower(id, &less, None);
                 }
                 self.deals[id].counted = (self.deals[id].counted + change).max(0);
             }
             Match::Nothing if self.order(holder, amount.currency).is_empty() => {}
             Match::Nothing => {
-                let parts = self.take(holder, amount.currency, amount.minor);
-                let id = self.open(holder, facts, facts.quoted_approval);
-                self.deals[id].held = parts;
+                let paid = self.pay_regardless(holder, amount.minor);
+                let id = self.open(card, facts, facts.quoted_approval);
+                self.hold(id, &paid, asked.minor);
                 self.deals[id].life_days = life_days(facts);
                 self.count(id, amount.minor);
             }
         }
     }
 
-    fn post(&mut self, holder: usize, facts: &Facts) {
-        let amount = self.amount_of(facts);
+    fn post(&mut self, card: usize, facts: &Facts) {
+        let amount = self.hand.amount;
         if amount.minor <= 0 {
             return;
         }
+        let holder = self.cards[card].holder;
         let has_purse = !self.order(holder, amount.currency).is_empty();
         match facts.purpose {
-            Purpose::BalanceEnquiry => {}
+            Purpose::BalanceEnquiry | Purpose::PinChange => {}
             Purpose::Refund | Purpose::OriginalCredit => {
-                self.post_refund(holder, facts, has_purse);
+                self.post_refund(card, facts, has_purse);
             }
-            Purpose::Load if has_purse => {
-                let purse = self.credit_purse(holder, Purpose::Load, amount.currency);
-                let id = self.open(holder, facts, facts.quoted_approval);
-                self.credit(id, vec![(purse, amount.minor)]);
+            Purpose::Load | Purpose::Activation if has_purse => {
+                let id = self.open(card, facts, facts.quoted_approval);
+                self.load(id, facts);
             }
-            Purpose::Load => {}
-            _ => self.capture(holder, facts, has_purse),
+            Purpose::Load | Purpose::Activation => {}
+            _ => self.capture(card, facts, has_purse),
         }
     }
 
-    fn capture(&mut self, holder: usize, facts: &Facts, has_purse: bool) {
-        let amount = self.amount_of(facts);
-        let found = self.find(holder, facts, true, |deal| {
+    fn capture(&mut self, card: usize, facts: &Facts, has_purse: bool) {
+        let Hand { amount, asked, .. } = self.hand;
+        let found = self.find(card, facts, true, |deal| {
             is_debit(deal.purpose) && deal.currency == amount.currency
         });
         let id = match found {
             Match::One(id) => id,
-            _ if has_purse => self.open(holder, facts, facts.quoted_approval),
+            _ if has_purse => {
+                let paid = self.pay_regardless(self.cards[card].holder, amount.minor);
+                let id = self.open(card, facts, facts.quoted_approval);
+                self.book(id, &paid);
+                return self.rest(id, Stands::Captured);
+            }
             _ => return,
         };
         self.touched = Some(id);
-        let mut paid = take_first(&mut self.deals[id].held, amount.minor);
-        let beyond = amount.minor - total(&paid);
-        // What the hold gave up is not available: it is about to be paid.
-        let mut parts = Vec::new();
-        let mut rest = beyond;
-        let order = self.order(holder, amount.currency);
-        for purse in &order {
-            let leaving: i64 = paid.iter().filter(|it| it.0 == *purse).map(|it| it.1).sum();
-            let part = rest.min(self.available(holder, *purse) - leaving).max(0);
-            add(&mut parts, *purse, part);
-            rest -= part;
-        }
-        add(&mut parts, order[order.len() - 1], rest);
-        for (purse, minor) in parts {
-            add(&mut paid, purse, minor);
-        }
-        self.debit(id, &paid);
+        let deal = &self.deals[id];
+        let of_hold = match &deal.foreign {
+            Some(foreign)
+                if foreign.asked.currency == facts.amount.currency
+                    && foreign.asked.currency != deal.currency =>
+            {
+                share(total(&deal.held), asked.minor, foreign.held_asked)
+            }
+            _ => amount.minor.min(total(&deal.held)),
+        };
+        let held_rate = deal
+            .foreign
+            .as_ref()
+            .map(|foreign| (foreign.held_asked, of_hold));
+        let at_another = held_rate.is_some_and(|(held, of_hold)| {
+            held == asked.minor && of_hold != amount.minor && self.hand.converted
+        });
+        let mut left = deal.held.clone();
+        let from_hold = take_first(&mut left, of_hold);
+        let paid = self.pay_capture(id, &from_hold);
+        self.meet(Met::CapturedAtAnotherRate, at_another);
         if facts.is_last_part() {
             let deal = &mut self.deals[id];
-            deal.counted -= total(&deal.held).min(deal.counted);
-            deal.held.clear();
+            deal.counted -= total(&left).min(deal.counted);
+            let whole = deal.held.clone();
+            self.lower(id, &whole, None);
+        } else {
+            self.lower(id, &from_hold, Some(asked.minor));
         }
+        self.book(id, &paid);
         if self.deals[id].held.is_empty() {
             self.rest(id, Stands::Captured);
         }
     }
 
-    fn post_refund(&mut self, holder: usize, facts: &Facts, has_purse: bool) {
-        let amount = self.amount_of(facts);
-        let found = self.find(holder, facts, false, |deal| {
+    fn post_refund(&mut self, card: usize, facts: &Facts, has_purse: bool) {
+        let amount = self.hand.amount;
+        let found = self.find(card, facts, false, |deal| {
             deal.purpose == facts.purpose
                 && deal.opened_by == MessageKind::Authorization
                 && deal.currency == amount.currency
@@ -441,36 +417,34 @@ impl Oracle {
                 }
                 id
             }
-            _ if has_purse => self.open(holder, facts, facts.quoted_approval),
+            _ if has_purse => self.open(card, facts, facts.quoted_approval),
             _ => return,
         };
         if facts.purpose == Purpose::OriginalCredit {
-            let parts = self.refund_parts(id, None, amount.minor);
-            return self.credit(id, parts);
+            return self.give_back(id, None);
         }
         let known = self.deals[id]
             .refund_of
             .filter(|it| !self.deals[*it].forgotten);
-        let purchase = known.or_else(|| self.refunded_purchase(holder, facts));
-        let parts = self.refund_parts(id, purchase, amount.minor);
-        self.credit(id, parts);
+        let purchase = known.or_else(|| self.refunded_purchase(card, facts));
+        self.give_back(id, purchase);
     }
 
-    fn reverse(&mut self, holder: usize, facts: &Facts) {
-        let of_trace = |deal: &Deal, trace| deal.holder == holder && deal.trace == trace;
+    fn reverse(&mut self, card: usize, facts: &Facts) -> Reason {
+        let of_trace = |deal: &Deal, trace| deal.card == card && deal.trace == trace;
         if let Some(original) = facts.original
             && !self.live().any(|(_, deal)| of_trace(deal, original))
             && let Some(answered) = self.answered(facts, original)
         {
             if !answered.reason.is_approved() {
-                return;
+                return Reason::Approved;
             }
             if let Some(id) = answered.deal.filter(|id| !self.deals[*id].forgotten) {
                 return self.undo(id, facts);
             }
         }
-        match self.find(holder, facts, false, |_| true) {
-            Match::One(id) => self.undo(id, facts),
+        match self.find(card, facts, false, |_| true) {
+            Match::One(id) => return self.undo(id, facts),
             Match::Several => {}
             Match::Nothing => {
                 let original = facts.original.unwrap_or(facts.trace);
@@ -478,7 +452,7 @@ impl Oracle {
                 let asked = facts.amount.minor;
                 let undoes = remaining == 0 || remaining < asked;
                 if self.answered(facts, original).is_some() || !undoes {
-                    return;
+                    return Reason::Approved;
                 }
                 let set = |one: &&mut (i64, CardToken, Trace, i64)| {
                     (one.1, one.2) == (facts.card, original)
@@ -492,10 +466,28 @@ impl Oracle {
                 }
             }
         }
+        Reason::Approved
     }
 
-    fn undo(&mut self, id: usize, facts: &Facts) {
-        let holder = self.deals[id].holder;
+    fn undo(&mut self, id: usize, facts: &Facts) -> Reason {
+        let reason = facts.rare.as_ref().and_then(|rare| rare.advice_reason);
+        let product = self.holders[self.deals[id].holder].product;
+        let by_machine = product == Product::Prepaid
+            && self.deals[id].purpose == Purpose::Load
+            && self.deals[id].paid_in == Some(LoadChannel::Atm);
+        if by_machine && reason == Some(AdviceReason::Cancelled) {
+            // A28: asked, it is refused; told, a person looks at it.
+            self.meet(Met::CancelledLoad, true);
+            return match facts.mti {
+                400 | 401 => Reason::LoadNotAllowed,
+                _ => Reason::Approved,
+            };
+        }
+        self.undo_money(id, facts);
+        Reason::Approved
+    }
+
+    fn undo_money(&mut self, id: usize, facts: &Facts) {
         let paid = (total(&self.deals[id].posted) - self.refunded(id)).max(0);
         let outstanding = total(&self.deals[id].held) + paid;
         let (original, remaining) = (facts.amount.minor, facts.replacement_minor.unwrap_or(0));
@@ -519,21 +511,22 @@ impl Oracle {
             self.deals[id].authorized.max(outstanding) * asked / original
         };
         let undone = wanted.min(outstanding);
-        let released = take_last(&mut self.deals[id].held, undone);
-        let returned = take_last(&mut self.deals[id].posted, undone - total(&released));
-        let sign = if is_debit(self.deals[id].purpose) {
-            1
-        } else {
-            -1
-        };
-        for (purse, minor) in returned {
-            self.holders[holder].purses[purse].1 += sign * minor;
-        }
+        let released = take_last(&mut self.deals[id].held.clone(), undone);
+        self.lower(id, &released, None);
+        let rest = undone - total(&released);
+        let returned = take_last(&mut self.deals[id].posted.clone(), rest);
+        self.unbook(id, &returned);
         let deal = &mut self.deals[id];
         deal.counted -= undone.min(deal.counted);
         if undone == outstanding {
             deal.counts_as_one = false;
+            self.give_back_fee(id);
             self.rest(id, Stands::Reversed);
+            let card = &mut self.cards[self.deals[id].card];
+            if self.deals[id].activates && card.status == CardStatus::Active {
+                card.status = CardStatus::NotActivated;
+                self.meet(Met::SoldAgain, true);
+            }
         } else if deal.held.is_empty() && deal.stands == Stands::Pending {
             self.rest(id, Stands::Captured);
         }

@@ -173,6 +173,46 @@ fn a_transfer_moves_money_once_from_one_withdrawable_purse_to_the_other() {
 }
 
 #[test]
+fn paper_costs_its_fee_once_and_only_where_it_is_offered_and_there_is_money() {
+    let mut desk = Desk::open();
+    let order = |desk: &Desk, reference: &str, account: u32, paper: &str| {
+        let asked = json!({ "reference": reference, "account": account, "paper": paper });
+        desk.post("/v1/paper", &asked)
+    };
+    let (status, done) = order(&desk, "p-1", EVERYDAY_ACCOUNT, "statement");
+    assert_eq!((status, &done["repeated"]), (200, &json!(false)), "{done}");
+    let (status, done) = order(&desk, "p-1", EVERYDAY_ACCOUNT, "statement");
+    assert_eq!((status, &done["repeated"]), (200, &json!(true)), "{done}");
+    assert_eq!(order(&desk, "p-1", EVERYDAY_ACCOUNT, "pin-notice").0, 409);
+    assert_eq!(order(&desk, "p-2", EVERYDAY_ACCOUNT, "pin-notice").0, 200);
+    assert_eq!(
+        desk.purses(EVERYDAY_ACCOUNT),
+        [(50_000, 0), (20_000 - 440, 0)]
+    );
+    // Of gift codes nothing is sent; held money pays no fee.
+    assert_eq!(order(&desk, "p-3", 7, "statement").0, 422);
+    let all = desk.purchase(EVERYDAY, 69_400);
+    assert_eq!(desk.client.code(&all), "00");
+    let (status, told) = order(&desk, "p-4", EVERYDAY_ACCOUNT, "statement");
+    assert_eq!(status, 409, "{told}");
+    let detail = told["detail"].as_str().unwrap();
+    assert_eq!(detail, "available 160, the fee is 220");
+    let ledger = desk.get("/v1/state")["ledger"].clone();
+    let fees = ledger.as_array().unwrap().iter().filter(|row| {
+        let account = row["account"].as_str().unwrap();
+        account.starts_with("Fees")
+    });
+    let fees: i64 = fees.map(|row| row["minor"].as_i64().unwrap()).sum();
+    assert_eq!(fees, 440);
+    let statement = desk.get(&format!("/v1/accounts/{EVERYDAY_ACCOUNT}/statement"));
+    let told = statement.to_string();
+    for kind in ["paper-statement", "pin-notice"] {
+        assert!(told.contains(kind), "{told}");
+    }
+    desk.close();
+}
+
+#[test]
 fn closing_pays_a_verified_holder_the_rest_less_the_fee_and_stops_the_card() {
     let mut desk = Desk::open();
     let hold = desk.purchase(EVERYDAY, 500);

@@ -53,6 +53,8 @@ fn parts_of_every_form_are_read_and_written_again() {
         ),
         // A bitmap of three bytes, elements beyond the first word, BER-TLV behind them.
         (104, "71 0007 8000 21 59 9A0107", "71(17=Y tlv(9A=[07]))"),
+        // A bitmap of a byte more than its elements need.
+        (104, "71 0008 C000 01 3132 9A0107", "71(1=12 tlv(9A=[07]))"),
         // Written as hexadecimal text of EBCDIC, read as BER-TLV.
         (105, "F9C1 F0F1 F0F7", "9A=[07]"),
     ] {

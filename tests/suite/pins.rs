@@ -6,6 +6,7 @@ use cardswitch::crypto::key::TdesKey;
 use cardswitch::crypto::pin_block::{Pin, encipher};
 use cardswitch::crypto::pvv::pvv;
 
+use crate::late_and_crashed::configured;
 use crate::support::{Client, Draft, EVERYDAY, Process, SPECS};
 
 const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
@@ -86,6 +87,61 @@ fn two_wrong_pins_and_the_right_one_let_the_holder_pay() {
         assert_eq!(code(&process, 1, stan, digits), expected, "{stan}");
     }
     process.stop();
+}
+
+/// A PIN change: the current PIN's block in DE 52, the new one's in DE 125.
+fn change(stan: u32, processing_code: &str, pins: [&str; 2]) -> Draft {
+    let [old, new] = pins.map(|digits| block(digits, EVERYDAY));
+    let change = Draft::purchase(stan).set(3, processing_code);
+    change.set(52, &old).set(125, &new)
+}
+
+#[test]
+fn a_pin_changes_on_the_wire_with_the_current_one_in_every_dialect_of_1987() {
+    let doors = [
+        (["iso87", "iso87"], ["700000", "700000"], ["81", "81"]),
+        (
+            ["visa-style", "mastercard-style"],
+            ["700000", "920000"],
+            ["81", "88"],
+        ),
+    ];
+    for (dialects, codes, unacceptable) in doors {
+        for door in 0..2 {
+            let directory = tempfile::tempdir().unwrap();
+            let config = configured(directory.path(), dialects);
+            let args = ["--demo", "--config", &config];
+            let process = Process::serve_in(directory, &args);
+            let mut client = Client::connect(&process.addresses[door], "be2", SPECS[door]);
+            let change = |stan, pins| change(stan, codes[door], pins);
+            for (stan, pins, code) in [
+                (1, ["2581", "9357"], "55"),
+                (2, ["2580", "1111"], unacceptable[door]),
+                (3, ["2580", "4312"], unacceptable[door]),
+                (4, ["2580", "9357"], "00"),
+            ] {
+                assert_eq!(
+                    client.code(&change(stan, pins)),
+                    code,
+                    "{stan} {dialects:?}"
+                );
+            }
+            let again = change(4, ["2580", "9357"]).mti("0101");
+            assert_eq!(client.code(&again), "00", "the stored answer");
+            let purchase = |stan, digits| Draft::purchase(stan).set(52, &block(digits, EVERYDAY));
+            assert_eq!(client.code(&purchase(5, "2580")), "55");
+            assert_eq!(client.code(&purchase(6, "9357")), "00");
+            let process = Process::serve_in(process.stop(), &args);
+            let mut client = Client::connect(&process.addresses[door], "be2", SPECS[door]);
+            assert_eq!(client.code(&purchase(7, "9357")), "00", "after a restart");
+            for (stan, code) in [(8, "55"), (9, "55"), (10, "75")] {
+                assert_eq!(client.code(&change(stan, ["2580", "2468"])), code);
+            }
+            let locked = change(11, ["9357", "2468"]);
+            assert_eq!(client.code(&locked), "75", "the right one comes too late");
+            process.stop();
+        }
+    }
 }
 
 fn post(process: &Process, path: &str, body: &serde_json::Value) -> (u16, String) {

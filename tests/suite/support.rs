@@ -61,7 +61,7 @@ impl Switch {
             ..Config::standard()
         };
         let rules = LoadedRules::load(None, None).unwrap();
-        let store = store::open(&config.data_dir, &config.journal, &rules.rulebook).unwrap();
+        let store = store::open(&config.data_dir, &config.journal, &rules).unwrap();
         let demo = include_str!("../../fixtures/demo.toml");
         let rows = card_file::parse(demo, &rules.rulebook, &store.token_key).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "iso8583",
             "domain",
+            "crypto",
             "engine",
             "journal",
             "transport",

@@ -118,9 +118,7 @@ impl Reader {
         let transfer = raw
             .transfer
             .and_then(|row| self.purse("transfer.purse", &row.purse, &purses));
-        if let Some(fee) = raw.closing_fee {
-            self.amount("closing_fee", fee);
-        }
+        self.fees([raw.closing_fee, raw.statement_fee, raw.pin_notice_fee]);
         let hold = self.hold(&raw.hold);
         let holder = raw.holder.map(|row| self.holder(&row));
         let renewal = raw.renewal.map(|row| self.renewal(&row));
@@ -170,6 +168,8 @@ impl Reader {
             refund,
             transfer,
             closing_fee: raw.closing_fee.unwrap_or(0),
+            statement_fee: raw.statement_fee,
+            pin_notice_fee: raw.pin_notice_fee,
             hold,
             activation: raw.activation,
             holder,
@@ -215,6 +215,16 @@ impl Reader {
         self.need(Currency::from_alpha(letters), || {
             format!("{key}.currency: expected ISO 4217 letters, got {letters:?}")
         })
+    }
+
+    /// For closing an account, a statement and a PIN notice.
+    fn fees(&mut self, fees: [Option<i64>; 3]) {
+        let keys = ["closing_fee", "statement_fee", "pin_notice_fee"];
+        for (key, fee) in keys.into_iter().zip(fees) {
+            if let Some(fee) = fee {
+                self.amount(key, fee);
+            }
+        }
     }
 
     pub(super) fn amount(&mut self, key: &str, minor: i64) {

@@ -26,6 +26,7 @@ pub const RULE: Rule = Rule {
         Intent::Enquire,
         Intent::Refund,
         Intent::Load,
+        Intent::ChangePin,
     ]),
     check,
     shadow: None,

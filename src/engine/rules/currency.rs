@@ -21,7 +21,9 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
             .programme
             .credit_purse(case.programme.refund.purse, currency),
         Intent::Load => case.programme.credit_purse(case.load_purse(), currency),
-        Intent::Spend | Intent::Verify | Intent::Enquire => case.programme.purse_of(currency),
+        Intent::Spend | Intent::Verify | Intent::Enquire | Intent::ChangePin => {
+            case.programme.purse_of(currency)
+        }
     };
     purse.is_none().then(|| {
         let rule = case

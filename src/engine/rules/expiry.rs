@@ -11,7 +11,13 @@ use super::{Intents, Rule};
 pub const RULE: Rule = Rule {
     name: "expiry",
     reasons: &[Reason::CardExpired],
-    intents: Intents::of(&[Intent::Spend, Intent::Verify, Intent::Enquire, Intent::Load]),
+    intents: Intents::of(&[
+        Intent::Spend,
+        Intent::Verify,
+        Intent::Enquire,
+        Intent::Load,
+        Intent::ChangePin,
+    ]),
     check,
     shadow: None,
 };

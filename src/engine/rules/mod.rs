@@ -20,6 +20,8 @@ pub mod currency;
 
 pub mod pin;
 
+pub mod new_pin;
+
 pub mod merchant_list;
 
 pub mod merchant_block;
@@ -77,6 +79,7 @@ impl Intents {
             Intent::Enquire => 4,
             Intent::Refund => 8,
             Intent::Load => 16,
+            Intent::ChangePin => 32,
         }
     }
 }
@@ -89,6 +92,7 @@ pub const RULES: &[Rule] = &[
     amount::RULE,
     currency::RULE,
     pin::RULE,
+    new_pin::RULE,
     merchant_list::RULE,
     merchant_block::RULE,
     cash::RULE,

@@ -1,4 +1,4 @@
-//! A7, A8: a PIN that is needed must be there and right; too many wrong ones lock it.
+//! A7, A8, C1: a PIN that is needed must be there and right; too many wrong ones lock it.
 //!
 //! The engine sees a verdict, never a PIN. What is no PIN at all (a damaged block, a wrong key) is
 //! refused and counts as no try. A block that nothing can verify must not look verified: the
@@ -23,7 +23,12 @@ pub const RULE: Rule = Rule {
         Reason::PinRequired,
         Reason::PinWrong,
     ],
-    intents: Intents::of(&[Intent::Spend, Intent::Verify, Intent::Enquire]),
+    intents: Intents::of(&[
+        Intent::Spend,
+        Intent::Verify,
+        Intent::Enquire,
+        Intent::ChangePin,
+    ]),
     check,
     shadow: None,
 };
@@ -31,11 +36,9 @@ pub const RULE: Rule = Rule {
 fn check(case: &Case<'_>) -> Option<Refusal> {
     let verdict = case.facts.pin;
     let needed = || {
-        case.programme
-            .pin
-            .required
-            .iter()
-            .any(|it| applies(case, *it))
+        // Who has the current one may choose another (rule C1).
+        let required = &case.programme.pin.required;
+        case.intent == Intent::ChangePin || required.iter().any(|it| applies(case, *it))
     };
     if verdict == PinVerdict::Absent {
         return needed().then(|| missing(case));

@@ -30,6 +30,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         Purpose::Purchase
         | Purpose::CashWithdrawal
         | Purpose::BalanceEnquiry
+        | Purpose::PinChange
         | Purpose::Refund
         | Purpose::OriginalCredit
         | Purpose::Load

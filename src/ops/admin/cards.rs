@@ -11,6 +11,7 @@ use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
 use crate::domain::pan::Pan;
 use crate::engine::command::NewCard;
 use crate::engine::operation::Order;
+use crate::switch::pin::OnFile;
 
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
@@ -96,10 +97,15 @@ pub(super) async fn replace(
     // A PIN that belongs to the account goes on.
     let passed_on = context.jobs.query(move |state| {
         let card = state.card_by_token(&token)?;
-        Some((card.account, card.pin.reference?))
+        let holder = state.holders().of_account(card.account);
+        Some(OnFile {
+            reference: card.pin.reference?,
+            account: card.account,
+            born: holder.map(|holder| holder.person.born),
+        })
     });
-    if let Some((account, reference)) = passed_on.await? {
-        context.pins.learn(token, account, reference);
+    if let Some(on_file) = passed_on.await? {
+        context.pins.learn(token, on_file);
     }
     Ok(done)
 }

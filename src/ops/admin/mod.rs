@@ -43,6 +43,7 @@ mod holds;
 
 mod loads;
 
+mod paper;
 mod pins;
 
 mod programmes;
@@ -118,6 +119,7 @@ pub async fn serve(
         )
         .route("/v1/holds/{entry}/release", post(holds::release))
         .route("/v1/loads", post(loads::load))
+        .route("/v1/paper", post(paper::order_paper))
         .route("/v1/transfers", post(transfers::transfer))
         .route("/v1/rates", get(rates::rates).post(rates::set))
         .route("/v1/charges", post(rates::charge))
@@ -301,7 +303,8 @@ async fn import(
         for (row, outcome) in chunk.iter().zip(outcomes) {
             if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
                 context.jobs.command(Body::SetPin(*card, pin)).await?;
-                context.pins.learn(row.account.card.token, *account, pin);
+                let token = row.account.card.token;
+                context.pins.learn(token, row.on_file(*account, pin));
             }
             match outcome {
                 Opened::Created(..) => created += 1,

@@ -17,10 +17,11 @@ use crate::domain::card::{CardId, PinReference};
 use crate::domain::pan::{CardToken, Pan};
 use crate::domain::pin_choice;
 use crate::domain::programme::PinOwner;
+use crate::domain::time::BusinessDate;
 use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Order;
 use crate::engine::operation_card::CardOrder;
-use crate::switch::pin::MadeOver;
+use crate::switch::pin::{MadeOver, OnFile};
 
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
@@ -49,7 +50,7 @@ pub(super) async fn set(
         Order::Card(CardOrder::SetPin(known.card, reference)),
     );
     let done = done.await?;
-    context.pins.learn(known.token, known.account, reference);
+    context.pins.learn(known.token, known.on_file(reference));
     Ok(done)
 }
 
@@ -80,7 +81,7 @@ pub(super) async fn change_by_holder(
         new,
     };
     let done = order(&context, Order::Card(change)).await?;
-    context.pins.learn(known.token, known.account, new);
+    context.pins.learn(known.token, known.on_file(new));
     Ok(done)
 }
 
@@ -157,10 +158,18 @@ struct Known {
     account: AccountId,
     programme: ProgrammeName,
     /// Day of birth of the holder, where one is registered.
-    born: Option<Date>,
+    born: Option<BusinessDate>,
 }
 
 impl Known {
+    fn on_file(&self, reference: PinReference) -> OnFile {
+        OnFile {
+            reference,
+            account: self.account,
+            born: self.born,
+        }
+    }
+
     /// What will tell a PIN from a wrong one, as the programme wants it.
     fn reference(
         &self,
@@ -191,7 +200,7 @@ async fn known(context: &AdminContext, token: CardToken) -> Result<Option<Known>
             token,
             account: card.account,
             programme: *state.programme_name(record.account.programme)?,
-            born: holder.map(|holder| holder.person.born.civil()),
+            born: holder.map(|holder| holder.person.born),
         })
     });
     Ok(known.await?)
@@ -207,11 +216,11 @@ fn may_be_chosen(
     let told = match born {
         None => None,
         Some(text) => Some(
-            text.parse()
+            text.parse::<Date>()
                 .map_err(|_| wrong("born: expected YYYY-MM-DD"))?,
         ),
     };
-    for born in [told, known.born] {
+    for born in [told, known.born.map(BusinessDate::civil)] {
         pin_choice::check(pin, born, telephone.as_deref())
             .map_err(|rule| Problem(StatusCode::UNPROCESSABLE_ENTITY, rule.to_string()))?;
     }

@@ -14,6 +14,8 @@ pub mod code_list;
 
 pub mod request;
 
+mod new_pin;
+
 mod said;
 
 mod short_texts;

@@ -23,6 +23,7 @@ use crate::switch::config::ReplacementAmounts;
 use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
+use super::new_pin;
 use super::said;
 use super::table::{Dialect, Edition, Management};
 
@@ -242,6 +243,7 @@ impl RequestParser<'_> {
         };
         said::read_rows(self.dialect, self.token_key, message, &mut facts);
         said::read_elements(edition, message, &mut facts);
+        new_pin::read(self.dialect, self.pins, message, &pan, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000).into();
             facts.evidence.push(Evidence {
@@ -412,9 +414,9 @@ fn route(rulebook: &Rulebook, pan: &Pan) -> IssuerRoute {
     }
 }
 
-/// DE 4 and DE 49; an enquiry needs neither.
+/// DE 4 and DE 49; what moves no money needs neither.
 fn amount(message: &Message, purpose: Purpose) -> Result<Amount, Reject> {
-    let enquiry = purpose == Purpose::BalanceEnquiry;
+    let enquiry = matches!(purpose, Purpose::BalanceEnquiry | Purpose::PinChange);
     let minor = match message.number(4) {
         Some(minor) => i64::try_from(minor).map_err(|_| Reject::wrong(4, "twelve digits"))?,
         None if enquiry => 0,

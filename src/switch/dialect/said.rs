@@ -361,6 +361,7 @@ mod tests {
             funding_bin: ArrayString::from("45678901").ok(),
             advice_reason: None,
             billing_rate: Some(69_972_522),
+            new_pin: None,
         };
         assert_eq!(facts.rare, Some(Box::new(rare)));
         assert_eq!(facts.certainty, Certainty::Estimated);

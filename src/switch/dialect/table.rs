@@ -26,6 +26,8 @@ pub struct Dialect {
     pub echo: Vec<u8>,
     /// Purpose by the first two digits of the processing code.
     purposes: [Purpose; 100],
+    /// The element of the new PIN's block in a PIN change, where the dialect has such.
+    pub new_pin: Option<u8>,
     /// Rows that set special facts, by the element they read.
     pub rows: Vec<ElementRows>,
     /// Meaning of DE 70.
@@ -345,8 +347,15 @@ struct File {
     #[serde(default)]
     reading: Vec<ReadingRow>,
     network_management: BTreeMap<String, Management>,
+    pin_change: Option<PinChangeRow>,
     response_code: BTreeMap<String, String>,
     code_list: Option<CodeList>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinChangeRow {
+    new_pin: u8,
 }
 
 fn first_edition() -> u16 {
@@ -389,6 +398,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
             }
         }
     }
+    let new_pin = new_pin_element(file.pin_change, &purposes, &mut mistakes);
     let rows = element_rows(file.indicator, file.reading, &mut mistakes);
     let codes = response_codes(&file.response_code, edition, &mut mistakes);
     match codes {
@@ -397,6 +407,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
             edition,
             echo,
             purposes,
+            new_pin,
             rows,
             management,
             codes,
@@ -404,6 +415,27 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
         }),
         _ => Err(mistakes),
     }
+}
+
+/// A PIN change without a new PIN would be none.
+fn new_pin_element(
+    row: Option<PinChangeRow>,
+    purposes: &[Purpose],
+    mistakes: &mut Vec<String>,
+) -> Option<u8> {
+    let element = row.map(|row| row.new_pin);
+    match element {
+        Some(element) if !(2..=ELEMENT_MAX).contains(&element) || element == 52 => {
+            mistakes.push(format!(
+                "pin_change.new_pin: expected 2 to {ELEMENT_MAX}, without 52, got {element}"
+            ));
+        }
+        None if purposes.contains(&Purpose::PinChange) => {
+            mistakes.push("pin_change.new_pin: a PIN change needs the element of it".to_owned());
+        }
+        Some(_) | None => {}
+    }
+    element
 }
 
 fn echoed_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<u8> {
