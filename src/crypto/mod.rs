@@ -1,5 +1,5 @@
-//! Card cryptography in software: keys, PIN blocks, PIN and card verification values, cryptograms of
-//! chips, message authentication codes, key blocks.
+//! Card cryptography in software: keys, PIN blocks, PIN and card verification values, cryptograms
+//! of chips, message authentication codes, key blocks.
 //!
 //! For tests and small issuers without a device: a process that holds keys in its memory is not
 //! what card schemes call a secure cryptographic device. Nothing here prints, logs or stores a PIN,

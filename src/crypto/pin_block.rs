@@ -5,7 +5,7 @@
 //! | 0 | TDES | `0`, length, PIN, `F`s; mixed with twelve digits of the card number |
 //! | 1 | TDES | `1`, length, PIN, random nibbles; without card number |
 //! | 3 | TDES | as 0, with random `A` to `F` behind the PIN |
-//! | 4 | AES | `4`, length, PIN, `A`s, eight random bytes; enciphered, mixed with the card number, and enciphered again |
+//! | 4 | AES | `4`, length, PIN, `A`s, random; enciphered, mixed with the card number, and again |
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -384,8 +384,8 @@ mod tests {
         let read = decipher_aes(&key, block, pan).map(|pin| pin.digits().to_vec());
         assert_eq!(read.ok(), Some(vec![1, 2, 3, 4]));
         assert!(decipher_aes(&key, block, "1234567890123456780").is_err());
-        let card_number = pan_block("112233445566778899").unwrap();
-        let expected = 0x6112_2334_4556_6778_8990_0000_0000_0000_u128;
+        let card_number = pan_block("112233445566778890").unwrap();
+        let expected = 0x6112_2334_4556_6778_8900_0000_0000_0000_u128;
         assert_eq!(u128::from_be_bytes(card_number), expected);
     }
 
