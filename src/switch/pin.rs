@@ -70,8 +70,8 @@ impl PinKeys {
         }
     }
 
-    /// The keys of an opened key file: the one of usage P0, and every one of usage V2 under the index
-    /// that is the second digit of its version.
+    /// The keys of an opened key file: the one of usage P0, and every one of usage V2 under the
+    /// index that is the second digit of its version.
     ///
     /// # Errors
     /// Every mistake; no key is shown.
