@@ -16,6 +16,7 @@ use crate::iso8583::MessageSpec;
 use crate::journal::{JournalReader, SledJournal};
 use crate::transport::FrameCodec;
 
+use super::clock;
 use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
@@ -113,8 +114,8 @@ impl Server {
         let journal = store.journal.reader();
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
-            store.state,
-            store.journal,
+            (store.state, store.journal),
+            clock::now,
             Arc::clone(&rules.rulebook),
             config.sequencer.clone(),
             Arc::clone(&telemetry),
