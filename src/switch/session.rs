@@ -425,6 +425,7 @@ impl<'a> Session<'a> {
     fn parser(&self) -> RequestParser<'_> {
         RequestParser {
             dialect: &self.link.dialect,
+            spec: self.link.spec,
             dialect_number: self.link.dialect_number,
             token_key: &self.link.token_key,
             pins: &self.link.pins,

@@ -106,6 +106,7 @@ impl Desk {
         let (dialect_number, dialect) = self.rules.dialect("iso87").unwrap();
         let parser = RequestParser {
             dialect: &dialect,
+            spec,
             dialect_number,
             token_key: &TokenKey::fixed([7; 32]),
             pins: &PinDesk::default(),
