@@ -122,3 +122,5 @@ mod wallet;
 pub mod matching;
 
 pub mod digest;
+
+pub mod checkpoint;

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use super::config::{
-    Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig, LogFile,
-    LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig,
+    CheckpointConfig, Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig,
+    LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig,
     framing_exists, framings_expected, knob,
 };
 use super::spec_source;
@@ -74,6 +74,7 @@ pub(super) fn parse(
             standard.journal,
             &mut notes,
         ),
+        checkpoint: checkpoint(top.section("checkpoint", &mut notes), &mut notes),
         retention: retention(top.section("retention", &mut notes), &mut notes),
         log: log(top.section("log", &mut notes), standard.log, &mut notes),
     };
@@ -232,6 +233,17 @@ fn journal(mut section: Section, standard: JournalConfig, notes: &mut Notes) -> 
     };
     section.finish(notes);
     journal
+}
+
+fn checkpoint(mut section: Section, notes: &mut Notes) -> CheckpointConfig {
+    let checkpoint = CheckpointConfig {
+        every_records: section.number(&knob::EVERY_RECORDS, notes),
+        every_minutes: section.number(&knob::EVERY_MINUTES, notes),
+        at_stop_records: section.number(&knob::AT_STOP_RECORDS, notes),
+        keep_history_days: section.number(&knob::KEEP_HISTORY_DAYS, notes),
+    };
+    section.finish(notes);
+    checkpoint
 }
 
 fn retention(mut section: Section, notes: &mut Notes) -> RetentionConfig {

@@ -15,7 +15,7 @@ use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::iso8583::{self, MessageSpec};
-use cardswitch::journal::{Batch, Journal, SledJournal};
+use cardswitch::journal::{Batch, Checkpoints, Journal, SledJournal};
 use cardswitch::switch::card_file;
 use cardswitch::switch::clock;
 use cardswitch::switch::config::{Config, ReplacementAmounts};
@@ -67,7 +67,10 @@ impl Past {
         let store = OpenStore {
             journal,
             state: State::new(),
-            replayed: 0,
+            records: 0,
+            base_sequence: 0,
+            passed_over: Vec::new(),
+            checkpoints: Checkpoints::of(&data, options.cache_bytes),
             token_key: TokenKey::open(&data, true).unwrap(),
             pins: PinDesk::default(),
         };
