@@ -2,8 +2,8 @@
 //!
 //! Ids are `decide/<what>/<accounts>`. `bare` is the control of the same run: find the card, check
 //! and change the balance, insert a hold and an idempotency key, and nothing else. Quote `decide`
-//! as a multiple of it: both wait for the same memory. Both grow with every purchase, so each
-//! bench starts over from freshly opened accounts when it has taken `PURCHASES_MAX`.
+//! as a multiple of it: both wait for the same memory. What grows with every
+//! purchase starts over from freshly opened accounts when it has taken `PURCHASES_MAX`.
 //!
 //! What is `in batches` looks at the memory of `BATCH_READ` purchases before it takes the first, as
 //! the switch does with what one read brought; so does its control.
@@ -74,7 +74,7 @@ fn engine(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32, rulebook: &Ru
             let mut desk = Desk::open(accounts, rulebook);
             bencher.iter_custom(|rounds| {
                 in_batches(rounds, |purchases| {
-                    if desk.purchases > PURCHASES_MAX {
+                    if applies && desk.purchases > PURCHASES_MAX {
                         desk = Desk::open(accounts, rulebook);
                     }
                     let bodies = desk.bodies(purchases);

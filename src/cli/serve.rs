@@ -57,6 +57,10 @@ pub struct ServeArgs {
     /// Configuration file; `spec/config.toml` shows every key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Live this many seconds ahead of the wall clock, to see what days bring; with --demo only,
+    /// for its store stays ahead for good. `acquirer run --own-switch` starts switches so.
+    #[arg(long, value_name = "SECONDS", requires = "demo")]
+    clock_ahead: Option<u32>,
 }
 
 /// Why the switch stopped, with the exit code that says so.
@@ -86,6 +90,9 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 }
 
 fn start(args: &ServeArgs) -> Result<(), Stopped> {
+    if let Some(seconds) = args.clock_ahead {
+        clock::live_ahead(Duration::from_secs(seconds.into()));
+    }
     let overrides = Overrides {
         data_dir: args.data.clone(),
         listeners: args.listen.clone(),
@@ -257,6 +264,9 @@ async fn serve(
         println!("listening  {address}  {name}");
     }
     println!("admin      http://{admin_address}/healthz");
+    if let Some(seconds) = args.clock_ahead {
+        println!("clock      {seconds} seconds ahead of the wall clock");
+    }
     if let Some(directory) = config.log_directory() {
         println!("log        {}", log::active_file(&directory).display());
     }

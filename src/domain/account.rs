@@ -173,7 +173,10 @@ impl Split {
     ///
     /// What stays is the split that the remaining amount alone would have had.
     pub fn take_back(&mut self, minor: i64) -> Split {
-        let mut wanted = minor.max(0);
+        if minor <= 0 {
+            return Split::default();
+        }
+        let mut wanted = minor;
         let mut taken = Split::default();
         let mut parts: SmallVec<[Part; 4]> = self.parts().collect();
         while wanted > 0 {

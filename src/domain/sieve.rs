@@ -9,8 +9,8 @@ use super::programme::{Channel, Limit};
 /// Which blocks and limits may concern a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sieve {
-    /// The traits that each block lets pass, in the order of the blocks.
-    blocks: Vec<u32>,
+    /// For each trait, which blocks let it pass: a bit for each, in the order of the blocks, 64 a row.
+    blocks: Vec<[u64; TRAITS]>,
     /// Positions of the limits that are enforced, by channel and by how well the holder is known.
     limits: Vec<Vec<u16>>,
 }
@@ -31,7 +31,7 @@ impl Sieve {
             [Kyc::Verified, Kyc::Unverified, Kyc::Bearer].map(concerned)
         });
         Sieve {
-            blocks: blocks.iter().map(traits_of_block).collect(),
+            blocks: blocks.chunks(BLOCKS_A_ROW).map(passed_by).collect(),
             limits: rows.collect(),
         }
     }
@@ -64,10 +64,43 @@ impl Sieve {
         in_category: bool,
     ) -> impl Iterator<Item = &'a Block> {
         let traits = traits_of(scene, in_category);
-        let rows = self.blocks.iter().zip(all);
-        rows.filter(move |(passed, _)| traits & !**passed == 0)
-            .map(|(_, block)| block)
+        let rows = self.blocks.iter().zip(all.chunks(BLOCKS_A_ROW));
+        rows.flat_map(move |(row, blocks)| {
+            let passed = ones(u64::from(traits)).fold(u64::MAX, |passed, place| {
+                passed & row.get(place).copied().unwrap_or_default()
+            });
+            ones(passed).filter_map(|place| blocks.get(place))
+        })
     }
+}
+
+/// As many as the bits of a trait word.
+const TRAITS: usize = 32;
+const BLOCKS_A_ROW: usize = 64;
+
+/// Which of up to 64 blocks let each trait pass.
+fn passed_by(blocks: &[Block]) -> [u64; TRAITS] {
+    let mut row = [0; TRAITS];
+    for (place, block) in blocks.iter().enumerate() {
+        for passed in ones(u64::from(traits_of_block(block))) {
+            if let Some(blocks) = row.get_mut(passed) {
+                *blocks |= 1 << place;
+            }
+        }
+    }
+    row
+}
+
+/// The places of the bits that are set, lowest first.
+fn ones(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = usize::try_from(word.trailing_zeros()).ok()?;
+        if word == 0 {
+            return None;
+        }
+        word &= word.wrapping_sub(1);
+        Some(place)
+    })
 }
 
 /// Every channel, each at its [`place`].

@@ -186,7 +186,9 @@ fn spend(case: &Case<'_>) -> Option<Effects> {
         held_entry(case, payment, hold_expiry(case))
     };
     effects.push(counted(case, case.amount.minor));
-    effects.extend(fee::posted(case, &fee));
+    if !fee.is_empty() {
+        effects.extend(fee::posted(case, &fee));
+    }
     Some(effects)
 }
 

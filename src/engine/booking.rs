@@ -40,7 +40,11 @@ pub(super) fn debited(case: &Case<'_>, entry: EntryId, payment: Payment) -> Effe
 /// An entry that holds what its payment would take.
 pub(super) fn held_entry(case: &Case<'_>, payment: Payment, expires_at: UnixMs) -> Effects {
     match payment {
-        Payment::Plain(split) => Effects::from_iter([entry_opened(case, split, Some(expires_at))]),
+        Payment::Plain(split) => {
+            let mut effects = Effects::new();
+            effects.push(entry_opened(case, split, Some(expires_at)));
+            effects
+        }
         Payment::Exchanged(legs) => Effects::from_iter([
             entry_opened(case, Split::default(), Some(expires_at)),
             exchange::held(case, EntryId(case.sequence), legs),

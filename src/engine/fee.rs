@@ -14,10 +14,10 @@ use super::ledger::{LedgerAccount, credit_purses, debit_purses};
 
 /// What approving this would cost the cardholder, minor units of the cardholder's amount.
 pub(super) fn of(case: &Case<'_>) -> i64 {
-    let Some(rule) = &case.programme.cash else {
+    if case.facts.purpose != Purpose::CashWithdrawal {
         return 0;
-    };
-    let (Purpose::CashWithdrawal, Some(channel)) = (case.facts.purpose, case.channel()) else {
+    }
+    let (Some(rule), Some(channel)) = (&case.programme.cash, case.channel()) else {
         return 0;
     };
     if case.facts.is_incremental() {

@@ -1,5 +1,8 @@
 //! The single writer: stamp, decide, apply, append, release. Synchronous; its own thread.
 //!
+//! One turn ([`Sequencer::step`]) takes what is queued, decides it and lets go of what is durable;
+//! the thread of `run` is a loop around it, and so is a test that brings its own queue and clock.
+//!
 //! Invariants: one writer for the state and the journal; whatever arrived while the last batch was
 //! made durable is the next batch (group commit, no timer), decided meanwhile; no answer of a batch
 //! leaves before that batch and all before it are durable (`commit.rs`); after a failed append or a
@@ -56,11 +59,12 @@ impl SequencerFault {
 
 /// Batches of at least this many records are made durable by the journal thread while the next one
 /// is decided; below, waking another thread costs more than it saves.
-const OVERLAP_RECORDS_MIN: usize = 64;
+pub const OVERLAP_RECORDS_MIN: usize = 64;
 
 /// The single writer of one partition.
-pub struct Sequencer<J> {
+pub struct Sequencer<J, C = fn() -> UnixMs> {
     state: State,
+    now: C,
     committer: Committer<J>,
     rulebook: Arc<Rulebook>,
     limits: SequencerConfig,
@@ -69,18 +73,18 @@ pub struct Sequencer<J> {
     stopping: bool,
 }
 
-impl<J: Journal + 'static> Sequencer<J> {
+impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
     /// A writer for a state and the journal that made it; `jobs` is where its work comes from,
-    /// `pins` hears of PINs that messages change.
+    /// `pins` hears of PINs that messages change, `now` says what time it is.
     pub fn new(
-        state: State,
-        journal: J,
+        (state, journal): (State, J),
+        now: C,
         rulebook: Arc<Rulebook>,
         limits: SequencerConfig,
         telemetry: Arc<Telemetry>,
         pins: Arc<PinDesk>,
         jobs: &Jobs,
-    ) -> Sequencer<J> {
+    ) -> Sequencer<J, C> {
         assert_eq!(
             state.sequence(),
             journal.last_sequence(),
@@ -90,6 +94,7 @@ impl<J: Journal + 'static> Sequencer<J> {
         work.batch.clear(state.sequence() + 1);
         Sequencer {
             state,
+            now,
             committer: Committer::new(journal, jobs.downgrade(), telemetry),
             rulebook,
             limits,
@@ -107,17 +112,36 @@ impl<J: Journal + 'static> Sequencer<J> {
         while !self.stopping
             && let Some(first) = jobs.blocking_recv()
         {
-            self.take(first)?;
-            while self.has_room()
-                && !self.stopping
-                && let Ok(next) = jobs.try_recv()
-            {
-                self.take(next)?;
-            }
-            self.commit()?;
+            self.step(first, || jobs.try_recv().ok())?;
         }
         self.committer.commit(&mut self.work, &self.state)?;
         Ok(self.committer.finish()?)
+    }
+
+    /// One turn: takes a job and, while there is room in the batch, what else is queued; then
+    /// makes the batch durable and lets its answers go. A batch below [`OVERLAP_RECORDS_MIN`]
+    /// records needs no other thread.
+    ///
+    /// # Errors
+    /// [`SequencerFault`]: the process must stop.
+    pub fn step(
+        &mut self,
+        first: Job,
+        mut queued: impl FnMut() -> Option<Job>,
+    ) -> Result<(), SequencerFault> {
+        self.take(first)?;
+        while self.has_room()
+            && !self.stopping
+            && let Some(next) = queued()
+        {
+            self.take(next)?;
+        }
+        self.commit()
+    }
+
+    /// The state, with what is decided and not durable yet.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     fn has_room(&self) -> bool {
@@ -130,7 +154,7 @@ impl<J: Journal + 'static> Sequencer<J> {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
             Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
             Job::Command { body, answered } => {
-                let (answer, body) = self.execute(clock::now(), body)?;
+                let (answer, body) = self.execute((self.now)(), body)?;
                 self.take_rules(&answer, body);
                 self.work.waiting.push(Waiting::Answered(answered, answer));
                 Ok(())
@@ -166,7 +190,7 @@ impl<J: Journal + 'static> Sequencer<J> {
         for request in &requests {
             black_box(self.state.glance(&request.facts));
         }
-        let at = clock::now();
+        let at = (self.now)();
         let mut sequenced = clock::tick();
         for request in requests {
             let body = Body::Message(request.facts);
@@ -212,7 +236,7 @@ impl<J: Journal + 'static> Sequencer<J> {
     ) -> Result<(), SequencerFault> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for account in accounts {
-            let (answer, _) = self.execute(clock::now(), Body::OpenAccount(Box::new(account)))?;
+            let (answer, _) = self.execute((self.now)(), Body::OpenAccount(Box::new(account)))?;
             if let Answer::Opened(outcome) = answer {
                 outcomes.push(outcome);
             }
@@ -223,7 +247,7 @@ impl<J: Journal + 'static> Sequencer<J> {
 
     fn housekeep(&mut self, terms: Housekeep) -> Result<(), SequencerFault> {
         while self.has_room() {
-            let (answer, _) = self.execute(clock::now(), Body::Housekeep(terms))?;
+            let (answer, _) = self.execute((self.now)(), Body::Housekeep(terms))?;
             match answer {
                 Answer::Housekept { more: true, .. } => {}
                 Answer::Housekept { .. }

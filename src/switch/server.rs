@@ -18,6 +18,7 @@ use crate::journal::{JournalReader, SledJournal};
 use crate::transport::FrameCodec;
 
 use super::checkpointer::{CheckpointDesk, Checkpointer, Source};
+use super::clock;
 use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
@@ -128,8 +129,8 @@ impl Server {
             .store(store.base_sequence, Relaxed);
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
-            store.state,
-            store.journal,
+            (store.state, store.journal),
+            clock::now,
             Arc::clone(&rules.rulebook),
             config.sequencer.clone(),
             Arc::clone(&telemetry),

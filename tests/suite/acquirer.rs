@@ -356,6 +356,10 @@ amount = "$unknown"
 repeat_of = "nobody"
 [[step]]
 delay_ms = -1
+later = "soon"
+crash = 1
+exception = 3
+await_reply = false
 expect = { flavour = "sweet" }
 [[step]]
 reverse = "one"
@@ -380,6 +384,10 @@ balance = { card = "bob", available = "+5", withdrawable = { held = "-1" }, rest
         "step 2 'one': amount: '$unknown' is no variable",
         "step 3: repeat_of: no earlier step is named \"nobody\"",
         "step 4: delay_ms: expected 0 to 600000",
+        "step 4: later: expected a number with m, h or d",
+        "step 4: crash: expected true or false",
+        "step 4: exception: expected a kind, or \"none\"",
+        "step 4: await_reply: without a reply there is a message",
         "step 4: expect: 'flavour' is neither mti nor an element",
         "step 5: send: a reversal is a 04xx",
         "step 5: balance: expected card",
@@ -416,6 +424,39 @@ expiry = '2912'
 pan = '4761739001013'
 expiry = '2912'
 ";
+
+#[test]
+fn what_only_a_switch_of_ones_own_bears_is_done_to_no_other() {
+    for key in ["crash = true", "later = \"46d\""] {
+        let (address, received) = responder("be2", "iso87-ascii");
+        let scenario = format!(
+            "title = \"t\"\n[[step]]\nsend = \"0800\"\nnetwork_code = \"301\"\n\
+             [[step]]\nname = \"then\"\n{key}\n"
+        );
+        let (_dir, path) = write_file(&scenario);
+        let (outcome, _) = acquirer(&["run", &path, "--connect", &address.to_string()]);
+        let text = outcome.unwrap_err().to_string();
+        assert!(
+            text.contains("step 'then'") && text.contains("--own-switch"),
+            "{text}"
+        );
+        assert_eq!(received.load(Ordering::Relaxed), 0, "{key}");
+    }
+}
+
+#[test]
+fn a_reply_that_nobody_waits_for_is_not_taken_for_another() {
+    let (address, received) = responder("be2", "iso87-ascii");
+    let (_dir, path) = write_file(
+        "title = \"t\"\n\
+         [[step]]\nname = \"a\"\nsend = \"0800\"\nnetwork_code = \"301\"\nawait_reply = false\n\
+         [[step]]\nsend = \"0800\"\nnetwork_code = \"001\"\n\
+         expect = { code = \"00\", network_code = \"001\" }\n",
+    );
+    let (outcome, told) = acquirer(&["run", &path, "--connect", &address.to_string()]);
+    assert!(outcome.unwrap(), "{told}");
+    assert_eq!(received.load(Ordering::Relaxed), 2);
+}
 
 #[test]
 fn a_load_gets_one_reply_for_every_message() {

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::journal_contract::SMALL;
-use crate::late_and_crashed::configured;
+use crate::support::configured;
 use crate::support::{Client, Draft, Process};
 
 const DAY_MS: i64 = 86_400_000;

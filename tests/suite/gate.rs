@@ -75,8 +75,8 @@ impl Desk {
         };
         let rulebook = Arc::clone(&rules.rulebook);
         let sequencer = Sequencer::new(
-            State::new(),
-            journal,
+            (State::new(), journal),
+            clock::now,
             rulebook,
             limits,
             Arc::default(),

@@ -38,7 +38,7 @@ mod journal_ring;
 mod keep_alives;
 mod keys;
 mod last_answers;
-mod late_and_crashed;
+mod lifecycle;
 mod listener_specs;
 mod message_tools;
 mod model;

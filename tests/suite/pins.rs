@@ -6,8 +6,7 @@ use cardswitch::crypto::key::TdesKey;
 use cardswitch::crypto::pin_block::{Pin, encipher};
 use cardswitch::crypto::pvv::pvv;
 
-use crate::late_and_crashed::configured;
-use crate::support::{Client, Draft, EVERYDAY, Process, SPECS};
+use crate::support::{Client, Draft, EVERYDAY, Process, SPECS, configured};
 
 const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
 const CARDS: &str = include_str!("../../fixtures/demo.toml");

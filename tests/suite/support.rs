@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -220,6 +220,19 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A configuration with a door for each dialect.
+pub(crate) fn configured(directory: &Path, dialects: [&str; 2]) -> String {
+    let doors = dialects.iter().zip(SPECS).map(|(dialect, spec)| {
+        format!(
+            "[[listener]]\nname = \"{spec}\"\naddress = \"127.0.0.1:0\"\nframing = \"be2\"\n\
+             spec = \"{spec}\"\ndialect = \"{dialect}\"\n"
+        )
+    });
+    let path = directory.join("switch.toml");
+    fs::write(&path, doors.collect::<String>()).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 /// A message to be, by data element; binary elements as hexadecimal digits.

@@ -1,52 +1,67 @@
 //! Balance expectations: what the switch's admin API says about a card's account.
 
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
+use super::clock;
 use super::report::{Check, StepReport};
 use super::step::{BalanceExpectation, Figure, Minor, PurseField};
 use super::words;
 
+/// How soon to look again at an account that time has not reached yet.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 /// The looks at accounts in one conversation.
-#[derive(Debug)]
-pub(super) struct Looks<'a> {
-    admin: &'a str,
+#[derive(Debug, Default)]
+pub(super) struct Looks {
     /// Every figure of each card at the last look at it.
     last: BTreeMap<String, Json>,
 }
 
-impl<'a> Looks<'a> {
-    /// No look yet; `admin` is the address of the admin API.
-    pub(super) fn new(admin: &'a str) -> Self {
-        Self {
-            admin,
-            last: BTreeMap::new(),
-        }
-    }
-
-    /// Looks the card's account up, tells it, and compares every figure that is expected.
-    pub(super) fn look(&mut self, expected: &BalanceExpectation, report: &mut StepReport) {
+impl Looks {
+    /// Looks the card's account up, tells it, and compares every figure that is expected. When time
+    /// has passed, the switch is given until `deadline` to have noticed.
+    pub(super) fn look(
+        &mut self,
+        admin: &str,
+        expected: &BalanceExpectation,
+        deadline: Option<Instant>,
+        report: &mut StepReport,
+    ) {
         let pan = &expected.card.pan;
         let card = words::masked(pan);
-        let account = match account_of(self.admin, pan) {
-            Ok(account) => account,
-            Err(reason) => {
-                let text = format!("balance of card {card}: {reason}");
-                report.checks.push(Check::fail(text));
-                return;
+        let (account, checks) = loop {
+            let account = match account_of(admin, pan) {
+                Ok(account) => account,
+                Err(reason) => {
+                    let text = format!("balance of card {card}: {reason}");
+                    report.checks.push(Check::fail(text));
+                    return;
+                }
+            };
+            let checks = self.checks(expected, &account);
+            let is_over = deadline.is_none_or(|deadline| clock::instant() >= deadline);
+            if is_over || checks.iter().all(|check| check.passed) {
+                break (account, checks);
             }
+            thread::sleep(LOOK_AGAIN_AFTER);
         };
         report.balance = Some(format!("card {card} has {}", in_words(&account)));
-        let before = self.last.get(pan);
-        for (figure, want) in &expected.figures {
-            let got = read(&account, figure);
-            let before = before.and_then(|account| read(account, figure));
-            report
-                .checks
-                .push(compare(&name_of(figure), *want, before, got));
-        }
+        report.checks.extend(checks);
         self.last.insert(pan.clone(), account);
+    }
+
+    fn checks(&self, expected: &BalanceExpectation, account: &Json) -> Vec<Check> {
+        let before = self.last.get(&expected.card.pan);
+        let figures = expected.figures.iter().map(|(figure, want)| {
+            let got = read(account, figure);
+            let before = before.and_then(|account| read(account, figure));
+            compare(&name_of(figure), *want, before, got)
+        });
+        figures.collect()
     }
 }
 

@@ -17,7 +17,8 @@ use crate::transport::Framing;
 use super::compose;
 use super::link::{Link, LinkPlan};
 use super::load::{self, LoadPlan, Mix, Pace, cards_from_toml};
-use super::play;
+use super::own_switch::{Door, OwnSwitch};
+use super::play::{self, Peer};
 use super::report::Reader;
 use super::scenario::{Mistakes, Scenario, Target};
 
@@ -56,6 +57,13 @@ struct RunArgs {
     /// Admin API for balances [default: the scenario's, else http://127.0.0.1:8580]
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
+    /// Start a switch of its own (`serve --demo`) on a temporary store, for steps that kill it
+    /// (crash) or have time pass (later)
+    #[arg(long, conflicts_with_all = ["connect", "admin"])]
+    own_switch: bool,
+    /// Dialect of its own switch [default: the scenario's, else iso87]
+    #[arg(long, value_name = "NAME", requires = "own_switch")]
+    dialect: Option<String>,
     /// One JSON object per step instead of sentences
     #[arg(long)]
     json: bool,
@@ -185,6 +193,10 @@ fn run_scenario(args: &RunArgs, out: &mut dyn Write) -> Result<bool, String> {
             .spec
             .clone()
             .unwrap_or_else(|| scenario.target.spec.clone()),
+        dialect: args
+            .dialect
+            .clone()
+            .unwrap_or_else(|| scenario.target.dialect.clone()),
         admin: args
             .admin
             .clone()
@@ -198,24 +210,55 @@ fn run_scenario(args: &RunArgs, out: &mut dyn Write) -> Result<bool, String> {
     if !mistakes.is_empty() {
         return Err(wrong(mistakes));
     }
-    let reply_timeout = target.reply_timeout;
-    let plan = LinkPlan {
-        address: target.connect,
-        framing,
-        spec,
-        reply_timeout,
-    };
     let reader = if args.json {
         Reader::Program
     } else {
         Reader::Person
     };
-    let link = Link::open(&plan).map_err(|error| {
+    let peer = peer(args, &scenario, target, (framing, spec))?;
+    let link = Link::open(&peer.plan).map_err(|error| {
         format!("{error}; is a switch running there? (cardswitch serve --demo)")
     })?;
-    let tally = play::play(&scenario, &plan, link, &target.admin, reader, out)
+    let tally = play::play(&scenario, peer, link, reader, out)
         .map_err(|error| format!("write the report: {error}"))?;
     Ok(tally.failed == 0)
+}
+
+/// The switch to play with: the target, or one of the scenario's own.
+fn peer(
+    args: &RunArgs,
+    scenario: &Scenario,
+    target: Target,
+    (framing, spec): (Framing, &'static MessageSpec),
+) -> Result<Peer, String> {
+    let mut peer = Peer {
+        plan: LinkPlan {
+            address: target.connect,
+            framing,
+            spec,
+            reply_timeout: target.reply_timeout,
+        },
+        admin: target.admin,
+        own: None,
+    };
+    if args.own_switch {
+        let door = Door {
+            framing: target.framing,
+            spec: target.spec,
+            dialect: target.dialect,
+        };
+        let own = OwnSwitch::start(&door).map_err(|error| error.to_string())?;
+        own.address().clone_into(&mut peer.plan.address);
+        own.admin().clone_into(&mut peer.admin);
+        peer.own = Some(own);
+    } else if let Some(step) = scenario.step_for_own_switch() {
+        return Err(format!(
+            "play {}: step '{step}' kills the switch or has time pass, which only a switch of the \
+             scenario's own bears; nothing was sent (--own-switch)",
+            args.scenario.display()
+        ));
+    }
+    Ok(peer)
 }
 
 fn run_load(args: &LoadArgs, out: &mut dyn Write) -> Result<bool, String> {

@@ -80,11 +80,7 @@ impl Link {
 
     /// Sends a message and waits for the reply with the same trace number (DE 11).
     pub(super) fn exchange(&mut self, message: &[u8], stan: u64) -> Result<Message, LinkError> {
-        let mut out = BytesMut::with_capacity(message.len() + 16);
-        let mark = self.codec.begin(&mut out, &self.header);
-        out.extend_from_slice(message);
-        self.codec.finish(&mut out, mark)?;
-        self.stream.write_all(&out)?;
+        self.send(message)?;
         let deadline = clock::instant() + self.reply_timeout;
         loop {
             while let Some(frame) = self.codec.decode(&mut self.received)? {
@@ -98,6 +94,15 @@ impl Link {
             let left = deadline.saturating_duration_since(clock::instant());
             self.receive(left)?;
         }
+    }
+
+    /// Sends a message whose reply nobody waits for.
+    pub(super) fn send(&mut self, message: &[u8]) -> Result<(), LinkError> {
+        let mut out = BytesMut::with_capacity(message.len() + 16);
+        let mark = self.codec.begin(&mut out, &self.header);
+        out.extend_from_slice(message);
+        self.codec.finish(&mut out, mark)?;
+        Ok(self.stream.write_all(&out)?)
     }
 
     fn receive(&mut self, left: Duration) -> Result<(), LinkError> {

@@ -9,6 +9,12 @@ mod scenario;
 
 mod step;
 
+mod circumstances;
+
+mod exceptions;
+
+mod own_switch;
+
 mod value;
 
 mod alias;

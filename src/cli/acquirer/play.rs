@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Zoned;
@@ -11,14 +12,28 @@ use crate::iso8583::{Mask, Message, MessageSpec};
 
 use super::alias;
 use super::balance::Looks;
+use super::circumstances::Circumstances;
 use super::clock;
 use super::compose::{self, Sent};
+use super::exceptions::Queue;
 use super::link::{Link, LinkError, LinkPlan};
+use super::own_switch::OwnSwitch;
 use super::report::{self, Check, Reader, StepReport, Tally};
 use super::scenario::Scenario;
 use super::step::{Expectation, ReplyPlace, Send, Step, Want};
 use super::value::Moment;
 use super::words;
+
+/// Whom a scenario is played with.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// How to reach it; a switch of the scenario's own has another address after each start.
+    pub(super) plan: LinkPlan,
+    /// Its admin API.
+    pub(super) admin: String,
+    /// The scenario's own switch, where it has one.
+    pub(super) own: Option<OwnSwitch>,
+}
 
 /// Plays the whole scenario over a link just opened, and says how it went; a failed step does not
 /// stop the next.
@@ -27,14 +42,13 @@ use super::words;
 /// The output cannot be written.
 pub(super) fn play(
     scenario: &Scenario,
-    plan: &LinkPlan,
+    peer: Peer,
     link: Link,
-    admin: &str,
     reader: Reader,
     out: &mut dyn Write,
 ) -> io::Result<Tally> {
     report::write_title(out, reader, &scenario.title)?;
-    let mut player = Player::new(plan, link, admin);
+    let mut player = Player::new(peer, link);
     let mut tally = Tally::default();
     for step in &scenario.steps {
         let report = player.step(step);
@@ -45,51 +59,54 @@ pub(super) fn play(
     Ok(tally)
 }
 
-struct Player<'a> {
-    plan: &'a LinkPlan,
+struct Player {
+    peer: Peer,
     link: Option<Link>,
     next_stan: u32,
     next_rrn: u64,
     sent: Vec<Option<Sent>>,
     saved: BTreeMap<String, String>,
-    looks: Looks<'a>,
+    looks: Looks,
 }
 
 const STAN_MAX: u32 = 999_999;
 const RRN_MAX: u64 = 999_999_999_999;
 
-impl<'a> Player<'a> {
-    fn new(plan: &'a LinkPlan, link: Link, admin: &'a str) -> Self {
+impl Player {
+    fn new(peer: Peer, link: Link) -> Self {
         // Numbers begin at the microsecond, so that the next run repeats nothing of this one, even
         // within the same second of DE 7: no message takes less than a microsecond.
         let started = u64::try_from(clock::utc().timestamp().as_microsecond()).unwrap_or_default();
         let stan = u32::try_from(started % u64::from(STAN_MAX)).unwrap_or_default();
         Self {
-            plan,
+            peer,
             link: Some(link),
             next_stan: stan + 1,
             next_rrn: started % RRN_MAX,
             sent: Vec::new(),
             saved: BTreeMap::new(),
-            looks: Looks::new(admin),
+            looks: Looks::default(),
         }
     }
 
     fn step(&mut self, step: &Step) -> StepReport {
-        if step.reconnect {
-            self.link = None;
-        }
-        thread::sleep(step.delay);
-        let now = clock::utc();
         let mut report = StepReport {
             name: step.name.clone(),
-            at: now.strftime("%H:%M:%S").to_string(),
             ..StepReport::default()
         };
+        self.undergo(step.circumstances, &mut report);
+        let ahead = self
+            .peer
+            .own
+            .as_ref()
+            .map_or(Duration::ZERO, OwnSwitch::ahead);
+        let now = clock::utc_ahead(ahead);
+        report.at = now.strftime("%H:%M:%S").to_string();
+        let before = step.exception.as_ref().map(|_| self.queue(&mut report));
         let exchanged = match &step.send {
             Some(send) => self.send(step, send, &now, &mut report),
             None => {
-                if step.reconnect
+                if step.circumstances.break_the_line()
                     && let Err(error) = self.connected()
                 {
                     report.checks.push(Check::fail(error.to_string()));
@@ -99,9 +116,52 @@ impl<'a> Player<'a> {
         };
         self.sent.push(exchanged);
         if let Some(expected) = &step.balance {
-            self.looks.look(expected, &mut report);
+            let time_passed = !step.circumstances.later.is_zero();
+            let deadline = time_passed.then(|| clock::instant() + self.peer.plan.reply_timeout);
+            self.looks
+                .look(&self.peer.admin, expected, deadline, &mut report);
+        }
+        if let (Some(expected), Some(Some(before))) = (&step.exception, before)
+            && let Some(now) = self.queue(&mut report)
+        {
+            report.checks.push(before.check(&now, expected));
         }
         report
+    }
+
+    /// Breaks the line, waits, kills the switch, as the step says.
+    fn undergo(&mut self, circumstances: Circumstances, report: &mut StepReport) {
+        if circumstances.break_the_line() {
+            self.link = None;
+        }
+        thread::sleep(circumstances.delay);
+        if !circumstances.need_own_switch() {
+            return;
+        }
+        // A scenario with such steps was not begun without.
+        let Some(own) = &mut self.peer.own else {
+            return;
+        };
+        match own.crash(circumstances.later) {
+            Ok(()) => {
+                own.address().clone_into(&mut self.peer.plan.address);
+                own.admin().clone_into(&mut self.peer.admin);
+            }
+            Err(error) => report.checks.push(Check::fail(error.to_string())),
+        }
+    }
+
+    /// The exception queue as it is now; a failed check when it cannot be seen.
+    fn queue(&self, report: &mut StepReport) -> Option<Queue> {
+        match Queue::look(&self.peer.admin) {
+            Ok(queue) => Some(queue),
+            Err(reason) => {
+                report
+                    .checks
+                    .push(Check::fail(format!("exception: {reason}")));
+                None
+            }
+        }
     }
 
     /// Builds, sends, checks and saves; `None` when nothing could be sent.
@@ -121,7 +181,7 @@ impl<'a> Player<'a> {
             now,
             saved: &self.saved,
         };
-        let bytes = match compose::compose(self.plan.spec, send, &moment, &self.sent) {
+        let bytes = match compose::compose(self.peer.plan.spec, send, &moment, &self.sent) {
             Ok(bytes) => bytes,
             Err(error) => {
                 report
@@ -130,7 +190,7 @@ impl<'a> Player<'a> {
                 return None;
             }
         };
-        let sent = self.exchange(&bytes, report)?;
+        let sent = self.exchange(&bytes, step.circumstances.await_reply, report)?;
         let Some(reply) = &sent.reply else {
             return Some(sent);
         };
@@ -140,9 +200,12 @@ impl<'a> Player<'a> {
             now,
             saved: &self.saved,
         };
-        report
-            .checks
-            .extend(check_reply(reply, &step.expect, &moment, self.plan.spec));
+        report.checks.extend(check_reply(
+            reply,
+            &step.expect,
+            &moment,
+            self.peer.plan.spec,
+        ));
         for (name, element) in &step.save {
             match compose::element_text(reply, *element) {
                 Some(text) => {
@@ -158,8 +221,13 @@ impl<'a> Player<'a> {
     }
 
     /// Sends a built message; a missing reply is a failed check of its own.
-    fn exchange(&mut self, bytes: &Bytes, report: &mut StepReport) -> Option<Sent> {
-        let Some(request) = compose::read_back(self.plan.spec, bytes) else {
+    fn exchange(
+        &mut self,
+        bytes: &Bytes,
+        await_reply: bool,
+        report: &mut StepReport,
+    ) -> Option<Sent> {
+        let Some(request) = compose::read_back(self.peer.plan.spec, bytes) else {
             report.checks.push(Check::fail(
                 "not sent: the message does not decode".to_owned(),
             ));
@@ -167,6 +235,14 @@ impl<'a> Player<'a> {
         };
         report.request = Some(words::request(&request));
         let stan = request.number(11).unwrap_or_default();
+        if !await_reply {
+            if let Err(error) = self.connected().and_then(|link| link.send(bytes)) {
+                report.checks.push(Check::fail(error.to_string()));
+                self.link = None;
+            }
+            let reply = None;
+            return Some(Sent { request, reply });
+        }
         let began = clock::instant();
         let outcome = self.connected().and_then(|link| link.exchange(bytes, stan));
         let reply = match outcome {
@@ -194,7 +270,7 @@ impl<'a> Player<'a> {
     fn connected(&mut self) -> Result<&mut Link, LinkError> {
         match &mut self.link {
             Some(link) => Ok(link),
-            none => Ok(none.insert(Link::open(self.plan)?)),
+            none => Ok(none.insert(Link::open(&self.peer.plan)?)),
         }
     }
 }

@@ -21,12 +21,23 @@ pub(super) struct Scenario {
     pub(super) steps: Vec<Step>,
 }
 
+impl Scenario {
+    /// The first step that only a switch of the scenario's own can take.
+    pub(super) fn step_for_own_switch(&self) -> Option<&str> {
+        let mut steps = self.steps.iter();
+        let step = steps.find(|step| step.circumstances.need_own_switch());
+        step.map(|step| step.name.as_str())
+    }
+}
+
 /// Where the scenario runs unless the command line says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) connect: String,
     pub(super) framing: String,
     pub(super) spec: String,
+    /// Of the scenario's own switch.
+    pub(super) dialect: String,
     pub(super) admin: String,
     pub(super) reply_timeout: Duration,
 }
@@ -65,6 +76,7 @@ impl Default for Target {
             connect: "127.0.0.1:8583".to_owned(),
             framing: "be2".to_owned(),
             spec: "iso87-ascii".to_owned(),
+            dialect: "iso87".to_owned(),
             admin: "http://127.0.0.1:8580".to_owned(),
             reply_timeout: Duration::from_secs(5),
         }
@@ -134,17 +146,18 @@ fn parse_target(item: Option<&Toml>, mistakes: &mut Mistakes) -> Target {
             ("connect", Toml::String(text)) => target.connect.clone_from(text),
             ("framing", Toml::String(text)) => target.framing.clone_from(text),
             ("spec", Toml::String(text)) => target.spec.clone_from(text),
+            ("dialect", Toml::String(text)) => target.dialect.clone_from(text),
             ("admin", Toml::String(text)) => target.admin.clone_from(text),
             ("reply_timeout_ms", Toml::Integer(ms)) if (1..=600_000).contains(ms) => {
                 target.reply_timeout = Duration::from_millis(ms.unsigned_abs());
             }
             ("reply_timeout_ms", _) => mistakes.add(&place, "expected 1 to 600000"),
-            ("connect" | "framing" | "spec" | "admin", _) => {
+            ("connect" | "framing" | "spec" | "dialect" | "admin", _) => {
                 mistakes.add(&place, "expected a text")
             }
             _ => mistakes.add(
                 &place,
-                "expected one of connect, framing, spec, admin, reply_timeout_ms",
+                "expected one of connect, framing, spec, dialect, admin, reply_timeout_ms",
             ),
         }
     }

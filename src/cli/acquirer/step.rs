@@ -1,13 +1,14 @@
 //! One step of a scenario: a message to send, a repeat, a reversal, or a look at the balances.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use toml::{Table, Value as Toml};
 
 use crate::iso8583::Mti;
 
 use super::alias;
+use super::circumstances::{self, Circumstances};
+use super::exceptions::Raised;
 use super::scenario::{Mistakes, table_of, value_of};
 use super::value::{Card, Value};
 
@@ -16,10 +17,8 @@ use super::value::{Card, Value};
 pub(super) struct Step {
     /// Name in the file, or `step N`.
     pub(super) name: String,
-    /// Close the connection and open another before sending.
-    pub(super) reconnect: bool,
-    /// Wait before sending.
-    pub(super) delay: Duration,
+    /// What happens around its message.
+    pub(super) circumstances: Circumstances,
     /// What is sent, if anything.
     pub(super) send: Option<Send>,
     /// What the reply must hold.
@@ -28,6 +27,8 @@ pub(super) struct Step {
     pub(super) save: Vec<(String, u8)>,
     /// What the admin API must say afterwards.
     pub(super) balance: Option<BalanceExpectation>,
+    /// What must have become of the exception queue.
+    pub(super) exception: Option<Raised>,
 }
 
 /// What a step sends.
@@ -117,20 +118,23 @@ impl PurseField {
     }
 }
 
-/// Keys of a step that are not elements.
-const STEP_KEYS: [&str; 11] = [
+/// Keys of a step that are not elements, besides those of its circumstances.
+const STEP_KEYS: [&str; 10] = [
     "name",
     "send",
     "card",
     "repeat_of",
     "reverse",
-    "reconnect",
-    "delay_ms",
     "expect",
     "save",
     "balance",
+    "exception",
     "without",
 ];
+
+fn is_step_key(key: &str) -> bool {
+    STEP_KEYS.contains(&key) || circumstances::KEYS.contains(&key)
+}
 
 /// What earlier steps offer to the one being read.
 struct Reader<'a> {
@@ -200,6 +204,7 @@ impl Reader<'_> {
         let expect = self.expect(table.get("expect"), place, mistakes);
         let save = parse_save(table.get("save"), place, mistakes);
         let balance = self.balance(table.get("balance"), place, mistakes);
+        let circumstances = Circumstances::parse(table, place, mistakes);
         if send.is_none() {
             if !expect.is_empty() || !save.is_empty() {
                 mistakes.add(
@@ -207,39 +212,36 @@ impl Reader<'_> {
                     "expect and save need a message: send, repeat_of or reverse",
                 );
             }
-            if balance.is_none() && !table.contains_key("reconnect") {
+            if balance.is_none() && !circumstances.break_the_line() {
                 mistakes.add(
                     place,
                     "does nothing: expected send, repeat_of, reverse or balance",
                 );
             }
         }
-        let reconnect = match table.get("reconnect") {
-            None => false,
-            Some(Toml::Boolean(reconnect)) => *reconnect,
+        if !circumstances.await_reply && (send.is_none() || !expect.is_empty() || !save.is_empty())
+        {
+            mistakes.add(
+                place,
+                "await_reply: without a reply there is a message, and nothing to expect or save",
+            );
+        }
+        let exception = match table.get("exception") {
+            None => None,
+            Some(Toml::String(kind)) => Some(Raised::parse(kind)),
             Some(_) => {
-                mistakes.add(place, "reconnect: expected true or false");
-                false
-            }
-        };
-        let delay = match table.get("delay_ms") {
-            None => Duration::ZERO,
-            Some(Toml::Integer(ms)) if (0..=600_000).contains(ms) => {
-                Duration::from_millis(ms.unsigned_abs())
-            }
-            Some(_) => {
-                mistakes.add(place, "delay_ms: expected 0 to 600000");
-                Duration::ZERO
+                mistakes.add(place, "exception: expected a kind, or \"none\"");
+                None
             }
         };
         Step {
             name,
-            reconnect,
-            delay,
+            circumstances,
             send,
             expect,
             save,
             balance,
+            exception,
         }
     }
 
@@ -378,13 +380,14 @@ impl Reader<'_> {
         }
         let from_card = elements.clone();
         for (key, value) in table {
-            if STEP_KEYS.contains(&key.as_str()) {
+            if is_step_key(key) {
                 continue;
             }
             let Some(element) = alias::element_of(key) else {
                 let reason = format!(
-                    "'{key}' is neither an element (2 to 128 or a trade name) nor one of {}",
-                    STEP_KEYS.join(", ")
+                    "'{key}' is neither an element (2 to 128 or a trade name) nor one of {}, {}",
+                    STEP_KEYS.join(", "),
+                    circumstances::KEYS.join(", ")
                 );
                 mistakes.add(place, reason);
                 continue;
