@@ -123,3 +123,5 @@ mod wallet;
 pub mod matching;
 
 pub mod digest;
+
+pub mod checkpoint;

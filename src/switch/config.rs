@@ -43,6 +43,8 @@ pub struct Config {
     pub sequencer: SequencerConfig,
     /// The durable log of decisions.
     pub journal: JournalConfig,
+    /// When checkpoints of the state are made, and what of the journal is kept behind them.
+    pub checkpoint: CheckpointConfig,
     /// How long answers, holds and tombstones are kept.
     pub retention: RetentionConfig,
     /// The decision log.
@@ -130,6 +132,19 @@ pub struct JournalConfig {
     pub ring_mib: u64,
     /// Room on the disk that only advices and reversals may use. See [`knob::KEEP_FREE_MIB`].
     pub keep_free_mib: u64,
+}
+
+/// Knobs of the checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// Records after which one is made. See [`knob::EVERY_RECORDS`].
+    pub every_records: u64,
+    /// Time after which one is made if there is any record. See [`knob::EVERY_MINUTES`].
+    pub every_minutes: u64,
+    /// Records for which one is made when the switch stops. See [`knob::AT_STOP_RECORDS`].
+    pub at_stop_records: u64,
+    /// Age at which history behind two checkpoints goes. See [`knob::KEEP_HISTORY_DAYS`].
+    pub keep_history_days: u64,
 }
 
 /// How long the state keeps what only repeats and reversals still need.
@@ -250,6 +265,14 @@ pub mod knob {
     pub const CACHE_MIB: Knob<u64> = knob("cache_mib", 1, 32, 1_024);
     /// MiB; 0: no ring. A fifth of a second of the highest load measured; a start reads all of it.
     pub const RING_MIB: Knob<u64> = knob("ring_mib", 0, 8, 256);
+    /// Records; 0: never by their number. A start replays this many and half again within seconds.
+    pub const EVERY_RECORDS: Knob<u64> = knob("every_records", 0, 1_000_000, 1_000_000_000);
+    /// Minutes; 0: never by time. A day: a quiet switch does not write its whole state each hour.
+    pub const EVERY_MINUTES: Knob<u64> = knob("every_minutes", 0, 1_440, 525_600);
+    /// Records; 0: never. Fewer are replayed in less time than a checkpoint takes.
+    pub const AT_STOP_RECORDS: Knob<u64> = knob("at_stop_records", 0, 200_000, 1_000_000_000);
+    /// Days; 0: all history stays. Statements and back-tests read it from its beginning.
+    pub const KEEP_HISTORY_DAYS: Knob<u64> = knob("keep_history_days", 0, 0, 36_500);
     /// Hours. Peers repeat within minutes; two days cover a weekend batch sent again.
     pub const ANSWERS_RETENTION_HOURS: Knob<u64> = knob("answers_retention_hours", 1, 48, 720);
     /// Days. Longer than the longest hold plus the time a late completion may take.
@@ -310,6 +333,12 @@ impl Config {
                 watermark: WatermarkPolicy::Lazy,
                 ring_mib: knob::RING_MIB.standard,
                 keep_free_mib: knob::KEEP_FREE_MIB.standard,
+            },
+            checkpoint: CheckpointConfig {
+                every_records: knob::EVERY_RECORDS.standard,
+                every_minutes: knob::EVERY_MINUTES.standard,
+                at_stop_records: knob::AT_STOP_RECORDS.standard,
+                keep_history_days: knob::KEEP_HISTORY_DAYS.standard,
             },
             retention: RetentionConfig {
                 answers_retention_hours: knob::ANSWERS_RETENTION_HOURS.standard,

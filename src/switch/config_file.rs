@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use super::config::{
-    Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig, LogFile,
-    LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig, WhenFull,
-    framing_exists, framings_expected, knob,
+    CheckpointConfig, Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig,
+    LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig,
+    WhenFull, framing_exists, framings_expected, knob,
 };
 use super::spec_source;
 use crate::journal::WatermarkPolicy;
@@ -75,6 +75,7 @@ pub(super) fn parse(
             standard.journal,
             &mut notes,
         ),
+        checkpoint: checkpoint(top.section("checkpoint", &mut notes), &mut notes),
         retention: retention(top.section("retention", &mut notes), &mut notes),
         log: log(top.section("log", &mut notes), standard.log, &mut notes),
     };
@@ -238,6 +239,17 @@ fn journal(mut section: Section, standard: JournalConfig, notes: &mut Notes) -> 
     };
     section.finish(notes);
     journal
+}
+
+fn checkpoint(mut section: Section, notes: &mut Notes) -> CheckpointConfig {
+    let checkpoint = CheckpointConfig {
+        every_records: section.number(&knob::EVERY_RECORDS, notes),
+        every_minutes: section.number(&knob::EVERY_MINUTES, notes),
+        at_stop_records: section.number(&knob::AT_STOP_RECORDS, notes),
+        keep_history_days: section.number(&knob::KEEP_HISTORY_DAYS, notes),
+    };
+    section.finish(notes);
+    checkpoint
 }
 
 fn retention(mut section: Section, notes: &mut Notes) -> RetentionConfig {

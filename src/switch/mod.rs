@@ -40,6 +40,10 @@ pub mod sequencer;
 
 pub mod store;
 
+pub mod restore;
+
+pub mod checkpointer;
+
 pub mod server;
 
 mod session;

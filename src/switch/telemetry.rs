@@ -31,6 +31,12 @@ pub struct Telemetry {
     pub commits: AtomicU64,
     /// Records in them.
     pub records: AtomicU64,
+    /// Checkpoints made.
+    pub checkpoints_made: AtomicU64,
+    /// Checkpoints that could not be made.
+    pub checkpoints_failed: AtomicU64,
+    /// Sequence of the newest checkpoint; not a count.
+    pub checkpoint_sequence: AtomicU64,
 }
 
 /// One counter with its name.
@@ -48,7 +54,7 @@ impl Telemetry {
     }
 
     /// Every counter by name.
-    pub fn counts(&self) -> [Count; 13] {
+    pub fn counts(&self) -> [Count; 16] {
         [
             ("connections_open", self.connections_open.load(Relaxed)),
             (
@@ -84,6 +90,12 @@ impl Telemetry {
             ),
             ("commits", self.commits.load(Relaxed)),
             ("records", self.records.load(Relaxed)),
+            ("checkpoints_made", self.checkpoints_made.load(Relaxed)),
+            ("checkpoints_failed", self.checkpoints_failed.load(Relaxed)),
+            (
+                "checkpoint_sequence",
+                self.checkpoint_sequence.load(Relaxed),
+            ),
         ]
     }
 }
