@@ -32,8 +32,10 @@ mod options;
 
 mod drain;
 mod memory;
+mod passage;
 mod reader;
 mod sled;
+mod stepped;
 mod store;
 
 mod plan;
@@ -63,6 +65,7 @@ pub use self::options::{CommitPoint, RING_BYTES_MIN, RingMode, SledOptions, Wate
 pub use self::reader::JournalReader;
 pub use self::recovery::{Cut, Recovery};
 pub use self::sled::SledJournal;
+pub use self::stepped::{Medium, SteppedJournal};
 
 /// One durable, ordered log with a single writer.
 pub trait Journal: Send {
