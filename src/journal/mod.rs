@@ -46,6 +46,7 @@ mod store;
 
 mod plan;
 mod recovery;
+mod walk;
 
 mod first;
 mod generation;

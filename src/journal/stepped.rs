@@ -16,10 +16,11 @@ use super::frame::{ChainHash, FrameWriter};
 use super::group::{FrameSink, write_batch};
 use super::options::WatermarkPolicy;
 use super::passage::{Group, Passage, Pending};
-use super::recovery::{Recovery, Walk, position_to_reach};
+use super::recovery::{Recovery, position_to_reach};
 use super::ring::{RingHeader, RingId};
 use super::ring_scan::{Remnant, RingScan};
 use super::seal::Head;
+use super::walk::{Span, Walk};
 use super::watermark::{self, Found, Slot};
 use super::{Journal, Replay};
 
@@ -127,8 +128,13 @@ impl<D: Medium> SteppedJournal<D> {
         let created = bytes.is_none();
         let position = position_to_reach(place, &found, created && frames.is_empty())?;
         let ring = RingScan::of(bytes, place, position.1)?;
-        let whole = (Head::START, Head::START);
-        let mut walk = Walk::new(place, whole, position, ring.as_ref(), replay);
+        let span = Span {
+            base: Head::START,
+            begin: Head::START,
+            watermark: position.0,
+            watermark_ring: position.1,
+        };
+        let mut walk = Walk::new(place, span, ring.as_ref(), replay);
         let beyond = walk.active(frames.into_iter().map(Ok))?;
         walk.reached_watermark(found == Found::Missing)?;
         let torn = walk.check_ring()?;

@@ -96,8 +96,8 @@ impl Disk {
         self.unsynced.clear();
     }
 
-    /// Changes one bit of what is stored, or loses a frame of the store; only of frames before the
-    /// one that holds a sequence, where that is given.
+    /// Changes one bit of what is stored, loses a frame of the store or all that came last; only of
+    /// frames before the one that holds a sequence, where that is given.
     pub(crate) fn rot(&mut self, frames_before: Option<u64>, dice: &mut Dice) {
         let mut sequences: Vec<u64> = match frames_before {
             Some(last) => self.frames.range(..=last).map(|it| *it.0).collect(),
@@ -113,6 +113,14 @@ impl Disk {
         let target = match (frames_before, dice.below(10)) {
             (None, 0) => self.watermark.as_mut(),
             (None, 1..4) => self.ring.as_mut(),
+            (None, 4) => {
+                // What it confirmed last is gone everywhere.
+                let ring = self.ring.as_mut().and_then(|ring| ring.get_mut(4_096..));
+                ring.into_iter().for_each(|places| places.fill(0));
+                self.frames.pop_last();
+                self.is_corrupted = true;
+                None
+            }
             (_, 4..7) => {
                 // The youngest are lost most easily.
                 let youngest = sequences.last().copied().filter(|_| dice.permille(500));

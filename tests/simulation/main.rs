@@ -22,6 +22,7 @@ mod deal;
 mod dice;
 mod disk;
 mod oracle;
+mod oracle_past;
 mod plan;
 mod reduce;
 mod switch;
