@@ -125,7 +125,7 @@ impl Condition {
             }
             Condition::Currency(list) => list.contains(&facts.amount.currency),
             Condition::CurrencyNot(list) => !list.contains(&facts.amount.currency),
-            Condition::Acquirer(list) => list.contains(&facts.trace.originator),
+            Condition::Acquirer(list) => list.contains(&facts.trace.acquirer()),
             Condition::Acceptor(list) => list.contains(&facts.acceptor),
             Condition::Terminal(list) => list.contains(&facts.terminal),
             Condition::Entry(list) => list.contains(&facts.point.entry),
@@ -158,7 +158,7 @@ impl Condition {
             Condition::Currency(_) | Condition::CurrencyNot(_) => {
                 Some(format!("currency {}", facts.amount.currency))
             }
-            Condition::Acquirer(_) => Some(format!("acquirer {}", facts.trace.originator)),
+            Condition::Acquirer(_) => Some(format!("acquirer {}", facts.trace.acquirer())),
             Condition::Acceptor(_) => Some(format!("acceptor {}", facts.acceptor)),
             Condition::Terminal(_) => Some(format!("terminal {}", facts.terminal)),
             Condition::Entry(_) => Some(format!("entry {:?}", facts.point.entry).to_lowercase()),

@@ -162,6 +162,30 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LinkNumber(pub u16);
 
+/// Bits of an originator that are not the acquirer: the upper digits of a trace number of twelve
+/// digits, which an issuer of 2003 may send.
+const STAN_UPPER_SHIFT: u32 = 48;
+const ACQUIRER: u64 = (1 << STAN_UPPER_SHIFT) - 1;
+
+impl Trace {
+    /// The acquirer alone (DE 32), or the link in its place.
+    pub fn acquirer(&self) -> u64 {
+        self.originator & ACQUIRER
+    }
+
+    /// A trace with a number of up to twelve digits; what is too long for `stan` is kept with the
+    /// originator, so that two numbers are never one. `None` when it is longer.
+    pub fn with_long_stan(originator: u64, transmitted: u32, stan: u64) -> Option<Trace> {
+        const STAN_MAX: u64 = 999_999_999_999;
+        let upper = (stan <= STAN_MAX).then_some(stan >> u32::BITS)?;
+        Some(Trace {
+            originator: originator | upper << STAN_UPPER_SHIFT,
+            transmitted,
+            stan: u32::try_from(stan & u64::from(u32::MAX)).ok()?,
+        })
+    }
+}
+
 /// Set in the originator of what no message brought: a line of a clearing file, whose trace is a
 /// hash of its batch and line.
 pub const CLEARING_ORIGINATOR: u64 = 1 << 63;

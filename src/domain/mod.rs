@@ -32,6 +32,8 @@ pub mod holder;
 
 pub mod merchant;
 
+pub mod country;
+
 pub mod conditions;
 
 pub mod rare_facts;

@@ -44,6 +44,7 @@ pub mod state;
 mod answers;
 mod queue;
 mod tables;
+pub mod turn_away;
 
 mod entry_list;
 

@@ -52,6 +52,8 @@ mod session;
 
 mod session_end;
 
+mod link;
+pub mod overload;
 mod session_log;
 
 mod slowing;

@@ -27,7 +27,7 @@ const BUILT_IN: [(&str, &str); 3] = [
 ];
 
 /// The dialect tables built into the binary.
-const BUILT_IN_DIALECTS: [(&str, &str); 4] = [
+const BUILT_IN_DIALECTS: [(&str, &str); 5] = [
     ("iso87", include_str!("../../spec/dialect/iso87.toml")),
     (
         "visa-style",
@@ -38,6 +38,7 @@ const BUILT_IN_DIALECTS: [(&str, &str); 4] = [
         include_str!("../../spec/dialect/mastercard-style.toml"),
     ),
     ("iso93", include_str!("../../spec/dialect/iso93.toml")),
+    ("iso2003", include_str!("../../spec/dialect/iso2003.toml")),
 ];
 
 /// The rulebook with the dialects its response codes came from, in the same order.

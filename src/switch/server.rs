@@ -23,11 +23,13 @@ use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
 use super::jobs::{Job, Jobs, Stopping};
+use super::link::Link;
+use super::overload::{Space, watch_space};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::rules_in_force::RulesInForce;
 use super::sequencer::{Sequencer, SequencerFault};
-use super::session::{Link, Session};
+use super::session::Session;
 use super::session_end::SessionEnd;
 use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
@@ -138,6 +140,8 @@ impl Server {
             Arc::clone(&pins),
             &jobs,
         );
+        let space = Arc::new(Space::keeping(config.journal.keep_free_mib));
+        let sequencer = sequencer.watching(Arc::clone(&space));
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
 
@@ -173,6 +177,8 @@ impl Server {
             let link = Arc::new(link);
             tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
         }
+        let folder = config.data_dir.clone();
+        tasks.spawn(watch_space(space, folder, stopping.clone()));
         tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
         Ok(Server {
             jobs,

@@ -8,16 +8,19 @@ use super::dialect::request::{Reject, Settlement};
 use super::dialect::response::Reply;
 use super::dialect::table::Edition;
 use super::jobs::Stopping;
-use super::session::Link;
+use super::link::Link;
 
-/// What DE 39 says of a comparison in 1993.
-fn action_code(balance: Balance) -> ResponseCode {
-    let code = match balance {
-        Balance::InBalance => "500",
-        Balance::OutOfBalance => "501",
-        Balance::NotCompared => "503",
+/// What DE 39 says of a comparison since 1993.
+fn action_code(edition: Edition, balance: Balance) -> ResponseCode {
+    let code = match (edition, balance) {
+        (Edition::Of2003, Balance::InBalance) => "5000",
+        (Edition::Of2003, Balance::OutOfBalance) => "5001",
+        (Edition::Of2003, Balance::NotCompared) => "5003",
+        (_, Balance::InBalance) => "500",
+        (_, Balance::OutOfBalance) => "501",
+        (_, Balance::NotCompared) => "503",
     };
-    // Three characters fit.
+    // Four characters fit.
     ResponseCode::from(code).unwrap_or_default()
 }
 
@@ -47,7 +50,7 @@ pub(super) async fn settle(
                     settlement: Some(settlement),
                     ..accepted
                 },
-                Edition::Of1993 => Reply::coded(action_code(done.balance)),
+                edition => Reply::coded(action_code(edition, done.balance)),
             })
         }
         _ => Err(Reject {

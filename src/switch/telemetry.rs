@@ -25,6 +25,8 @@ pub struct Telemetry {
     pub answers_written: AtomicU64,
     /// Answers whose peer had gone; a repeat gets them.
     pub answers_undelivered: AtomicU64,
+    /// Requests answered without being decided, because too much waited or the disk was nearly full.
+    pub requests_turned_away: AtomicU64,
     /// Group commits.
     pub commits: AtomicU64,
     /// Records in them.
@@ -52,7 +54,7 @@ impl Telemetry {
     }
 
     /// Every counter by name.
-    pub fn counts(&self) -> [Count; 15] {
+    pub fn counts(&self) -> [Count; 16] {
         [
             ("connections_open", self.connections_open.load(Relaxed)),
             (
@@ -81,6 +83,10 @@ impl Telemetry {
             (
                 "answers_undelivered",
                 self.answers_undelivered.load(Relaxed),
+            ),
+            (
+                "requests_turned_away",
+                self.requests_turned_away.load(Relaxed),
             ),
             ("commits", self.commits.load(Relaxed)),
             ("records", self.records.load(Relaxed)),

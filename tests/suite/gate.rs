@@ -72,6 +72,7 @@ impl Desk {
             queue_batches_max: 64,
             batch_records_max: 1_024,
             batch_bytes_max: 1 << 20,
+            wait_ms_max: 0,
         };
         let rulebook = Arc::clone(&rules.rulebook);
         let sequencer = Sequencer::new(
@@ -105,6 +106,7 @@ impl Desk {
         let (dialect_number, dialect) = self.rules.dialect("iso87").unwrap();
         let parser = RequestParser {
             dialect: &dialect,
+            spec,
             dialect_number,
             token_key: &TokenKey::fixed([7; 32]),
             pins: &PinDesk::default(),

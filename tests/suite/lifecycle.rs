@@ -38,6 +38,11 @@ pub(crate) const DIALECTS: &[Dialect] = &[
         specs: ["iso93-ascii", "iso93-binary"],
         shared: None,
     },
+    Dialect {
+        name: "iso2003",
+        specs: ["iso03-ascii", "iso03-binary"],
+        shared: None,
+    },
 ];
 
 /// The minimum list of what must be shown, and the number of the file that plays it.
@@ -206,6 +211,11 @@ fn time_and_crashes_are_survived_in_the_mastercard_style() {
 #[test]
 fn time_and_crashes_are_survived_in_the_edition_of_1993() {
     play_on_own_switches("iso93");
+}
+
+#[test]
+fn time_and_crashes_are_survived_in_the_edition_of_2003() {
+    play_on_own_switches("iso2003");
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod model_refusals;
 mod model_terms;
 mod model_wallet;
 mod operators;
+mod overload;
 mod part_forms;
 mod peers;
 mod pins;

@@ -99,6 +99,11 @@ fn the_life_of_a_transaction_passes_in_the_edition_of_1993() {
     plays_in_both_specifications("iso93");
 }
 
+#[test]
+fn the_life_of_a_transaction_passes_in_the_edition_of_2003() {
+    plays_in_both_specifications("iso2003");
+}
+
 fn plays_in_both_specifications(name: &str) {
     let row = dialect(name);
     let doors: Vec<(&str, &str)> = row.specs.iter().map(|spec| (name, *spec)).collect();

@@ -44,6 +44,10 @@ const COPIED_TO_REVERSAL_1993: [u8; 17] = [
     2, 3, 4, 6, 12, 14, 19, 22, 26, 32, 33, 37, 41, 42, 43, 49, 51,
 ];
 
+/// The same in messages of 2003, where amounts have their currency with them.
+const COPIED_TO_REVERSAL_2003: [u8; 16] =
+    [2, 3, 4, 6, 12, 14, 19, 21, 22, 26, 32, 33, 37, 41, 42, 43];
+
 /// Builds the message of a step; `sent` is what each earlier step exchanged.
 pub(super) fn compose(
     spec: &MessageSpec,
@@ -70,18 +74,27 @@ pub(super) fn compose(
             let original = original(*of).ok_or(ComposeError::NothingSent)?;
             let mut texts = expand(&own_elements(elements), moment)?;
             let version = original.request.mti().version();
-            let copied = if version == 1 {
-                texts
-                    .entry(56)
-                    .or_insert_with(|| original_data_1993(&original.request));
-                texts.entry(24).or_insert_with(|| "400".to_owned());
-                &COPIED_TO_REVERSAL_1993[..]
-            } else {
-                texts
-                    .entry(90)
-                    .or_insert_with(|| original_data(&original.request));
-                &COPIED_TO_REVERSAL[..]
+            let (element, data, copied) = match version {
+                1 => (
+                    56,
+                    original_data_1993(&original.request),
+                    &COPIED_TO_REVERSAL_1993[..],
+                ),
+                2 => (
+                    56,
+                    original_data_2003(&original.request),
+                    &COPIED_TO_REVERSAL_2003[..],
+                ),
+                _ => (
+                    90,
+                    original_data(&original.request),
+                    &COPIED_TO_REVERSAL[..],
+                ),
             };
+            texts.entry(element).or_insert(data);
+            if element == 56 {
+                texts.entry(24).or_insert_with(|| "400".to_owned());
+            }
             let mut pieces = BTreeMap::new();
             for de in copied.iter().copied() {
                 if original.request.has(de) {
@@ -211,6 +224,18 @@ fn original_data_1993(original: &Message) -> String {
         number(11),
         number(12),
         acquirer.len()
+    )
+}
+
+/// DE 56 of 2003: original MTI 4, STAN 12, local date and time 14, digits of DE 32.
+fn original_data_2003(original: &Message) -> String {
+    let number = |de: u8| original.number(de).unwrap_or_default();
+    format!(
+        "{}{:012}{:014}{}",
+        original.mti(),
+        number(11),
+        number(12),
+        number(32)
     )
 }
 

@@ -1,6 +1,7 @@
 //! The value of an element in a scenario: text with `$variables`.
 //!
-//! `$stan`, `$rrn`, `$now_yymmddhhmmss`, `$now_mmddhhmmss`, `$now_hhmmss`, `$now_mmdd` (UTC),
+//! `$stan`, `$rrn`, `$now_ccyymmddhhmmss`, `$now_yymmddhhmmss`, `$now_mmddhhmmss`, `$now_hhmmss`,
+//! `$now_mmdd` (UTC),
 //! `$card.NAME.pan`, `$card.NAME.expiry`, `$card.NAME.track2`, and `$NAME` for what an
 //! earlier step saved; `${NAME}` where a letter or a digit follows. `$$` is a dollar sign.
 
@@ -20,6 +21,7 @@ enum Part {
     Text(String),
     Stan,
     Rrn,
+    Ccyymmddhhmmss,
     Yymmddhhmmss,
     Mmddhhmmss,
     Hhmmss,
@@ -134,6 +136,9 @@ impl Value {
                 Part::Text(text) => out.push_str(text),
                 Part::Stan => out.push_str(&format!("{:06}", moment.stan)),
                 Part::Rrn => out.push_str(&format!("{:012}", moment.rrn)),
+                Part::Ccyymmddhhmmss => {
+                    out.push_str(&moment.now.strftime("%Y%m%d%H%M%S").to_string());
+                }
                 Part::Yymmddhhmmss => {
                     out.push_str(&moment.now.strftime("%y%m%d%H%M%S").to_string());
                 }
@@ -164,6 +169,7 @@ fn variable(name: &str, cards: &BTreeMap<String, Card>, saved: &[String]) -> Res
     match name {
         "stan" => return Ok(Part::Stan),
         "rrn" => return Ok(Part::Rrn),
+        "now_ccyymmddhhmmss" => return Ok(Part::Ccyymmddhhmmss),
         "now_yymmddhhmmss" => return Ok(Part::Yymmddhhmmss),
         "now_mmddhhmmss" => return Ok(Part::Mmddhhmmss),
         "now_hhmmss" => return Ok(Part::Hhmmss),
@@ -221,6 +227,7 @@ mod tests {
             ("$rrn", "000000000042"),
             ("$now_mmddhhmmss", "0309010203"),
             ("$now_yymmddhhmmss", "260309010203"),
+            ("$now_ccyymmddhhmmss", "20260309010203"),
             ("$now_hhmmss/$now_mmdd", "010203/0309"),
             ("$card.alice.pan", "4761739001010119"),
             ("$card.alice.track2", "4761739001010119=29122010000000"),

@@ -5,10 +5,11 @@ use crate::iso8583::Message;
 /// A request in words: `0100 purchase ¥1,200 at 5411 LAWSON  card 476173******0119`.
 pub(super) fn request(message: &Message) -> String {
     let mut words = format!("{} {}", message.mti(), purpose(message));
-    if let Some(minor) = message.number(4).filter(|minor| *minor != 0) {
-        words.push_str(&format!(" {}", money(minor, false, &text(message, 49))));
+    if let (minor @ 1.., currency) = amount(message) {
+        words.push_str(&format!(" {}", money(minor, false, &currency)));
     }
-    let shop = [text(message, 18), text(message, 43)].join(" ");
+    let category = if message.mti().version() == 0 { 18 } else { 26 };
+    let shop = [text(message, category), text(message, 43)].join(" ");
     let shop: Vec<&str> = shop.split_whitespace().collect();
     if !shop.is_empty() {
         words.push_str(&format!(" at {}", shop.join(" ")));
@@ -25,16 +26,16 @@ pub(super) fn reply(message: &Message) -> String {
     let mti = message.mti();
     // What already happened, and the link itself, is not for us to approve.
     let told = match (code.as_str(), mti.class(), mti.function()) {
-        ("00" | "000", 4 | 5 | 8, _) | ("00" | "000", _, 3) => "accepted",
-        ("500", 5, _) => "in balance",
-        ("501", 5, _) => "out of balance",
+        ("00" | "000" | "0000", 4 | 5 | 8, _) | ("00" | "000" | "0000", _, 3) => "accepted",
+        ("500" | "5000", 5, _) => "in balance",
+        ("501" | "5001", 5, _) => "out of balance",
         _ => code_words(&code),
     };
     let mut words = format!("{mti} {told} ({code})");
     if message.has(38) {
         words.push_str(&format!("  approval {}", text(message, 38)));
     }
-    for balance in balances(&text(message, 54)) {
+    for balance in balances(mti.version(), &text(message, 54)) {
         words.push_str(&format!("  {balance}"));
     }
     words
@@ -59,9 +60,9 @@ pub(super) fn text(message: &Message, element: u8) -> String {
 /// What a response code says.
 pub(super) fn code_words(code: &str) -> &'static str {
     match code {
-        "00" | "000" => "approved",
+        "00" | "000" | "0000" => "approved",
         "05" => "not honoured",
-        "10" => "approved in part",
+        "10" | "002" | "0002" => "approved in part",
         "12" => "invalid transaction",
         "13" => "invalid amount",
         "14" => "no such card",
@@ -116,7 +117,7 @@ fn network_words(code: &str) -> &'static str {
 fn kind(message: &Message) -> &'static str {
     let code = text(message, 3);
     match code.get(..2).unwrap_or_default() {
-        "00" if message.number(4) == Some(0) => "account verification",
+        "00" if message.has(4) && amount(message).0 == 0 => "account verification",
         "00" => "purchase",
         "01" => "cash withdrawal",
         "09" => "purchase with cash-back",
@@ -128,11 +129,26 @@ fn kind(message: &Message) -> &'static str {
     }
 }
 
-/// DE 54: groups of account type 2, amount type 2, currency 3, sign 1, amount 12.
-fn balances(element: &str) -> Vec<String> {
+/// Minor units and currency of the transaction: DE 4 and DE 49, in 2003 DE 4 alone.
+fn amount(message: &Message) -> (u64, String) {
+    if message.mti().version() != 2 {
+        return (message.number(4).unwrap_or_default(), text(message, 49));
+    }
+    let digits = text(message, 4);
+    let minor = digits.get(4..).and_then(|minor| minor.parse().ok());
+    (
+        minor.unwrap_or_default(),
+        digits.get(..3).unwrap_or_default().to_owned(),
+    )
+}
+
+/// DE 54: groups of account type 2, amount type 2, currency 3 (in 2003 with its decimals 4), sign
+/// 1, amount 12.
+fn balances(version: u8, element: &str) -> Vec<String> {
+    let size = if version == 2 { 21 } else { 20 };
     let mut balances = Vec::new();
     let mut rest = element;
-    while let (Some(group), Some(after)) = (rest.get(..20), rest.get(20..)) {
+    while let (Some(group), Some(after)) = (rest.get(..size), rest.get(size..)) {
         rest = after;
         let field = |from: usize, to: usize| group.get(from..to).unwrap_or_default();
         let name = match field(2, 4) {
@@ -142,8 +158,8 @@ fn balances(element: &str) -> Vec<String> {
             "57" => "original",
             _ => "amount",
         };
-        if let Ok(minor) = field(8, 20).parse::<u64>() {
-            let amount = money(minor, field(7, 8) == "D", field(4, 7));
+        if let Ok(minor) = field(size - 12, size).parse::<u64>() {
+            let amount = money(minor, field(size - 13, size - 12) == "D", field(4, 7));
             balances.push(format!("{name} {amount}"));
         }
     }
@@ -210,7 +226,8 @@ mod tests {
     #[test]
     fn additional_amounts_are_read_as_balances() {
         let element = "0002392C0000000088000001392D000000000120";
-        assert_eq!(balances(element), ["available ¥8,800", "ledger -¥120"]);
-        assert!(balances("0002392C").is_empty());
+        assert_eq!(balances(0, element), ["available ¥8,800", "ledger -¥120"]);
+        assert_eq!(balances(2, "00023920C000000008800"), ["available ¥8,800"]);
+        assert!(balances(0, "0002392C").is_empty());
     }
 }

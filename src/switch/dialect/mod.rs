@@ -14,6 +14,8 @@ pub mod code_list;
 
 pub mod request;
 
+mod edition_2003;
+
 mod new_pin;
 
 mod said;

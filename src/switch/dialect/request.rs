@@ -1,5 +1,6 @@
 //! `parse_request`: one ISO 8583:1987 message into the words of the trade.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrayvec::ArrayString;
@@ -18,11 +19,12 @@ use crate::domain::pan::{MaskedPan, Pan};
 use crate::domain::reconciliation::Claim;
 use crate::domain::rulebook::Rulebook;
 use crate::engine::reconcile::{CutOver, Reconcile};
-use crate::iso8583::{Message, Mti};
+use crate::iso8583::{Message, MessageSpec, Mti};
 use crate::switch::config::ReplacementAmounts;
 use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
+use super::edition_2003;
 use super::new_pin;
 use super::said;
 use super::table::{Dialect, Edition, Management};
@@ -97,6 +99,8 @@ impl Reject {
 pub struct RequestParser<'a> {
     /// The dialect's table.
     pub dialect: &'a Dialect,
+    /// How the elements of its messages are written.
+    pub spec: &'a MessageSpec,
     /// Its number in the rulebook.
     pub dialect_number: u8,
     /// Names cards.
@@ -164,6 +168,17 @@ impl RequestParser<'_> {
     /// DE 74 to 77, 80, 81, 86 to 89 and 97: what the peer counted (lifecycle D.7).
     fn reconcile(&self, message: &Message) -> Result<Settlement, Reject> {
         let trace = self.trace(message)?;
+        let of = month_day(message, self.dialect.edition.reconciliation_date())?;
+        let asker = (trace.transmitted, trace.stan);
+        if self.dialect.edition == Edition::Of2003 {
+            return Ok(Settlement::Reconcile(Box::new(Reconcile {
+                link: self.link_number,
+                of,
+                currency: edition_2003::net_currency(message),
+                claim: edition_2003::claim(message),
+                asker,
+            })));
+        }
         let count = |element: u8| message.number(element);
         let minor = |element: u8| count(element).and_then(|minor| i64::try_from(minor).ok());
         let claim = Claim {
@@ -181,10 +196,10 @@ impl RequestParser<'_> {
         };
         Ok(Settlement::Reconcile(Box::new(Reconcile {
             link: self.link_number,
-            of: month_day(message, self.dialect.edition.reconciliation_date())?,
+            of,
             currency: currency(message, 50).or_else(|| currency(message, 49)),
             claim,
-            asker: (trace.transmitted, trace.stan),
+            asker,
         })))
     }
 
@@ -195,8 +210,7 @@ impl RequestParser<'_> {
         let trace = self.trace(message)?;
         let edition = self.dialect.edition;
         let (amount, remaining) = self.amounts(kind, message, purpose)?;
-        let acceptor_text = message.text(43).unwrap_or_default();
-        let acceptor_name = without_card_numbers(acceptor_name(edition, &acceptor_text));
+        let (acceptor_name, merchant_country) = self.acceptor(message);
         let card = self.token_key.token(&pan);
         let mut facts = Facts {
             kind,
@@ -209,19 +223,19 @@ impl RequestParser<'_> {
             card,
             expiry: expiry(message, track_expiry)?,
             amount,
-            billing: billing(message),
+            billing: billing(edition, message),
             replacement_minor: remaining,
             mcc: message
                 .number(edition.mcc())
                 .and_then(|code| u16::try_from(code).ok())
                 .map(Mcc),
-            terminal: trimmed(message, 41),
-            acceptor: trimmed(message, 42),
+            terminal: identification(message, 41),
+            acceptor: identification(message, 42),
             origin: Origin {
                 acquirer_country: message.number(19).and_then(|code| u16::try_from(code).ok()),
-                merchant_country: country_letters(edition, &acceptor_text),
+                merchant_country,
             },
-            acceptor_name,
+            acceptor_name: without_card_numbers(acceptor_name),
             rrn: trimmed(message, 37),
             quoted_approval: quoted_approval(message),
             original: self.original(message, trace),
@@ -257,6 +271,22 @@ impl RequestParser<'_> {
         })
     }
 
+    /// Name and country of the card acceptor (DE 43).
+    fn acceptor(&self, message: &Message) -> (AcceptorName, Option<[u8; 2]>) {
+        let edition = self.dialect.edition;
+        let text = match edition {
+            Edition::Of1987 | Edition::Of1993 => message.text(43).unwrap_or_default(),
+            Edition::Of2003 => match edition_2003::acceptor(message, self.spec) {
+                Some(told) => return told,
+                None => Cow::Owned(edition_2003::acceptor_text(message).unwrap_or_default()),
+            },
+        };
+        (
+            acceptor_name(edition, &text),
+            country_letters(edition, &text),
+        )
+    }
+
     fn trace(&self, message: &Message) -> Result<Trace, Reject> {
         let originator = match message.number(32) {
             Some(acquirer) => acquirer,
@@ -265,17 +295,15 @@ impl RequestParser<'_> {
         let element = match self.dialect.edition {
             Edition::Of1987 => 7,
             // There DE 7 changes in a repeat; DE 12 (YYMMDDhhmmss) does not.
-            Edition::Of1993 => 12,
+            Edition::Of1993 | Edition::Of2003 => 12,
         };
         let at = message.number(element);
         let transmitted = at.ok_or_else(|| Reject::missing(element))? % MMDDHHMMSS;
         let stan = message.number(11).ok_or_else(|| Reject::missing(11))?;
-        Ok(Trace {
-            originator,
-            transmitted: u32::try_from(transmitted)
-                .map_err(|_| Reject::wrong(element, "MMDDhhmmss"))?,
-            stan: u32::try_from(stan).map_err(|_| Reject::wrong(11, "six digits"))?,
-        })
+        let transmitted =
+            u32::try_from(transmitted).map_err(|_| Reject::wrong(element, "MMDDhhmmss"))?;
+        Trace::with_long_stan(originator, transmitted, stan)
+            .ok_or_else(|| Reject::wrong(11, "twelve digits at most"))
     }
 
     /// What the transaction amounts to, and what shall remain of it after a partial reversal.
@@ -285,21 +313,27 @@ impl RequestParser<'_> {
         message: &Message,
         purpose: Purpose,
     ) -> Result<(Amount, Option<i64>), Reject> {
-        let amount = amount(message, purpose)?;
+        let edition = self.dialect.edition;
+        let amount = amount(edition, message, purpose)?;
         let is_reversal = kind == MessageKind::Reversal;
         match self.dialect.edition {
             Edition::Of1987 => Ok((amount, self.remaining(replacement(message)?, amount))),
-            Edition::Of1993 if is_reversal && message.number(24) == Some(PARTIAL_REVERSAL) => {
+            Edition::Of1993 | Edition::Of2003
+                if is_reversal && message.number(24) == Some(PARTIAL_REVERSAL) =>
+            {
                 // DE 30 has what was asked first, DE 4 what shall stand instead (lifecycle D.3).
                 let before = message.digits(30);
-                let before = before
-                    .as_ref()
-                    .and_then(|digits| digits.as_str().get(..12)?.parse().ok());
-                let before = before.ok_or_else(|| Reject::missing(30))?;
-                let original = Amount::new(before, amount.currency);
+                let before = before.as_ref().and_then(|digits| match edition {
+                    Edition::Of2003 => edition_2003::amount(digits.as_str()),
+                    Edition::Of1987 | Edition::Of1993 => {
+                        let before = digits.as_str().get(..12)?.parse().ok()?;
+                        Some(Amount::new(before, amount.currency))
+                    }
+                });
+                let original = before.ok_or_else(|| Reject::missing(30))?;
                 Ok((original, self.remaining(Some(amount.minor), original)))
             }
-            Edition::Of1993 => Ok((amount, None)),
+            Edition::Of1993 | Edition::Of2003 => Ok((amount, None)),
         }
     }
 
@@ -319,15 +353,20 @@ impl RequestParser<'_> {
     }
 
     /// DE 90: MTI 4, STAN 6, DE 7 10, DE 32 11, DE 33 11, zeros where unknown (lifecycle D.1).
-    /// In 1993 DE 56: MTI 4, STAN 6, DE 12 12, then length 2 and digits of DE 32.
+    /// In 1993 DE 56: MTI 4, STAN 6, DE 12 12, then length 2 and digits of DE 32; in 2003 MTI 4,
+    /// STAN 12, DE 12 14, then the digits of DE 32.
     fn original(&self, message: &Message, own: Trace) -> Option<Trace> {
         let element = match self.dialect.edition {
             Edition::Of1987 => 90,
-            Edition::Of1993 => 56,
+            Edition::Of1993 | Edition::Of2003 => 56,
         };
         let digits = message.digits(element)?;
         let part = |from: usize, to: usize| digits.as_str().get(from..to)?.parse::<u64>().ok();
-        let stan = part(4, 10).filter(|stan| *stan != 0)?;
+        let stan_end = match self.dialect.edition {
+            Edition::Of1987 | Edition::Of1993 => 10,
+            Edition::Of2003 => 16,
+        };
+        let stan = part(4, stan_end).filter(|stan| *stan != 0)?;
         let (at, acquirer) = match self.dialect.edition {
             Edition::Of1987 => (part(10, 20), part(20, 31)),
             Edition::Of1993 => {
@@ -335,16 +374,13 @@ impl RequestParser<'_> {
                 let end = length.map_or(24, |length| length.min(11) + 24);
                 (part(12, 22), part(24, end))
             }
+            Edition::Of2003 => (part(20, 30), part(30, digits.as_str().len().min(41))),
         };
         let transmitted = at.filter(|at| *at != 0)?;
         let originator = acquirer
             .filter(|acquirer| *acquirer != 0)
-            .unwrap_or(own.originator);
-        Some(Trace {
-            originator,
-            transmitted: u32::try_from(transmitted).ok()?,
-            stan: u32::try_from(stan).ok()?,
-        })
+            .unwrap_or(own.acquirer());
+        Trace::with_long_stan(originator, u32::try_from(transmitted).ok()?, stan)
     }
 }
 
@@ -414,9 +450,17 @@ fn route(rulebook: &Rulebook, pan: &Pan) -> IssuerRoute {
     }
 }
 
-/// DE 4 and DE 49; what moves no money needs neither.
-fn amount(message: &Message, purpose: Purpose) -> Result<Amount, Reject> {
+/// DE 4 and DE 49, in 2003 DE 4 alone; what moves no money needs neither.
+fn amount(edition: Edition, message: &Message, purpose: Purpose) -> Result<Amount, Reject> {
     let enquiry = matches!(purpose, Purpose::BalanceEnquiry | Purpose::PinChange);
+    if edition == Edition::Of2003 {
+        return match message.digits(4) {
+            Some(digits) => edition_2003::amount(digits.as_str())
+                .ok_or_else(|| Reject::wrong(4, "a currency with its own decimals")),
+            None if enquiry => Ok(Amount::new(0, Currency::from_numeric(0))),
+            None => Err(Reject::missing(4)),
+        };
+    }
     let minor = match message.number(4) {
         Some(minor) => i64::try_from(minor).map_err(|_| Reject::wrong(4, "twelve digits"))?,
         None if enquiry => 0,
@@ -440,8 +484,11 @@ fn currency(message: &Message, element: u8) -> Option<Currency> {
     Currency::from_alpha(&text)
 }
 
-/// DE 6 and DE 51: what the network converted the amount to.
-fn billing(message: &Message) -> Option<Amount> {
+/// DE 6 and DE 51, in 2003 DE 6 alone: what the network converted the amount to.
+fn billing(edition: Edition, message: &Message) -> Option<Amount> {
+    if edition == Edition::Of2003 {
+        return edition_2003::amount(message.digits(6)?.as_str());
+    }
     let minor = i64::try_from(message.number(6)?).ok()?;
     Some(Amount::new(minor, currency(message, 51)?))
 }
@@ -486,10 +533,10 @@ fn stand_in_approved(edition: Edition, message: &Message) -> bool {
         .is_none_or(|code| edition.is_approval(&code))
 }
 
-/// The last two of the forty characters of DE 43 when both are letters. In 1993 the element has no
-/// fixed length, and says the country this way only at that length.
+/// The last two of the forty characters of DE 43 when both are letters. Since 1993 the element has
+/// no fixed length, and says the country this way only at that length.
 fn country_letters(edition: Edition, text: &str) -> Option<[u8; 2]> {
-    if edition == Edition::Of1993 && text.len() != 40 {
+    if edition != Edition::Of1987 && text.len() != 40 {
         return None;
     }
     let letters: [u8; 2] = text.as_bytes().get(38..40)?.try_into().ok()?;
@@ -509,10 +556,16 @@ fn without_right_spaces(text: &str) -> &str {
 /// DE 43; of a longer one the first forty characters.
 fn acceptor_name(edition: Edition, text: &str) -> AcceptorName {
     let text = match edition {
-        Edition::Of1993 if text.len() > 40 => text.get(..40).unwrap_or_default(),
-        Edition::Of1987 | Edition::Of1993 => text,
+        Edition::Of1987 => text,
+        Edition::Of1993 | Edition::Of2003 => text.get(..40).unwrap_or(text),
     };
     ArrayString::from(without_right_spaces(text)).unwrap_or_default()
+}
+
+/// DE 41 or DE 42 as the switch keeps it.
+fn identification<const N: usize>(message: &Message, element: u8) -> ArrayString<N> {
+    let text = message.text(element).unwrap_or_default();
+    edition_2003::shortened(without_right_spaces(&text))
 }
 
 /// A text element without its right spaces; empty when the message does not have it.

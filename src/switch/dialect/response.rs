@@ -6,13 +6,16 @@ use arrayvec::ArrayString;
 use bytes::BytesMut;
 
 use crate::domain::decision::{ApprovalCode, Approved, Balances, Decision, ResponseCode};
-use crate::domain::money::Currency;
+use crate::domain::money::{Amount, Currency};
 use crate::iso8583::{EncodeError, Message, MessageRule, MessageSpec, MessageWriter};
 
-use super::table::Dialect;
+use super::edition_2003;
+use super::table::{Dialect, Edition};
 
-/// Balances that DE 54 has room for (6 groups of 20 characters).
+/// Balances that DE 54 has room for (6 groups of 20 characters, in 2003 of 21).
 const BALANCE_GROUPS_MAX: usize = 6;
+/// DE 54.
+type Groups = ArrayString<126>;
 
 /// Amount type of what was asked, where a part was approved.
 const ORIGINAL_AMOUNT: &str = "57";
@@ -87,7 +90,8 @@ pub fn render(
         let (before, from_here) = rest.split_at(rest.partition_point(|other| other < number));
         writer.copy_all(request, before)?;
         let after = from_here.strip_prefix(&[*number]);
-        answer(&mut writer, request, reply, *number, after.is_some())?;
+        let asked = (dialect.edition, request);
+        answer(&mut writer, asked, reply, *number, after.is_some())?;
         rest = after.unwrap_or(from_here);
     }
     writer.copy_all(request, rest)?;
@@ -107,7 +111,7 @@ const OWN_OF_A_SETTLEMENT: &[u8] = &[38, 39, 54, 66];
 #[inline]
 fn answer(
     writer: &mut MessageWriter<'_, '_>,
-    request: &Message,
+    (edition, request): (Edition, &Message),
     reply: &Reply<'_>,
     number: u8,
     echoed: bool,
@@ -115,14 +119,14 @@ fn answer(
     let billing = reply.approved.and_then(|approved| approved.billing);
     match (number, &reply.approved) {
         (4, Some(approved)) => {
-            writer.number(4, approved.amount.minor.unsigned_abs())?;
+            amount(writer, edition, 4, approved.amount)?;
         }
         (6, _) => {
             if let Some(billing) = billing {
-                writer.number(6, billing.minor.unsigned_abs())?;
+                amount(writer, edition, 6, billing)?;
             }
         }
-        (51, _) if echoed || billing.is_some() => {
+        (51, _) if edition != Edition::Of2003 && (echoed || billing.is_some()) => {
             writer.copy(request, 51)?;
         }
         (38, _) => {
@@ -140,11 +144,10 @@ fn answer(
         }
         (54, approved) => {
             if let Some(balances) = reply.balances {
-                writer.text(54, &balance_groups(balances))?;
+                writer.text(54, &balance_groups(edition, balances))?;
             } else if let Some(approved) = approved {
                 let mut text = ArrayString::new();
-                let asked = approved.asked;
-                group(&mut text, ORIGINAL_AMOUNT, asked.currency, asked.minor);
+                group(&mut text, edition, ORIGINAL_AMOUNT, approved.asked);
                 writer.text(54, &text)?;
             }
         }
@@ -153,11 +156,30 @@ fn answer(
     Ok(())
 }
 
-/// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6).
+/// Writes an amount: its minor units, in 2003 with its currency in front.
+fn amount(
+    writer: &mut MessageWriter<'_, '_>,
+    edition: Edition,
+    number: u8,
+    amount: Amount,
+) -> Result<(), EncodeError> {
+    match edition {
+        Edition::Of1987 | Edition::Of1993 => {
+            writer.number(number, amount.minor.unsigned_abs())?;
+        }
+        Edition::Of2003 => {
+            writer.text(number, &edition_2003::digits(amount))?;
+        }
+    }
+    Ok(())
+}
+
+/// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6);
+/// in 2003 the decimals of the currency behind it.
 ///
 /// One currency: available (02), then ledger (01), over its purses together. Several currencies:
 /// the available balance of each.
-fn balance_groups(balances: &Balances) -> ArrayString<120> {
+fn balance_groups(edition: Edition, balances: &Balances) -> Groups {
     let mut currencies: Vec<Currency> = Vec::new();
     for row in balances {
         if !currencies.contains(&row.currency) {
@@ -173,25 +195,36 @@ fn balance_groups(balances: &Balances) -> ArrayString<120> {
     let available = |currency| sum(currency, |row| row.balance.saturating_sub(row.held));
     let mut text = ArrayString::new();
     if let [only] = currencies.as_slice() {
-        group(&mut text, "02", *only, available(*only));
-        group(&mut text, "01", *only, sum(*only, |row| row.balance));
+        let ledger = sum(*only, |row| row.balance);
+        group(
+            &mut text,
+            edition,
+            "02",
+            Amount::new(available(*only), *only),
+        );
+        group(&mut text, edition, "01", Amount::new(ledger, *only));
         return text;
     }
     for currency in currencies.into_iter().take(BALANCE_GROUPS_MAX) {
-        group(&mut text, "02", currency, available(currency));
+        group(
+            &mut text,
+            edition,
+            "02",
+            Amount::new(available(currency), currency),
+        );
     }
     text
 }
 
-fn group(text: &mut ArrayString<120>, amount_type: &str, currency: Currency, minor: i64) {
-    let sign = if minor < 0 { 'D' } else { 'C' };
-    let digits = minor.unsigned_abs().min(999_999_999_999);
-    // Six groups of twenty characters fit exactly, and no more than six are written.
-    let _ = write!(
-        text,
-        "00{amount_type}{:03}{sign}{digits:012}",
-        currency.numeric()
-    );
+fn group(text: &mut Groups, edition: Edition, amount_type: &str, amount: Amount) {
+    let sign = if amount.minor < 0 { 'D' } else { 'C' };
+    let digits = amount.minor.unsigned_abs().min(999_999_999_999);
+    // Six groups of twenty-one characters fit exactly, and no more than six are written.
+    let _ = write!(text, "00{amount_type}{:03}", amount.currency.numeric());
+    if edition == Edition::Of2003 {
+        let _ = write!(text, "{}", amount.currency.exponent().unwrap_or_default());
+    }
+    let _ = write!(text, "{sign}{digits:012}");
 }
 
 #[cfg(test)]
@@ -213,15 +246,17 @@ mod tests {
     #[test]
     fn one_currency_shows_available_then_ledger_over_all_purses() {
         let balances = Balances::from_iter([row(0, "JPY", 1_000, 300), row(1, "JPY", 500, 0)]);
-        let text = balance_groups(&balances);
+        let text = balance_groups(Edition::Of1987, &balances);
         assert_eq!(text.as_str(), "0002392C0000000012000001392C000000001500");
+        let text = balance_groups(Edition::Of2003, &balances);
+        assert_eq!(text.as_str(), "00023920C00000000120000013920C000000001500");
     }
 
     #[test]
     fn a_negative_balance_is_a_debit() {
         let balances = Balances::from_iter([row(0, "JPY", -70, 0)]);
         assert_eq!(
-            balance_groups(&balances).get(..20),
+            balance_groups(Edition::Of1993, &balances).get(..20),
             Some("0002392D000000000070")
         );
     }
@@ -229,7 +264,7 @@ mod tests {
     #[test]
     fn several_currencies_show_one_group_each() {
         let balances = ["JPY", "USD", "EUR", "GBP", "AUD"].map(|letters| row(0, letters, 5, 0));
-        let text = balance_groups(&balances.into_iter().collect());
+        let text = balance_groups(Edition::Of1987, &balances.into_iter().collect());
         assert_eq!(text.len(), 5 * 20);
         assert!(text.contains("0002840C000000000005"));
     }

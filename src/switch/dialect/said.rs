@@ -37,7 +37,7 @@ pub(super) fn read_rows(
         let digits = message.digits(rows.element);
         let text = match &digits {
             Some(digits) => Cow::Borrowed(digits.as_str()),
-            None => message.text(rows.element).unwrap_or_default(),
+            None => text_of(message, rows.element),
         };
         if let Some(fitting) = rows.fitting(&text) {
             let indicators = fitting
@@ -91,6 +91,17 @@ pub(super) fn read_rows(
     }
 }
 
+/// The text of an element; of bytes, two hexadecimal digits for each.
+fn text_of(message: &Message, element: u8) -> Cow<'_, str> {
+    if let Some(text) = message.text(element) {
+        return text;
+    }
+    let bytes = message.binary(element).unwrap_or_default();
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    let digits = digits.filter_map(|nibble| char::from_digit(u32::from(nibble), 16));
+    Cow::Owned(digits.map(|digit| digit.to_ascii_uppercase()).collect())
+}
+
 fn state(facts: &mut Facts, indicator: &Indicator) {
     match indicator.says {
         Statement::Initiation(value) => facts.initiation = value,
@@ -104,6 +115,7 @@ fn state(facts: &mut Facts, indicator: &Indicator) {
         Statement::Incremental => rare(facts).incremental = true,
         Statement::Authenticated => rare(facts).authenticated = true,
         Statement::LoadChannel(value) => rare(facts).load_channel = Some(value),
+        Statement::PinPad => facts.point.pin_pad = true,
         Statement::AdviceReason(value) => rare(facts).advice_reason = Some(value),
     }
     if let Some(fact) = indicator.says.evident() {
@@ -153,13 +165,14 @@ pub(super) fn read_elements(edition: Edition, message: &Message, facts: &mut Fac
     if let Some(rate) = message.number(10).and_then(|rate| u32::try_from(rate).ok()) {
         rare(facts).billing_rate = Some(rate);
     }
-    // In 1993 it is a date.
-    if edition == Edition::Of1987
-        && let Some(minor) = acquirer_fee(message)
-    {
+    let fee = match edition {
+        Edition::Of1987 => acquirer_fee(message),
+        Edition::Of1993 | Edition::Of2003 => first_fee(edition, message),
+    };
+    if let Some(minor) = fee {
         rare(facts).acquirer_fee_minor = Some(minor);
     }
-    if let Some(minor) = cash_part(message) {
+    if let Some(minor) = cash_part(edition, message) {
         rare(facts).cash_minor = Some(minor);
     }
 }
@@ -175,9 +188,23 @@ fn acquirer_fee(message: &Message) -> Option<i64> {
     signed(message, 28)
 }
 
+/// DE 46 of 1993 and 2003, first group: type 2, currency 3 (in 2003 with its decimals 4), sign 1,
+/// amount 8.
+fn first_fee(edition: Edition, message: &Message) -> Option<i64> {
+    let text = message.text(46)?;
+    let from = match edition {
+        Edition::Of2003 => 6,
+        Edition::Of1987 | Edition::Of1993 => 5,
+    };
+    signed_amount(text.get(from..)?.get(..9)?)
+}
+
 /// An amount with its sign: `D` above zero, `C` below.
 pub(super) fn signed(message: &Message, element: u8) -> Option<i64> {
-    let text = message.text(element)?;
+    signed_amount(&message.text(element)?)
+}
+
+fn signed_amount(text: &str) -> Option<i64> {
     let minor: i64 = text.get(1..)?.parse().ok()?;
     match text.get(..1)? {
         "D" => Some(minor),
@@ -186,27 +213,32 @@ pub(super) fn signed(message: &Message, element: u8) -> Option<i64> {
     }
 }
 
-/// DE 54, group of type 40: account 2, type 2, currency 3, sign 1, amount 12.
-fn cash_part(message: &Message) -> Option<i64> {
+/// DE 54, group of type 40: account 2, type 2, currency 3 (in 2003 with its decimals 4), sign 1,
+/// amount 12.
+fn cash_part(edition: Edition, message: &Message) -> Option<i64> {
     let text = message.text(54)?;
-    (0..text.len() / AMOUNT_GROUP)
-        .filter_map(|n| text.get(n * AMOUNT_GROUP..(n + 1) * AMOUNT_GROUP))
+    let size = match edition {
+        Edition::Of1987 | Edition::Of1993 => AMOUNT_GROUP,
+        Edition::Of2003 => AMOUNT_GROUP + 1,
+    };
+    (0..text.len() / size)
+        .filter_map(|n| text.get(n * size..(n + 1) * size))
         .find(|group| group.get(2..4) == Some(CASH_BACK))
-        .and_then(|group| group.get(8..)?.parse().ok())
+        .and_then(|group| group.get(size - 12..)?.parse().ok())
 }
 
-/// DE 12 and DE 13, in 1993 DE 12 alone, against DE 7: the local clock is within half a year of the
-/// transmission. `transmitted` is what the trace has of it, which in 1987 is DE 7.
+/// DE 12 and DE 13, since 1993 DE 12 alone, against DE 7: the local clock is within half a year of
+/// the transmission. `transmitted` is what the trace has of it, which in 1987 is DE 7.
 pub(super) fn local_time(edition: Edition, message: &Message, transmitted: u32) -> LocalTime {
     let seconds = || {
         let local = match edition {
             Edition::Of1987 => message.number(13)?.checked_mul(1_000_000)? + message.number(12)?,
-            Edition::Of1993 => message.number(12)? % 10_000_000_000,
+            Edition::Of1993 | Edition::Of2003 => message.number(12)? % 10_000_000_000,
         };
         let year: i32 = 366 * 86_400;
         let sent = match edition {
             Edition::Of1987 => transmitted.into(),
-            Edition::Of1993 => message.number(7)?,
+            Edition::Of1993 | Edition::Of2003 => message.number(7)?,
         };
         let ahead = second_of_year(local)? - second_of_year(sent)?;
         Some(match ahead {
@@ -282,6 +314,7 @@ mod tests {
         let message = iso8583::decode(spec, bytes.freeze()).unwrap();
         let parser = RequestParser {
             dialect: &dialect,
+            spec,
             dialect_number: 0,
             token_key: &TokenKey::fixed([7; 32]),
             pins: &PinDesk::default(),

@@ -46,15 +46,15 @@ impl ShortTexts {
 
     /// Positions of the indicators that fit a text; `None` when it is no such text.
     pub(super) fn fitting(&self, text: &str) -> Option<&[u8]> {
-        let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
-        let number = text.bytes().try_fold(0_usize, |number, byte| {
-            byte.is_ascii_digit().then(|| number * 10 + digit(byte))
-        });
         let table = match text.len() {
             2 => &self.two,
             3 => &self.three,
             _ => return None,
         };
+        let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
+        let number = text.bytes().try_fold(0_usize, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + digit(byte))
+        });
         table.get(number?).map(SmallVec::as_slice)
     }
 }
@@ -71,7 +71,20 @@ mod tests {
         let mut judged = 0;
         for rows in &dialect.rows {
             for text in [
-                "00", "05", "06", "99", "000", "051", "810", "812", "999", "0A", "5", "0510",
+                "00",
+                "05",
+                "06",
+                "99",
+                "000",
+                "051",
+                "810",
+                "812",
+                "999",
+                "0A",
+                "5",
+                "0510",
+                // More digits than a number has room for.
+                "999999999999999999999999",
             ] {
                 let Some(fitting) = rows.fitting(text) else {
                     let is_short = matches!(text.len(), 2 | 3) && !text.contains('A');

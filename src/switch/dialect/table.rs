@@ -46,6 +46,8 @@ pub enum Edition {
     Of1987,
     /// 1993: action codes of three digits, function code, message reason, original data in DE 56.
     Of1993,
+    /// 2003: action codes of four digits, amounts with their currency, trace numbers of twelve.
+    Of2003,
 }
 
 impl Edition {
@@ -53,6 +55,7 @@ impl Edition {
         match year {
             1987 => Some(Edition::Of1987),
             1993 => Some(Edition::Of1993),
+            2003 => Some(Edition::Of2003),
             _ => None,
         }
     }
@@ -62,6 +65,7 @@ impl Edition {
         match self {
             Edition::Of1987 => 2,
             Edition::Of1993 => 3,
+            Edition::Of2003 => 4,
         }
     }
 
@@ -69,7 +73,7 @@ impl Edition {
     pub fn mcc(self) -> u8 {
         match self {
             Edition::Of1987 => 18,
-            Edition::Of1993 => 26,
+            Edition::Of1993 | Edition::Of2003 => 26,
         }
     }
 
@@ -77,7 +81,7 @@ impl Edition {
     pub fn management(self) -> u8 {
         match self {
             Edition::Of1987 => 70,
-            Edition::Of1993 => 24,
+            Edition::Of1993 | Edition::Of2003 => 24,
         }
     }
 
@@ -85,7 +89,7 @@ impl Edition {
     pub fn reconciliation_date(self) -> u8 {
         match self {
             Edition::Of1987 => 15,
-            Edition::Of1993 => 28,
+            Edition::Of1993 | Edition::Of2003 => 28,
         }
     }
 
@@ -93,7 +97,7 @@ impl Edition {
     pub fn is_approval(self, code: &str) -> bool {
         match self {
             Edition::Of1987 => matches!(code, "00" | "10" | "85"),
-            Edition::Of1993 => code.starts_with('0'),
+            Edition::Of1993 | Edition::Of2003 => code.starts_with('0'),
         }
     }
 }
@@ -251,11 +255,13 @@ pub enum Statement {
     LoadChannel(LoadChannel),
     /// Why an advice or a reversal was sent.
     AdviceReason(AdviceReason),
+    /// The terminal takes PINs.
+    PinPad,
 }
 
 impl Statement {
     /// How many facts statements are about.
-    pub const FACTS: usize = 12;
+    pub const FACTS: usize = 13;
 
     /// Which fact it is about, for facts that evidence names.
     pub fn evident(self) -> Option<FactName> {
@@ -283,6 +289,7 @@ impl Statement {
             Statement::Authenticated => 9,
             Statement::LoadChannel(_) => 10,
             Statement::AdviceReason(_) => 11,
+            Statement::PinPad => 12,
         }
     }
 }
@@ -296,6 +303,8 @@ pub enum Test {
     AtLeast(u64),
     /// There is something.
     Present,
+    /// One of these bits of a byte is set; the byte stands as two hexadecimal digits.
+    Bits(u8),
 }
 
 impl Test {
@@ -304,6 +313,10 @@ impl Test {
         match self {
             Test::Equals(values) => values.has(read),
             Test::Present => !read.text.trim().is_empty(),
+            Test::Bits(bits) => {
+                let byte = u8::from_str_radix(read.text, 16);
+                byte.is_ok_and(|byte| byte & bits != 0)
+            }
             Test::AtLeast(least) => {
                 let number = read.text.parse::<u64>();
                 number.is_ok_and(|number| number >= *least)
@@ -372,7 +385,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
 
     let edition = Edition::of(file.edition).unwrap_or_else(|| {
         let got = file.edition;
-        mistakes.push(format!("edition: expected 1987 or 1993, got {got}"));
+        mistakes.push(format!("edition: expected 1987, 1993 or 2003, got {got}"));
         Edition::default()
     });
     let echo = echoed_elements(&file.echo, &mut mistakes);

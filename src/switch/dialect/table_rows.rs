@@ -24,6 +24,8 @@ pub(super) struct IndicatorRow {
     length: Option<usize>,
     equals: Option<Vec<String>>,
     at_least: Option<u64>,
+    byte: Option<usize>,
+    bits: Option<String>,
     #[serde(default)]
     present: bool,
 }
@@ -116,24 +118,49 @@ fn part(
 }
 
 fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
-    let part = part(row.element, row.from, row.length)?;
+    let part = match row.byte {
+        None => part(row.element, row.from, row.length)?,
+        Some(byte) if row.from.is_none() && row.length.is_none() => {
+            // Two hexadecimal digits stand for each byte.
+            let from = byte.checked_mul(2).and_then(|behind| behind.checked_sub(1));
+            part(row.element, from, Some(2))?
+        }
+        Some(_) => return Err("expected byte, or from and length".to_owned()),
+    };
     let element = match row.subelement {
         None => format!("DE{}", row.element),
         Some(subelement) => format!("DE{} subelement {subelement:02}", row.element),
     };
     let place = match row.from.zip(row.length) {
-        None => element,
+        None => match row.byte {
+            None => element,
+            Some(byte) => format!("{element} byte {byte}"),
+        },
         Some((from, 1)) => format!("{element} position {from}"),
         Some((from, length)) => format!("{element} positions {from}-{}", from + length - 1),
     };
-    let (test, condition) = match (row.equals, row.at_least, row.present) {
-        (None, None, true) => (Test::Present, "is there".to_owned()),
-        (Some(values), None, false) if !values.is_empty() => {
+    let (test, condition) = match (row.equals, row.at_least, row.present, row.bits) {
+        (None, None, true, None) => (Test::Present, "is there".to_owned()),
+        (Some(values), None, false, None) if !values.is_empty() => {
             let condition = format!("= {}", values.join(" or "));
             (Test::Equals(ValueSet::new(values)), condition)
         }
-        (None, Some(least), false) => (Test::AtLeast(least), format!("at least {least}")),
-        _ => return Err("expected equals with values, at_least or present".to_owned()),
+        (None, Some(least), false, None) => (Test::AtLeast(least), format!("at least {least}")),
+        (None, None, false, Some(bits)) if row.byte.is_some() => {
+            let test = match u8::from_str_radix(&bits, 16) {
+                Ok(set) if set != 0 && bits.len() == 2 => Test::Bits(set),
+                _ => {
+                    return Err(format!(
+                        "bits: expected two hexadecimal digits, got {bits:?}"
+                    ));
+                }
+            };
+            (test, format!("has a bit of {bits}"))
+        }
+        _ => {
+            let wanted = "expected equals with values, at_least, present, or bits of a byte";
+            return Err(wanted.to_owned());
+        }
     };
     Ok(Indicator {
         says: statement(&row.fact, &row.value)?,
@@ -161,6 +188,7 @@ fn statement(fact: &str, value: &str) -> Result<Statement, String> {
         ("authorization", "incremental") => Statement::Incremental,
         ("cardholder", "authenticated") => Statement::Authenticated,
         ("load-channel", _) => Statement::LoadChannel(word(fact, value)?),
+        ("pin-pad", "present") => Statement::PinPad,
         ("advice-reason", _) => Statement::AdviceReason(word(fact, value)?),
         _ => return Err(no_such(fact, value)),
     })

@@ -37,10 +37,51 @@ fn the_dialect_of_1993_is_sound_and_codes_have_the_length_of_their_edition() {
     );
     for (old, new, expected) in [
         ("\"116\"", "\"51\"", "expected 3 characters"),
-        ("edition = 1993", "edition = 1988", "expected 1987 or 1993"),
+        (
+            "edition = 1993",
+            "edition = 1988",
+            "expected 1987, 1993 or 2003",
+        ),
         ("edition = 1993\n", "", "expected 2 characters"),
     ] {
         let wrong = parse(&text.replace(old, new)).unwrap_err().join("; ");
+        assert!(wrong.contains(expected), "{new}: {wrong}");
+    }
+}
+
+#[test]
+fn the_dialect_of_2003_is_sound_and_reads_bits_of_bytes() {
+    let text = include_str!("../../../spec/dialect/iso2003.toml");
+    let dialect = parse(text).unwrap();
+    assert_eq!(dialect.edition, Edition::Of2003);
+    let code = dialect.codes.code(Reason::InsufficientFunds);
+    assert_eq!(code.as_str(), "1016");
+    for (old, new, expected) in [
+        (
+            "bits = \"F8\"",
+            "bits = \"00\"",
+            "expected two hexadecimal digits",
+        ),
+        (
+            "bits = \"F8\"",
+            "bits = \"8\"",
+            "expected two hexadecimal digits",
+        ),
+        (
+            "byte = 9\nbits = \"F8\"",
+            "bits = \"F8\"",
+            "or bits of a byte",
+        ),
+        ("byte = 9\nbits = \"F8\"", "byte = 9", "or bits of a byte"),
+        ("byte = 9\n", "byte = 0\n", "both at least 1"),
+        (
+            "byte = 9\n",
+            "byte = 9\nfrom = 1\n",
+            "expected byte, or from and length",
+        ),
+    ] {
+        assert!(text.contains(old), "{old}");
+        let wrong = parse(&text.replacen(old, new, 1)).unwrap_err().join("; ");
         assert!(wrong.contains(expected), "{new}: {wrong}");
     }
 }
