@@ -33,9 +33,11 @@ mod error;
 mod frame;
 mod options;
 
+mod backup;
 mod checkpoint;
 mod drain;
 mod held;
+mod inspect;
 mod label;
 mod memory;
 mod passage;
@@ -62,6 +64,10 @@ mod contain;
 mod durable;
 mod group;
 
+pub use self::backup::{
+    CopyError, CopyProgress, MANIFEST, check_manifest, copy_file, copy_files, make_empty,
+    write_manifest,
+};
 pub use self::batch::Batch;
 pub use self::checkpoint::{CHUNK_BYTES_MAX, CheckpointError, CheckpointWriter, Checkpoints};
 pub use self::error::{Damage, JournalError};
@@ -70,6 +76,7 @@ pub use self::frame::{
     decode_frame,
 };
 pub use self::held::HeldStore;
+pub use self::inspect::{GenerationView, StoreView, is_open, view};
 pub use self::label::Checkpoint;
 pub use self::memory::{MemoryJournal, MemoryStore};
 pub use self::options::{CommitPoint, RING_BYTES_MIN, RingMode, SledOptions, WatermarkPolicy};
