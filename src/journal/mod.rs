@@ -40,8 +40,10 @@ mod held;
 mod inspect;
 mod label;
 mod memory;
+mod passage;
 mod reader;
 mod sled;
+mod stepped;
 mod store;
 
 mod plan;
@@ -81,6 +83,7 @@ pub use self::reader::JournalReader;
 pub use self::recovery::{Cut, Recovery};
 pub use self::seal::Head;
 pub use self::sled::SledJournal;
+pub use self::stepped::{Medium, SteppedJournal};
 
 /// One durable, ordered log with a single writer.
 pub trait Journal: Send {
