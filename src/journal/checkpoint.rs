@@ -218,6 +218,9 @@ impl Checkpoints {
             }
             let path = generation::directory(&self.directory, number);
             let target = generation::directory(&store.join("c"), number);
+            // Whoever read it last may still be closing it.
+            let closed = generation::wait_until_closed(&path);
+            closed.map_err(|error| self.wrong(&label, error.to_string()))?;
             let copied = copy_folder(&path, &target, progress);
             copied.map_err(|error| self.wrong(&label, error.to_string()))?;
         }

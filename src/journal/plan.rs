@@ -93,6 +93,22 @@ impl Plan {
         last.map_or(self.first.before, |(_, seal)| seal.head)
     }
 
+    /// The journal reaches back to a position.
+    pub(super) fn reaches_back_to(&self, directory: &Path, base: Head) -> Result<(), JournalError> {
+        let before = self.first.before;
+        if base.sequence > before.sequence || base == before {
+            return Ok(());
+        }
+        let first = before.sequence.saturating_add(1);
+        if base == Head::START {
+            return Err(JournalError::Truncated { first });
+        }
+        let at = (self.first.generation, first);
+        let expected = format!("a checkpoint of this journal, which begins with record {first}");
+        let found = format!("one at sequence {}", base.sequence);
+        Err(damage(directory, at, &expected, found))
+    }
+
     pub(super) fn count(&self) -> u64 {
         u64::try_from(self.sealed.len().saturating_add(self.unsealed.len())).unwrap_or(u64::MAX)
     }

@@ -16,9 +16,8 @@
 //! proves that the hole had been acknowledged; a frame that is whole for sled but fails our own
 //! checks cannot come from a power cut. Both refuse the start.
 //!
-//! A start from a checkpoint reads from the generation on that holds its position: what lies before
-//! is vouched for by seals and by the checkpoint, whose chain hash must be the one that is there.
-//! The journal must reach every checkpoint. A journal that was truncated begins where its file
+//! A start from a checkpoint reads from the generation on that holds its position, where its chain
+//! hash must be. The journal must reach every checkpoint. A truncated one begins where its file
 //! `FIRST` says, and cannot be read without a checkpoint.
 //!
 //! With a commit ring (the watermark names it) sled is behind the ring, and the ring fills what
@@ -102,7 +101,7 @@ pub(super) fn recover(
     let generations = directory.join("j");
     let found = watermark::read(directory)?;
     let plan = Plan::read(directory, &generations)?;
-    begins_before(directory, &plan, base)?;
+    plan.reaches_back_to(directory, base)?;
     let (watermark, watermark_ring) = position_to_reach(directory, &found, plan.is_empty())?;
     let ring = RingScan::read(directory, watermark_ring)?;
     let span = Span {
@@ -259,20 +258,4 @@ pub(super) fn position_to_reach(
             Err(damage(directory, (0, 1), "a readable watermark", found))
         }
     }
-}
-
-/// The journal reaches back to the base.
-fn begins_before(directory: &Path, plan: &Plan, base: Head) -> Result<(), JournalError> {
-    let before = plan.first.before;
-    if base.sequence > before.sequence || base == before {
-        return Ok(());
-    }
-    let first = before.sequence.saturating_add(1);
-    if base == Head::START {
-        return Err(JournalError::Truncated { first });
-    }
-    let at = (plan.first.generation, first);
-    let expected = format!("a checkpoint of this journal, which begins with record {first}");
-    let found = format!("one at sequence {}", base.sequence);
-    Err(damage(directory, at, &expected, found))
 }

@@ -310,10 +310,7 @@ impl Walk<'_, '_> {
         }
         if self.head.sequence < self.watermark.sequence {
             let expected = format!("records up to sequence {}", self.watermark.sequence);
-            let found = format!(
-                "the end of the journal after sequence {}",
-                self.head.sequence
-            );
+            let found = format!("the end of the journal at {}", self.head.sequence);
             return Err(self.damage(&expected, found));
         }
         if missing && self.head.sequence > 0 {
@@ -329,10 +326,7 @@ impl Walk<'_, '_> {
         let reach = reach.max(self.base.sequence);
         if self.head.sequence < reach {
             let expected = format!("records up to sequence {reach}, as in a checkpoint");
-            let found = format!(
-                "the end of the journal after sequence {}",
-                self.head.sequence
-            );
+            let found = format!("the end of the journal at {}", self.head.sequence);
             return Err(self.damage(&expected, found));
         }
         Ok(())

@@ -266,6 +266,9 @@ impl Worker {
     }
 
     fn make(&mut self) -> Outcome {
+        if self.behind() == 0 {
+            return Ok(None);
+        }
         let begun = clock::instant();
         let checkpoints = self.source.checkpoints.clone();
         let restored = restore::newest(&checkpoints);

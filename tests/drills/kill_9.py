@@ -8,7 +8,8 @@ is noted before it is sent, every answer after it came. After each kill:
   - a repeat of an answered request gets the same approval code and response code;
   - every purse is what a second, independent model makes of the decisions, none below zero;
   - the digest of the restarted switch equals that of two replays, and again after a clean stop.
-Some restarts are killed too, before the last one is let through. Every second kill falls on a
+All the while checkpoints are made, one after the other, so that kills fall into them; a restart
+begins at one, and its digest must be that of the whole journal. Some restarts are killed too, before the last one is let through. Every second kill falls on a
 switch whose writes and flushes are held up (strace): without that the moment between an answer
 and its record is too short to be hit.
 
@@ -18,10 +19,12 @@ Exit code 0 passed, 1 failed. Evidence: target/drills/kill_9.json. DRILL_SHORT=1
 """
 
 import argparse
+import http.client
 import random
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -32,6 +35,32 @@ CARDS = 200
 CONNECTIONS = 8
 KILLS_PER_STORE = 10
 REPEATS_PER_KILL = 400
+
+
+def make_checkpoint(switch):
+    connection = switch.admin()
+    connection.request("POST", "/v1/checkpoint")
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    check(response.status == 200, f"no checkpoint: {response.status}")
+
+
+class Checkpoints(threading.Thread):
+    """Asks the switch for one checkpoint after the other, until it is gone."""
+
+    def __init__(self, switch):
+        super().__init__(daemon=True)
+        self.switch, self.made = switch, 0
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                make_checkpoint(self.switch)
+                self.made += 1
+        except (OSError, http.client.HTTPException):
+            return  # It was killed.
 
 
 class Store:
@@ -45,6 +74,7 @@ class Store:
         self.book = Book(self.work / "book.jsonl")
         self.oracle = Oracle(self.cards)
         self.number = number
+        self.checkpoints = 0
         self.switch = None
         oracle.import_cards(binary, self.path, self.work, self.cards)
 
@@ -59,10 +89,12 @@ def kill_once(store, seed, before):
     book = store.book
     switch = store.start(before).wait_ready()
     load = Load(switch, book, store.cards, seed, CONNECTIONS)
+    checkpoints = Checkpoints(switch)
     seconds = dice.uniform(0.05, 1.5)
     time.sleep(seconds)
     switch.kill()
     load.join()
+    checkpoints.join()
     unanswered = book.unanswered()
     approvals = [request for request in book.requests.values() if request.answer]
     approvals = [request for request in approvals if request.answer[0] == "00"]
@@ -71,12 +103,18 @@ def kill_once(store, seed, before):
     decided = sum(request.identity in store.oracle.decided for request in unanswered)
     restarts = restart_and_kill(store, dice)
     switch = store.start().wait_ready()
+    begun_at = next((line for line in switch.said if "checkpoint at record" in line), None)
+    store.checkpoints += checkpoints.made
+    check(begun_at or not store.checkpoints, f"not begun at a checkpoint: {switch.said}")
     digest = switch.state()["digest"]
     check(digest == summary["digest"], f"restarted {digest}, replayed {summary['digest']}")
 
     again = dice.sample(approvals, min(len(approvals), REPEATS_PER_KILL))
     oracle.repeat_all(switch, book, store.cards, unanswered + again)
     check(not book.unanswered(), "a repeat was not answered")
+    # However busy the machine is, the next kill meets a store that has one.
+    make_checkpoint(switch)
+    store.checkpoints += 1
     shown, digest = switch.purses(CARDS), switch.state()["digest"]
     switch.stop()
 
@@ -90,6 +128,8 @@ def kill_once(store, seed, before):
         "slow_disk": bool(before),
         "seconds": round(seconds, 3),
         "approvals": len(approvals),
+        "checkpoints_made": checkpoints.made,
+        "begun_at_checkpoint": begun_at,
         "unanswered": len(unanswered),
         "unanswered_with_record": decided,
         "killed_restarts": restarts,
