@@ -15,7 +15,8 @@ use crate::engine::operation_holder::HolderOperation;
 use crate::engine::operation_money::MoneyOperation;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{SledJournal, SledOptions};
+use crate::journal::{Checkpoint, CheckpointError, HeldStore, JournalError, SledOptions};
+use crate::switch::restore;
 
 /// What `replay` can be told.
 #[derive(Args)]
@@ -23,6 +24,12 @@ pub struct ReplayArgs {
     /// Directory of the store [default: ./cardswitch-data].
     #[arg(long, value_name = "DIR", default_value = "./cardswitch-data")]
     data: PathBuf,
+    /// Start from the newest checkpoint, as the switch does, not as far back as the journal goes.
+    #[arg(long, conflicts_with = "from_scratch")]
+    from_checkpoint: bool,
+    /// Start from the first record, or not at all.
+    #[arg(long)]
+    from_scratch: bool,
     /// Also print every decision that answered, one JSON line each: what a client was told.
     #[arg(long)]
     decisions: bool,
@@ -62,6 +69,8 @@ struct Replayed {
     state: State,
     postings: Postings,
     decisions: u64,
+    /// Records that a checkpoint stood for.
+    base_sequence: u64,
 }
 
 /// Replays the store; exit code 1 when something does not add up.
@@ -86,34 +95,70 @@ fn replay(args: &ReplayArgs) -> Result<Replayed, (u8, String)> {
     if !args.data.is_dir() {
         return Err((66, format!("there is no store in {}", args.data.display())));
     }
+    let failed = |error: JournalError| (error.exit_code(), error.to_string());
+    let options = SledOptions::standard();
+    let held = HeldStore::take(&args.data).map_err(failed)?;
+    let base = base(args, &held, options.cache_bytes)?;
     let mut replayed = Replayed {
-        state: State::new(),
+        base_sequence: base.as_ref().map_or(0, |(base, _)| base.position.sequence),
         postings: Postings::default(),
         decisions: 0,
+        state: State::new(),
     };
-    let opened = SledJournal::open(
-        &args.data,
-        SledOptions::standard(),
-        &mut |sequence, bytes| {
-            let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-            replayed.postings.add(&event, &replayed.state);
-            if let Event::Decided(decided) = &event {
-                replayed.decisions += 1;
-                if args.decisions {
-                    println!("{}", decision_line(sequence, decided));
-                }
+    let position = base.as_ref().map(|(base, _)| base.position);
+    if let Some((_, state)) = base {
+        replayed.postings.begin_at(&state);
+        replayed.state = state;
+    }
+    let opened = held.open(options, position, &mut |sequence, bytes| {
+        let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
+        replayed.postings.add(&event, &replayed.state);
+        if let Event::Decided(decided) = &event {
+            replayed.decisions += 1;
+            if args.decisions {
+                println!("{}", decision_line(sequence, decided));
             }
-            replayed
-                .state
-                .apply(sequence, at, &event)
-                .map_err(|error| error.to_string())
-        },
-    );
-    let journal = opened.map_err(|error| (error.exit_code(), error.to_string()))?;
-    journal
-        .close()
-        .map_err(|error| (error.exit_code(), error.to_string()))?;
+        }
+        replayed
+            .state
+            .apply(sequence, at, &event)
+            .map_err(|error| error.to_string())
+    });
+    opened.map_err(failed)?.close().map_err(failed)?;
     Ok(replayed)
+}
+
+/// Where to begin: the state of a checkpoint, or nothing for the first record.
+fn base(
+    args: &ReplayArgs,
+    held: &HeldStore,
+    cache_bytes: u64,
+) -> Result<Option<(Checkpoint, State)>, (u8, String)> {
+    let first = held.first_sequence();
+    let first = first.map_err(|error| (error.exit_code(), error.to_string()))?;
+    if first == 1 && !args.from_checkpoint {
+        return Ok(None);
+    }
+    if args.from_scratch {
+        let sentence = JournalError::Truncated { first }.to_string();
+        return Err((66, sentence));
+    }
+    let checkpoints = held.checkpoints(cache_bytes);
+    let unreadable = |error: CheckpointError| (65, error.to_string());
+    let mut labels = checkpoints.list().map_err(unreadable)?;
+    if !args.from_checkpoint {
+        // As far back as the journal goes.
+        labels.reverse();
+    }
+    for label in labels {
+        let loaded = label.and_then(|label| Ok((label, restore::load(&checkpoints, &label)?)));
+        match loaded {
+            Ok(base) => return Ok(Some(base)),
+            Err(error) => eprintln!("cardswitch: {error}; trying another one"),
+        }
+    }
+    let sentence = format!("no checkpoint can be read, and the journal begins with record {first}");
+    Err((if first == 1 { 66 } else { 65 }, sentence))
 }
 
 fn decision_line(sequence: u64, decided: &crate::engine::event::Decided) -> serde_json::Value {
@@ -136,6 +181,16 @@ fn decision_line(sequence: u64, decided: &crate::engine::event::Decided) -> serd
 }
 
 impl Postings {
+    /// Takes what purses have in a checkpoint for what was posted before it.
+    fn begin_at(&mut self, state: &State) {
+        for record in state.accounts() {
+            for row in state.balances(record.account.id) {
+                let purse = LedgerAccount::Purse(record.account.id, row.purse);
+                self.add_one(purse, row.balance);
+            }
+        }
+    }
+
     /// Adds what an event posts; `state` is the one before it.
     fn add(&mut self, event: &Event, state: &State) {
         match event {
@@ -262,6 +317,7 @@ fn print_result(args: &ReplayArgs, replayed: &Replayed, digest: Digest, fault: O
             "{}",
             serde_json::json!({
                 "sequence": state.sequence(),
+                "base_sequence": replayed.base_sequence,
                 "decisions": replayed.decisions,
                 "accounts": accounts,
                 "cards": cards,
@@ -276,6 +332,9 @@ fn print_result(args: &ReplayArgs, replayed: &Replayed, digest: Digest, fault: O
         return;
     }
     println!("records            {}", state.sequence());
+    if replayed.base_sequence > 0 {
+        println!("from a checkpoint  at record {}", replayed.base_sequence);
+    }
     println!("decisions          {}", replayed.decisions);
     println!("accounts           {accounts}, cards {cards}, entries {entries}");
     println!("purses below zero  {negative}");

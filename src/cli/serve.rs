@@ -199,7 +199,11 @@ async fn serve(
     (store, rates): (OpenStore, Vec<RateRow>),
     log: &log::LogGuard,
 ) -> Result<(), Stopped> {
-    let replayed = store.replayed;
+    let (records, base_sequence) = (store.records, store.base_sequence);
+    for error in &store.passed_over {
+        tracing::error!(%error, "a checkpoint cannot be used");
+        eprintln!("cardswitch: {error}; the one before it was used, or the whole journal");
+    }
     let (accounts, ..) = store.state.counts();
     let recovery = store.journal.recovery().clone();
     let ring = store.journal.ring_mode().map_or("none", RingMode::name);
@@ -218,6 +222,7 @@ async fn serve(
         token_key: server.token_key.clone(),
         pins: server.pins.clone(),
         journal: server.journal.clone(),
+        checkpoints: server.checkpoints.clone(),
         log: log.counters(),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
@@ -226,7 +231,8 @@ async fn serve(
         let _ = admin_stops.await;
     }));
     tracing::info!(
-        sequence = replayed,
+        sequence = records,
+        base_sequence,
         accounts,
         generations = recovery.generations,
         ring,
@@ -250,8 +256,9 @@ async fn serve(
     }
     println!("cardswitch {}", env!("CARGO_PKG_VERSION"));
     println!(
-        "store      {} ({replayed} records replayed)",
-        config.data_dir.display()
+        "store      {} ({})",
+        config.data_dir.display(),
+        replayed(records, base_sequence)
     );
     for (name, address) in &server.addresses {
         println!("listening  {address}  {name}");
@@ -355,6 +362,17 @@ fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
         },
         row.note,
     )
+}
+
+/// How the state came about.
+fn replayed(records: u64, base_sequence: u64) -> String {
+    match base_sequence {
+        0 => format!("{records} records replayed"),
+        base => {
+            let behind = records.saturating_sub(base);
+            format!("checkpoint at record {base}, {behind} records replayed")
+        }
+    }
 }
 
 /// Reads the programme files again at every SIGHUP; with a mistake in any, nothing changes.

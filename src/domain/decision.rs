@@ -341,7 +341,8 @@ pub struct Decision {
     pub card: Option<CardId>,
     /// The card number as it may be shown, when there is a card.
     pub masked: Option<MaskedPan>,
-    /// Sequence of the journal record that holds the decision.
+    /// Sequence of the journal record that holds the decision; 0 when it was turned away, which
+    /// none does.
     pub sequence: u64,
     /// How much later the answer is given, milliseconds: somebody may be guessing (rule B6).
     pub slow_ms: u32,

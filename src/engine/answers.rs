@@ -10,6 +10,7 @@ use crate::domain::decision::{Reason, ResponseCode};
 use crate::domain::facts::TraceKey;
 use crate::domain::time::UnixMs;
 
+use super::checkpoint::AnswerRow as Kept;
 use super::entry::{Entry, EntryId};
 use super::queue::Queue;
 use super::state::StoredAnswer;
@@ -77,18 +78,22 @@ impl AnswerTable {
         answer: StoredAnswer,
         booked: Booked<'_>,
     ) -> Option<()> {
+        let row = match self.said_by_entry((at, &key), &answer, booked) {
+            Some((id, code)) => AnswerRow::OfEntry(id, code),
+            None => AnswerRow::Whole(Box::new(WholeAnswer { at, key, answer })),
+        };
+        self.keep(&key, row, booked)
+    }
+
+    fn keep(&mut self, key: &TraceKey, row: AnswerRow, booked: Booked<'_>) -> Option<()> {
         let count = u64::try_from(self.rows.len()).ok()?;
         let number = self.forgotten.checked_add(count)?;
         let (forgotten, rows) = (self.forgotten, &self.rows);
         let is_taken = |number| {
             let row = row_of(forgotten, rows, number);
-            row.is_some_and(|row| is_to(row, &key, booked))
+            row.is_some_and(|row| is_to(row, key, booked))
         };
-        self.index.insert_unless(&key, number, is_taken)?;
-        let row = match self.said_by_entry((at, &key), &answer, booked) {
-            Some((id, code)) => AnswerRow::OfEntry(id, code),
-            None => AnswerRow::Whole(Box::new(WholeAnswer { at, key, answer })),
-        };
+        self.index.insert_unless(key, number, is_taken)?;
         self.rows.push_back(row);
         Some(())
     }
@@ -108,12 +113,17 @@ impl AnswerTable {
         if !says_it {
             return None;
         }
-        let known = self.codes.iter().position(|code| *code == answer.code);
+        Some((id, self.place_of(answer.code)?))
+    }
+
+    /// The place of a code with which an approval is answered.
+    fn place_of(&mut self, code: ResponseCode) -> Option<u8> {
+        let known = self.codes.iter().position(|known| *known == code);
         let place = u8::try_from(known.unwrap_or(self.codes.len())).ok()?;
         if known.is_none() {
-            self.codes.push(answer.code);
+            self.codes.push(code);
         }
-        Some((id, place))
+        Some(place)
     }
 
     /// Keeps the answer of an entry that is about to be forgotten by itself, if there still is one.
@@ -166,6 +176,37 @@ impl AnswerTable {
     pub(super) fn rows<'a>(&'a self, booked: Booked<'a>) -> impl Iterator<Item = AnswerAt<'a>> {
         let rows = self.rows.iter();
         rows.filter_map(move |row| self.read(row, booked))
+    }
+
+    /// All answers as a checkpoint keeps them, oldest first.
+    pub(super) fn kept(&self) -> impl Iterator<Item = Kept<'_>> {
+        self.rows.iter().filter_map(|row| {
+            Some(match row {
+                AnswerRow::OfEntry(id, code) => {
+                    Kept::OfEntry(*id, *self.codes.get(usize::from(*code))?)
+                }
+                AnswerRow::Whole(row) => Kept::Whole(row.at, row.key, Cow::Borrowed(&row.answer)),
+            })
+        })
+    }
+
+    /// The next answer, as it was in a checkpoint; `None` when its entry is not there, or its
+    /// message has an answer already.
+    pub(super) fn restore(&mut self, kept: Kept<'_>, booked: Booked<'_>) -> Option<()> {
+        let (key, row) = match kept {
+            Kept::OfEntry(id, code) => {
+                let (entry, _) = booked.entry(id)?;
+                (key_of(entry), AnswerRow::OfEntry(id, self.place_of(code)?))
+            }
+            Kept::Whole(at, key, answer) => {
+                let answer = answer.into_owned();
+                (
+                    key,
+                    AnswerRow::Whole(Box::new(WholeAnswer { at, key, answer })),
+                )
+            }
+        };
+        self.keep(&key, row, booked)
     }
 
     fn read<'a>(&'a self, row: &'a AnswerRow, booked: Booked<'a>) -> Option<AnswerAt<'a>> {

@@ -357,7 +357,7 @@ fn programme_of(state: &State, card: &Card) -> Option<ProgrammeName> {
     state.programme_name(record.account.programme).copied()
 }
 
-fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {
+pub(super) fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {
     rulebook
         .codes
         .get(usize::from(facts.dialect))

@@ -10,6 +10,10 @@ use crate::domain::money::Currency;
 use super::entry::EntryId;
 use super::state::State;
 
+/// Which form the digest has. Two programs of the same form have the same digest of the same
+/// state; whatever changes what is hashed, or how, adds one.
+pub const VERSION: u16 = 1;
+
 /// Hash over everything in a state; equal states have equal digests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);

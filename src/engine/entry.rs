@@ -20,6 +20,8 @@ use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
 use crate::domain::time::{BusinessDate, UnixMs};
 
+use super::checkpoint::{EntryRow, RareRow};
+
 /// Number of an entry: the sequence of the record that opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntryId(pub u64);
@@ -178,6 +180,81 @@ impl Entry {
             rrn: ShortText::of(&facts.rrn),
             approval: opening.approval.as_ref().map(ShortText::of),
             mcc: facts.mcc.map_or(NO_MCC, |mcc| mcc.0),
+            life,
+            rare: (rare != Rare::default()).then(|| Box::new(rare)),
+        }
+    }
+
+    /// As a checkpoint keeps it.
+    pub(super) fn row(&self) -> EntryRow {
+        let rare = RareRow {
+            refunded: self.refunded(),
+            refund_of: self.refund_of(),
+            fee: self.fee().cloned().unwrap_or_default(),
+            lifecycle: self.lifecycle(),
+        };
+        EntryRow {
+            id: self.id,
+            account: self.account,
+            card: self.card,
+            opened_by: self.opened_by,
+            purpose: self.purpose,
+            currency: self.currency,
+            state: self.state,
+            authorized: self.authorized,
+            held: self.held.clone(),
+            posted: self.posted.clone(),
+            counted: self.counted,
+            counted_as: self.counted_as,
+            channel: self.channel,
+            date: self.date,
+            opened_at: self.opened_at,
+            expires_at: self.expires_at(),
+            rested_at: self.rested_at,
+            mcc: self.mcc(),
+            trace: self.trace,
+            terminal: self.terminal(),
+            acceptor: self.acceptor(),
+            rrn: self.rrn.get(),
+            approval: self.approval(),
+            rare: (rare != RareRow::default()).then(|| Box::new(rare)),
+        }
+    }
+
+    /// As it was in a checkpoint.
+    pub(super) fn restore(row: EntryRow) -> Entry {
+        let life = life_of(row.opened_at, row.expires_at);
+        let kept = row.rare.map(|rare| *rare).unwrap_or_default();
+        let rare = Rare {
+            refunded: kept.refunded,
+            refund_of: kept.refund_of,
+            fee: kept.fee,
+            lifecycle: kept.lifecycle,
+            expires_at: row.expires_at.filter(|_| life == RARE_LIFE),
+        };
+        Entry {
+            id: row.id,
+            account: row.account,
+            card: row.card,
+            opened_by: row.opened_by,
+            purpose: row.purpose,
+            currency: row.currency,
+            state: row.state,
+            authorized: row.authorized,
+            held: row.held,
+            posted: row.posted,
+            counted: row.counted,
+            counted_as: row.counted_as,
+            channel: row.channel,
+            date: row.date,
+            opened_at: row.opened_at,
+            rested_at: row.rested_at,
+            trace: row.trace,
+            terminal: ShortText::of(&row.terminal),
+            acceptor: ShortText::of(&row.acceptor),
+            rrn: ShortText::of(&row.rrn),
+            approval: row.approval.as_ref().map(ShortText::of),
+            mcc: row.mcc.map_or(NO_MCC, |mcc| mcc.0),
             life,
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
         }

@@ -19,10 +19,10 @@ const ROWS_MAX: usize = 4_096;
 const MINUTE_MS: i64 = 60_000;
 
 /// Who asked: an acceptor of a link, or with an empty name the link as a whole.
-type Who = (LinkNumber, AcceptorId);
+pub(super) type Who = (LinkNumber, AcceptorId);
 
 /// Attempts by the minute, the latest last.
-type Minutes = SmallVec<[(i64, u32); 4]>;
+pub(super) type Minutes = SmallVec<[(i64, u32); 4]>;
 
 /// Attempts of the last hour by acceptor and link.
 #[derive(Default, Serialize)]
@@ -59,6 +59,19 @@ impl Guesses {
         {
             self.rows.remove(&oldest);
         }
+    }
+
+    /// Attempts of everybody who is kept, in order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Who, &Minutes)> {
+        self.rows.iter()
+    }
+
+    /// One of them, as it was in a checkpoint.
+    pub(super) fn restore(&mut self, who: Who, minutes: Minutes) {
+        if let Some(last) = minutes.last() {
+            self.by_age.insert((last.0, who));
+        }
+        self.rows.insert(who, minutes);
     }
 
     /// Attempts of an acceptor, and of its link, in the minutes up to an instant.

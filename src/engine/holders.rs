@@ -110,6 +110,43 @@ impl HolderBook {
         self.due.values().flat_map(Queue::iter).copied()
     }
 
+    /// All holders in order of registration.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Holder> {
+        self.holders.iter()
+    }
+
+    /// Accounts that have a holder, ascending, with the holder's place from 1 on.
+    pub(super) fn places(&self) -> impl Iterator<Item = (AccountId, u32)> + '_ {
+        let numbers = 1_u32..;
+        let places = numbers.zip(self.of_accounts.iter().copied());
+        places
+            .filter(|row| row.1 > 0)
+            .map(|(number, place)| (AccountId(number), place))
+    }
+
+    /// Gives an account its holder as it was in a checkpoint; `None` when there is none there.
+    pub(super) fn restore_place(&mut self, account: AccountId, place: u32) -> Option<()> {
+        let position = usize::try_from(account.0.checked_sub(1)?).ok()?;
+        self.holders
+            .get(usize::try_from(place.checked_sub(1)?).ok()?)?;
+        while self.of_accounts.len() <= position {
+            self.of_accounts.push_back(0);
+        }
+        *self.of_accounts.get_mut(position)? = place;
+        Some(())
+    }
+
+    /// Cards with their last month, as [`HolderBook::by_end`].
+    pub(super) fn due(&self) -> impl Iterator<Item = (ExpiryMonth, CardId)> + '_ {
+        let months = self.due.iter();
+        months.flat_map(|(expiry, cards)| cards.iter().map(|card| (*expiry, *card)))
+    }
+
+    /// Cards that did not go on, ascending.
+    pub(super) fn lapsed(&self) -> impl Iterator<Item = CardId> + '_ {
+        self.lapsed.iter().copied()
+    }
+
     /// Takes the card out whose end was looked at; `None` when it is not the next one.
     pub(super) fn take_due(&mut self, card: CardId) -> Option<()> {
         let mut first = self.due.first_entry()?;

@@ -44,6 +44,7 @@ pub mod state;
 mod answers;
 mod queue;
 mod tables;
+pub mod turn_away;
 
 mod entry_list;
 
@@ -122,3 +123,5 @@ mod wallet;
 pub mod matching;
 
 pub mod digest;
+
+pub mod checkpoint;

@@ -82,6 +82,12 @@ impl Rates {
         }
     }
 
+    /// The next rate, as it was in a checkpoint.
+    pub(super) fn restore(&mut self, row: RateRow) {
+        let rates = self.pairs.entry((row.from, row.to)).or_default();
+        rates.push((row.effective, row.rate));
+    }
+
     /// All rates that are kept, in order.
     pub fn rows(&self) -> impl Iterator<Item = RateRow> + '_ {
         self.pairs.iter().flat_map(|((from, to), rates)| {

@@ -107,6 +107,22 @@ impl LinkBook {
         &self.days
     }
 
+    /// The current day, once there was a cutover, and the message that asked for it.
+    pub(super) fn cutover(&self) -> (Option<BusinessDate>, Option<Asker>) {
+        (self.current, self.asker)
+    }
+
+    /// As it was in a checkpoint.
+    pub(super) fn restore_cutover(&mut self, current: Option<BusinessDate>, asker: Option<Asker>) {
+        self.current = current;
+        self.asker = asker;
+    }
+
+    /// The next day, as it was in a checkpoint.
+    pub(super) fn restore_day(&mut self, day: DayTotals) {
+        self.days.push(day);
+    }
+
     fn row(&mut self, date: BusinessDate, currency: Currency) -> Option<&mut DayTotals> {
         let same = |row: &DayTotals| row.date == date && row.currency == currency;
         // Nearly always it is the last one.
@@ -225,7 +241,7 @@ impl State {
         self.link_books.get(position)
     }
 
-    fn link_book_mut(&mut self, link: LinkNumber) -> Option<&mut LinkBook> {
+    pub(super) fn link_book_mut(&mut self, link: LinkNumber) -> Option<&mut LinkBook> {
         let position = usize::from(link.0.checked_sub(1)?);
         self.link_books.get_mut(position)
     }

@@ -142,6 +142,11 @@ impl EntryTable {
         self.count
     }
 
+    /// All entries, by ascending number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().filter_map(Option::as_deref)
+    }
+
     /// The entry with this number.
     pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
         self.slots.get(self.position(id)?)?.as_deref()

@@ -69,6 +69,12 @@ pub enum JournalError {
         /// The sequence of the first record of the batch.
         found: u64,
     },
+    /// Records that are asked for were removed.
+    #[error("the journal begins with record {first}: what was before it was removed")]
+    Truncated {
+        /// The first record that is there.
+        first: u64,
+    },
     /// The receiver of the replayed records refused one.
     #[error("record {sequence} was refused by its reader: {reason}")]
     Replay {
@@ -110,6 +116,7 @@ impl JournalError {
             | JournalError::Fault { .. }
             | JournalError::RecordTooLarge { .. }
             | JournalError::OutOfSequence { .. } => 70,
+            JournalError::Truncated { .. } => 66,
             JournalError::CannotOpen { .. } => 73,
             JournalError::Locked { .. } => 75,
         }

@@ -4,6 +4,7 @@
 //! here is therefore `insert`s, `flush`, and then a data sync of our own on the same file.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +55,22 @@ pub(super) fn directory(generations: &Path, number: u64) -> PathBuf {
 pub(super) fn number(name: &str) -> Option<u64> {
     let number = u64::from_str_radix(name, 16).ok()?;
     (name == format!("{number:016x}")).then_some(number)
+}
+
+/// The numbers of the generations in a folder, ascending; none where there is no folder.
+pub(super) fn numbers(generations: &Path) -> io::Result<Vec<u64>> {
+    let entries = match fs::read_dir(generations) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(number));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// The file an established generation must have and this one lacks.

@@ -5,7 +5,8 @@
 //! stop a process (the caller's).
 //!
 //! Invariants:
-//! - sequences are dense from 1; a record is never rewritten, moved or deleted;
+//! - sequences are dense from 1; a record is never rewritten or moved, and removed only with its
+//!   whole generation, behind two checkpoints, when its owner says so;
 //! - a record is acknowledged only after `append` returned `Ok`, and then it is on the device;
 //! - after the first error a journal never writes again: its caller stops the process and the next
 //!   start decides from what is on disk;
@@ -22,7 +23,9 @@
 //! <dir>/j/<generation>/   one sled store of frames, 16 hexadecimal digits
 //!     READY               its creation was completed
 //!     SEALED              nothing may follow the position in it; the next generation goes on
-//! <dir>/c/                reserved for checkpoints (format 1 has none: generation 0 must exist)
+//! <dir>/j/FIRST           where the journal begins, once generations were removed
+//! <dir>/c/<sequence>/     one sled store of chunks: a checkpoint at that sequence
+//!     VALID               it was written whole and read back
 //! ```
 
 mod batch;
@@ -30,7 +33,10 @@ mod error;
 mod frame;
 mod options;
 
+mod checkpoint;
 mod drain;
+mod held;
+mod label;
 mod memory;
 mod reader;
 mod sled;
@@ -39,6 +45,7 @@ mod store;
 mod plan;
 mod recovery;
 
+mod first;
 mod generation;
 mod lock;
 mod ring;
@@ -53,15 +60,19 @@ mod durable;
 mod group;
 
 pub use self::batch::Batch;
+pub use self::checkpoint::{CHUNK_BYTES_MAX, CheckpointError, CheckpointWriter, Checkpoints};
 pub use self::error::{Damage, JournalError};
 pub use self::frame::{
     ChainHash, FRAME_BYTES_MAX, Frame, FrameError, FrameHeader, FrameWriter, RECORD_BYTES_MAX,
     decode_frame,
 };
+pub use self::held::HeldStore;
+pub use self::label::Checkpoint;
 pub use self::memory::{MemoryJournal, MemoryStore};
 pub use self::options::{CommitPoint, RING_BYTES_MIN, RingMode, SledOptions, WatermarkPolicy};
 pub use self::reader::JournalReader;
 pub use self::recovery::{Cut, Recovery};
+pub use self::seal::Head;
 pub use self::sled::SledJournal;
 
 /// One durable, ordered log with a single writer.

@@ -1,29 +1,38 @@
 //! What generations a store has and how each was left, before any of them is opened.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{Damage, JournalError, StoreError};
+use super::first::First;
 use super::generation;
-use super::seal::Seal;
+use super::seal::{Head, Seal};
 
 /// The generations on disk, before any of them is opened.
 pub(super) struct Plan {
+    /// Where the journal begins.
+    pub(super) first: First,
     pub(super) sealed: Vec<(u64, Seal)>,
     pub(super) unsealed: Vec<u64>,
 }
 
 impl Plan {
     pub(super) fn read(directory: &Path, generations: &Path) -> Result<Plan, JournalError> {
+        let read = First::read(generations);
+        let first = read.map_err(|error| StoreError::io("read", generations, error))?;
         let mut plan = Plan {
+            first: first
+                .map_err(|found| damage(directory, (0, 1), "a whole file FIRST or none", found))?,
             sealed: Vec::new(),
             unsealed: Vec::new(),
         };
-        for (number, expected) in numbers(generations)?.into_iter().zip(0..) {
+        let numbers = generation::numbers(generations);
+        let mut numbers = numbers.map_err(|error| StoreError::io("read", generations, error))?;
+        // What lies before it was being removed when a process stopped.
+        numbers.retain(|number| *number >= plan.first.generation);
+        for (number, expected) in numbers.into_iter().zip(plan.first.generation..) {
             let damage = |expected: &str, found: String| {
-                let last = plan.sealed.last().map_or(0, |(_, seal)| seal.head.sequence);
-                damage(directory, (number, last.saturating_add(1)), expected, found)
+                let next = plan.last_sealed().sequence.saturating_add(1);
+                damage(directory, (number, next), expected, found)
             };
             if number != expected {
                 let expected = format!("generation {expected:016x}");
@@ -37,7 +46,8 @@ impl Plan {
                 let found = format!("no such file in {}", path.display());
                 return Err(damage(&format!("its file {name}"), found));
             }
-            match Seal::read(&path).map_err(|found| damage("a whole SEALED file or none", found))? {
+            let seal = Seal::read(&path)?.transpose();
+            match seal.map_err(|found| damage("a whole SEALED file or none", found))? {
                 Some(seal) if plan.unsealed.is_empty() => plan.sealed.push((number, seal)),
                 Some(_) => {
                     let expected = "a SEALED file in the generation before";
@@ -52,9 +62,11 @@ impl Plan {
 
     /// A sealed generation has a successor, and at most one spare generation lies ahead.
     fn check_end(&self, directory: &Path) -> Result<(), JournalError> {
-        let last = self.sealed.last().map_or(0, |(_, seal)| seal.head.sequence);
-        let next = (self.count(), last.saturating_add(1));
-        if self.unsealed.is_empty() && !self.sealed.is_empty() {
+        let last = self.last_sealed().sequence;
+        let number = self.first.generation.saturating_add(self.count());
+        let next = (number, last.saturating_add(1));
+        let has_past = !self.sealed.is_empty() || self.first != First::WHOLE;
+        if self.unsealed.is_empty() && has_past {
             let expected = "this generation, because the one before is sealed";
             return Err(damage(
                 directory,
@@ -73,6 +85,12 @@ impl Plan {
             ));
         }
         Ok(())
+    }
+
+    /// Where the unsealed generations begin.
+    pub(super) fn last_sealed(&self) -> Head {
+        let last = self.sealed.last();
+        last.map_or(self.first.before, |(_, seal)| seal.head)
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -98,21 +116,4 @@ pub(super) fn damage(
         expected: expected.to_owned(),
         found,
     }))
-}
-
-/// The numbers of the generations in ascending order.
-fn numbers(generations: &Path) -> Result<Vec<u64>, JournalError> {
-    let failed = |error| StoreError::io("read", generations, error);
-    let entries = match fs::read_dir(generations) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error).into()),
-    };
-    let mut numbers = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        numbers.extend(name.to_str().and_then(generation::number));
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
 }

@@ -5,16 +5,19 @@
 //! What is durable in the ring only is waited for, until the drain has brought it into sled.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::sled::Db;
 
+use super::Replay;
 use super::drain::Drain;
-use super::error::JournalError;
-use super::frame::decode_frame;
+use super::error::{JournalError, StoreError};
+use super::first::First;
+use super::frame::{Frame, decode_frame};
 use super::generation::{self, Generation};
 use super::plan::{Plan, damage};
+use super::seal::{Head, Seal};
 
 /// The generation that is being written, for whoever reads.
 #[derive(Clone, Debug)]
@@ -78,51 +81,186 @@ impl JournalReader {
         until: u64,
         take: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<u64, JournalError> {
+        let mut last = after;
+        self.read(after, until, &mut |frame| {
+            for (sequence, record) in frame.records() {
+                if sequence <= last {
+                    continue;
+                }
+                if sequence > until {
+                    return ControlFlow::Break(());
+                }
+                last = sequence;
+                take(sequence, record)?;
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(last)
+    }
+
+    /// Hands the records of the whole frames behind `after` that end at or before `until` to `take`
+    /// in order, until this page is over; returns the position behind them. Each frame is proven to
+    /// follow the one before. `until` must be durable.
+    ///
+    /// # Errors
+    /// [`JournalError`] when frames that should be there cannot be read, do not follow, or `take`
+    /// refuses a record.
+    pub fn frames(
+        &self,
+        after: Head,
+        until: u64,
+        take: &mut Replay<'_>,
+    ) -> Result<Head, JournalError> {
+        let (mut head, mut fault) = (after, None);
+        self.read(after.sequence, until, &mut |frame| {
+            let end = Head {
+                sequence: frame.last_sequence(),
+                chain: frame.chain,
+            };
+            if end.sequence <= head.sequence {
+                return ControlFlow::Continue(());
+            }
+            if end.sequence > until {
+                return ControlFlow::Break(());
+            }
+            let followed = follow(&self.directory, head, frame).and_then(|()| {
+                frame.records().try_for_each(|(sequence, record)| {
+                    take(sequence, record)
+                        .map_err(|reason| JournalError::Replay { sequence, reason })
+                })
+            });
+            if let Err(error) = followed {
+                fault = Some(error);
+                return ControlFlow::Break(());
+            }
+            head = end;
+            ControlFlow::Continue(())
+        })?;
+        fault.map_or(Ok(head), Err)
+    }
+
+    /// The last sequences of the sealed generations, ascending.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the generations cannot be read.
+    pub fn sealed_ends(&self) -> Result<Vec<u64>, JournalError> {
+        let plan = self.whole_plan()?;
+        let seals = plan.sealed.iter();
+        Ok(seals.map(|(_, seal)| seal.head.sequence).collect())
+    }
+
+    /// Removes every sealed generation that ends at or before a sequence, for ever; returns how
+    /// many. Whoever asks has made what was in them dispensable: it must be behind two checkpoints.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the journal then begins where it did, or behind what was to be removed.
+    pub fn remove_through(&self, sequence: u64) -> Result<u64, JournalError> {
+        let plan = self.whole_plan()?;
+        let behind = |seal: &Seal| seal.head.sequence <= sequence;
+        let removed = plan.sealed.iter().take_while(|row| behind(&row.1));
+        let Some((number, seal)) = removed.clone().last() else {
+            return Ok(0);
+        };
+        let first = First {
+            generation: number.saturating_add(1),
+            before: seal.head,
+        };
+        let generations = self.directory.join("j");
+        let failed = |error| StoreError::io("shorten", &generations, error).fault();
+        // Nobody may be reading what goes.
+        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        *older = None;
+        first.write(&generations).map_err(failed)?;
+        first.remove_before(&generations).map_err(failed)?;
+        Ok(u64::try_from(removed.count()).unwrap_or(u64::MAX))
+    }
+
+    /// Hands the frames from the one on that holds the record behind `after` to `take`, as far as
+    /// one generation goes.
+    fn read(
+        &self,
+        after: u64,
+        until: u64,
+        take: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>,
+    ) -> Result<(), JournalError> {
         if after >= until {
-            return Ok(after);
+            return Ok(());
         }
         if let Some(drain) = &self.drain {
             drain.wait_for(until)?;
         }
-        let plan = Plan::read(&self.directory, &self.directory.join("j"))?;
+        let plan = self.plan(after)?;
         let older = plan
             .sealed
             .iter()
             .find(|(_, seal)| seal.head.sequence > after);
         match (older, plan.unsealed.first()) {
             (Some((number, seal)), _) => {
-                self.read_older(*number, (after, until.min(seal.head.sequence)), take)
+                // Beyond its seal a generation may have what does not count.
+                let end = seal.head.sequence;
+                self.read_older(*number, after, &mut |frame| {
+                    if frame.last_sequence() > end {
+                        return ControlFlow::Break(());
+                    }
+                    take(frame)
+                })
             }
             (None, Some(number)) => match self.active.get(*number) {
-                Some(db) => read(&db, &self.place(*number), (after, until), take),
+                Some(db) => read(&db, &self.place(*number), after, take),
                 // The writer is about to move on: the next page finds it.
-                None => Ok(after),
+                None => Ok(()),
             },
-            (None, None) => Ok(after),
+            (None, None) => Ok(()),
         }
+    }
+
+    /// The first record that is there.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the generations cannot be read.
+    pub fn first_sequence(&self) -> Result<u64, JournalError> {
+        let plan = self.whole_plan()?;
+        Ok(plan.first.before.sequence.saturating_add(1))
+    }
+
+    fn whole_plan(&self) -> Result<Plan, JournalError> {
+        Plan::read(&self.directory, &self.directory.join("j"))
+    }
+
+    /// The generations, which must reach back to the records after `after`.
+    fn plan(&self, after: u64) -> Result<Plan, JournalError> {
+        let plan = self.whole_plan()?;
+        let before = plan.first.before.sequence;
+        if after < before {
+            let first = before.saturating_add(1);
+            return Err(JournalError::Truncated { first });
+        }
+        Ok(plan)
     }
 
     fn read_older(
         &self,
         number: u64,
-        (after, until): (u64, u64),
-        take: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, JournalError> {
+        after: u64,
+        take: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>,
+    ) -> Result<(), JournalError> {
         // Sealed a moment ago, it may still be the one that the writer has open.
         if let Some(db) = self.active.get(number) {
-            return read(&db, &self.place(number), (after, until), take);
+            return read(&db, &self.place(number), after, take);
         }
         let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
         if older.as_ref().is_none_or(|it| it.number() != number) {
+            // It may have been removed a moment ago.
+            self.plan(after)?;
             // The one before closes first: both would hold their caches.
             *older = None;
             let generations = self.directory.join("j");
             let opened = Generation::open(&generations, number, self.cache_bytes);
-            *older = Some(opened.map_err(super::error::StoreError::fault)?);
+            *older = Some(opened.map_err(StoreError::fault)?);
         }
         match older.as_ref().and_then(Generation::shared) {
-            Some(db) => read(&db, &self.place(number), (after, until), take),
-            None => Ok(after),
+            Some(db) => read(&db, &self.place(number), after, take),
+            None => Ok(()),
         }
     }
 
@@ -143,32 +281,40 @@ struct Place {
 fn read(
     db: &Db,
     place: &Place,
-    (after, until): (u64, u64),
-    take: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-) -> Result<u64, JournalError> {
+    after: u64,
+    take: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>,
+) -> Result<(), JournalError> {
     let path = generation::directory(&place.directory.join("j"), place.number);
-    let mut last = after;
-    for frame in generation::frames_from(db, &path, after.saturating_add(1))
-        .map_err(super::error::StoreError::fault)?
-    {
-        let (_, bytes) = frame.map_err(super::error::StoreError::fault)?;
-        let bad = |found: String| {
-            let at = (place.number, last.saturating_add(1));
-            damage(&place.directory, at, "a whole frame", found)
-        };
-        let frame = decode_frame(&bytes).map_err(|error| bad(format!("a bad frame: {error}")))?;
-        for (sequence, record) in frame.records() {
-            if sequence <= last {
-                continue;
-            }
-            if sequence > until {
-                return Ok(last);
-            }
-            last = sequence;
-            if take(sequence, record).is_break() {
-                return Ok(last);
-            }
+    let next = after.saturating_add(1);
+    for frame in generation::frames_from(db, &path, next).map_err(StoreError::fault)? {
+        let (sequence, bytes) = frame.map_err(StoreError::fault)?;
+        let frame = decode_frame(&bytes).map_err(|error| {
+            let at = (place.number, sequence.max(next));
+            damage(
+                &place.directory,
+                at,
+                "a whole frame",
+                format!("a bad frame: {error}"),
+            )
+        })?;
+        if take(&frame).is_break() {
+            return Ok(());
         }
     }
-    Ok(last)
+    Ok(())
+}
+
+/// Proves that a frame is the next one behind a position.
+fn follow(directory: &Path, head: Head, frame: &Frame<'_>) -> Result<(), JournalError> {
+    let next = head.sequence.saturating_add(1);
+    let found = (frame.header.first_sequence, frame.header.previous);
+    if found == (next, head.chain) {
+        return Ok(());
+    }
+    let expected = format!(
+        "a frame from sequence {next} after chain hash {}",
+        head.chain
+    );
+    let found = format!("one from sequence {} after {}", found.0, found.1);
+    Err(damage(directory, (0, next), &expected, found))
 }

@@ -16,6 +16,11 @@
 //! proves that the hole had been acknowledged; a frame that is whole for sled but fails our own
 //! checks cannot come from a power cut. Both refuse the start.
 //!
+//! A start from a checkpoint reads from the generation on that holds its position: what lies before
+//! is vouched for by seals and by the checkpoint, whose chain hash must be the one that is there.
+//! The journal must reach every checkpoint. A journal that was truncated begins where its file
+//! `FIRST` says, and cannot be read without a checkpoint.
+//!
 //! With a commit ring (the watermark names it) sled is behind the ring, and the ring fills what
 //! sled lacks:
 //! - a frame that is not in sled is taken from the ring when it follows the one before it by
@@ -47,6 +52,10 @@ pub struct Recovery {
     pub created: bool,
     /// Sequence of the last record; 0 when there is none.
     pub last_sequence: u64,
+    /// The first record that the journal has, or would have.
+    pub first_sequence: u64,
+    /// What was not replayed: everything up to this sequence; 0: all was.
+    pub base_sequence: u64,
     /// Sequence the watermark vouched for.
     pub watermark_sequence: u64,
     /// Number of frames read.
@@ -83,22 +92,27 @@ pub(super) struct Opened {
     pub(super) recovery: Recovery,
 }
 
-/// Opens or creates the generations under `directory` and replays every record.
+/// Opens or creates the generations under `directory` and replays every record behind `base`, up
+/// to `reach` at least.
 pub(super) fn recover(
     directory: &Path,
     cache_bytes: u64,
+    (base, reach): (Head, u64),
     replay: &mut Replay<'_>,
 ) -> Result<Opened, JournalError> {
     let generations = directory.join("j");
     let found = watermark::read(directory)?;
     let plan = Plan::read(directory, &generations)?;
+    begins_before(directory, &plan, base)?;
     let (watermark, watermark_ring) = position_to_reach(directory, &found, plan.is_empty())?;
     let ring = RingScan::read(directory, watermark_ring)?;
     let mut walk = Walk {
         directory,
         generation: 0,
         watermark,
-        head: Head::START,
+        base,
+        head: plan.first.before,
+        begin: plan.first.before,
         frames: 0,
         bytes: 0,
         in_sled: BTreeSet::new(),
@@ -108,6 +122,10 @@ pub(super) fn recover(
         replay,
     };
     for (number, seal) in &plan.sealed {
+        if seal.head.sequence < base.sequence {
+            walk.pass_over(*number, seal)?;
+            continue;
+        }
         let generation = walk.open(&generations, *number, cache_bytes)?;
         walk.sealed(&generation, seal)?;
     }
@@ -123,10 +141,13 @@ pub(super) fn recover(
         spare = Some(generation);
     }
     walk.reached_watermark(found == watermark::Found::Missing)?;
+    walk.reached_checkpoints(reach)?;
     let torn = walk.check_ring()?;
     let recovery = Recovery {
         created: plan.is_empty(),
         last_sequence: walk.head.sequence,
+        first_sequence: plan.first.before.sequence.saturating_add(1),
+        base_sequence: base.sequence,
         watermark_sequence: walk.watermark.sequence,
         frames: walk.frames,
         generations: plan.count().max(1),
@@ -135,7 +156,10 @@ pub(super) fn recover(
         cut: None,
     };
     let (head, active_bytes, from_ring) = (walk.head, walk.bytes, walk.from_ring);
-    // From here nothing is in doubt. What a new or half-created store lacks is made now.
+    // From here nothing is in doubt. What a new or half-created store lacks is made now, and what
+    // a process was removing when it stopped goes.
+    let cleared = plan.first.remove_before(&generations);
+    cleared.map_err(|error| StoreError::io("shorten", &generations, error))?;
     let active = match active {
         Some(active) => active,
         None => {
@@ -208,7 +232,7 @@ impl Opened {
             last_sequence: self.head.sequence,
             frames_ignored,
         });
-        self.recovery.generations = number.saturating_add(1);
+        self.recovery.generations = self.recovery.generations.saturating_add(1);
         Ok(Opened {
             active: next,
             active_bytes: 0,
@@ -245,12 +269,32 @@ fn position_to_reach(
     }
 }
 
+/// The journal reaches back to the base.
+fn begins_before(directory: &Path, plan: &Plan, base: Head) -> Result<(), JournalError> {
+    let before = plan.first.before;
+    if base.sequence > before.sequence || base == before {
+        return Ok(());
+    }
+    let first = before.sequence.saturating_add(1);
+    if base == Head::START {
+        return Err(JournalError::Truncated { first });
+    }
+    let at = (plan.first.generation, first);
+    let expected = format!("a checkpoint of this journal, which begins with record {first}");
+    let found = format!("one at sequence {}", base.sequence);
+    Err(damage(directory, at, &expected, found))
+}
+
 /// Reads frames in order and keeps what is proven so far.
 struct Walk<'a, 'r> {
     directory: &'a Path,
     generation: u64,
     watermark: Head,
+    /// Records up to here are not replayed.
+    base: Head,
     head: Head,
+    /// Where reading began.
+    begin: Head,
     frames: u64,
     /// Bytes of frames in the generation being read.
     bytes: u64,
@@ -273,6 +317,18 @@ impl Walk<'_, '_> {
     ) -> Result<Generation, JournalError> {
         self.generation = number;
         Generation::open(generations, number, cache_bytes).map_err(|error| self.failed(error))
+    }
+
+    /// Passes over a sealed generation that lies before the base.
+    fn pass_over(&mut self, number: u64, seal: &Seal) -> Result<(), JournalError> {
+        self.generation = number;
+        if seal.head.sequence < self.head.sequence {
+            let expected = format!("its sealed end behind sequence {}", self.head.sequence);
+            return Err(self.damage(&expected, format!("its end at {}", seal.head.sequence)));
+        }
+        self.head = seal.head;
+        self.begin = seal.head;
+        Ok(())
     }
 
     /// Reads a sealed generation up to its seal.
@@ -333,9 +389,10 @@ impl Walk<'_, '_> {
         let Some(ring) = self.ring else {
             return Ok(Vec::new());
         };
-        let foreign = ring
-            .whole_up_to(self.head.sequence)
-            .find(|first| !self.in_sled.contains(first));
+        // What lies before the first frame that was read is committed to by that frame's chain.
+        let mut read = ring.whole_up_to(self.head.sequence);
+        let foreign =
+            read.find(|first| *first > self.begin.sequence && !self.in_sled.contains(first));
         if let Some(first) = foreign {
             let expected =
                 format!("a frame from sequence {first} in sled, as there is in the ring");
@@ -388,14 +445,19 @@ impl Walk<'_, '_> {
             sequence: frame.last_sequence(),
             chain: frame.chain,
         };
-        let spans = sequence <= self.watermark.sequence && self.watermark.sequence <= last.sequence;
-        if spans && last != self.watermark {
-            let expected = format!(
-                "chain hash {} at sequence {}, as the watermark says",
-                self.watermark.chain, self.watermark.sequence
-            );
-            let found = format!("chain hash {} at sequence {}", last.chain, last.sequence);
-            return Err(self.damage(&expected, found));
+        for (position, who) in [
+            (self.watermark, "the watermark"),
+            (self.base, "the checkpoint"),
+        ] {
+            let spans = sequence <= position.sequence && position.sequence <= last.sequence;
+            if spans && last != position {
+                let expected = format!(
+                    "chain hash {} at sequence {}, as {who} says",
+                    position.chain, position.sequence
+                );
+                let found = format!("chain hash {} at sequence {}", last.chain, last.sequence);
+                return Err(self.damage(&expected, found));
+            }
         }
         if let Some(ring) = self.ring {
             if ring.contradicts(&frame) {
@@ -406,7 +468,8 @@ impl Walk<'_, '_> {
                 self.in_sled.insert(sequence);
             }
         }
-        for (sequence, record) in frame.records() {
+        let base = self.base.sequence;
+        for (sequence, record) in frame.records().filter(|record| record.0 > base) {
             (self.replay)(sequence, record)
                 .map_err(|reason| JournalError::Replay { sequence, reason })?;
         }
@@ -470,6 +533,20 @@ impl Walk<'_, '_> {
             let expected = "a watermark file that says how far the journal reaches";
             let found = format!("none, beside records up to sequence {}", self.head.sequence);
             return Err(self.damage(expected, found));
+        }
+        Ok(())
+    }
+
+    /// The journal reaches every checkpoint that was made of it.
+    fn reached_checkpoints(&self, reach: u64) -> Result<(), JournalError> {
+        let reach = reach.max(self.base.sequence);
+        if self.head.sequence < reach {
+            let expected = format!("records up to sequence {reach}, as in a checkpoint");
+            let found = format!(
+                "the end of the journal after sequence {}",
+                self.head.sequence
+            );
+            return Err(self.damage(&expected, found));
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use super::bytes::Reader;
 use super::durable;
+use super::error::StoreError;
 use super::frame::ChainHash;
 
 const NAME: &str = "SEALED";
@@ -24,14 +25,16 @@ const CHECKED_BYTES: usize = 48;
 
 /// A position in the journal: the last record and the chain hash of its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) sequence: u64,
-    pub(super) chain: ChainHash,
+pub struct Head {
+    /// Sequence of the record; 0 before the first.
+    pub sequence: u64,
+    /// Chain hash of its frame.
+    pub chain: ChainHash,
 }
 
 impl Head {
     /// Before the first record.
-    pub(super) const START: Head = Head {
+    pub const START: Head = Head {
         sequence: 0,
         chain: ChainHash::START,
     };
@@ -59,15 +62,19 @@ impl Seal {
         durable::write_file(generation, NAME, &self.encode())
     }
 
-    /// Reads the file; `Ok(None)` when there is none, `Err` with what is wrong with it.
-    pub(super) fn read(generation: &Path) -> Result<Option<Seal>, String> {
-        match fs::read(generation.join(NAME)) {
-            Ok(bytes) => match Seal::decode(&bytes) {
-                Some(seal) => Ok(Some(seal)),
-                None => Err(format!("a SEALED file of {} damaged bytes", bytes.len())),
-            },
+    /// Reads the file: `None` when there is none, within it what is wrong with its content.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub(super) fn read(generation: &Path) -> Result<Option<Result<Seal, String>>, StoreError> {
+        let path = generation.join(NAME);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let damaged = || format!("a SEALED file of {} damaged bytes", bytes.len());
+                Ok(Some(Seal::decode(&bytes).ok_or_else(damaged)))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("a SEALED file that cannot be read: {error}")),
+            Err(error) => Err(StoreError::io("read", &path, error)),
         }
     }
 

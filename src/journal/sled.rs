@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use super::aligned::BLOCK_BYTES;
 use super::batch::Batch;
 use super::drain::RingCommit;
-use super::durable;
 use super::error::{JournalError, StoreError};
 use super::frame::{ChainHash, FrameWriter};
 use super::group::write_batch;
+use super::held::HeldStore;
 use super::lock::StoreLock;
 use super::options::{CommitPoint, RING_BYTES_MIN, RingMode, SledOptions};
 use super::reader::JournalReader;
@@ -72,9 +72,16 @@ impl SledJournal {
         options: SledOptions,
         replay: &mut Replay<'_>,
     ) -> Result<SledJournal, JournalError> {
-        durable::create_directory(directory)
-            .map_err(|error| StoreError::io("create", directory, error))?;
-        let lock = StoreLock::take(directory)?;
+        HeldStore::take(directory)?.open(options, None, replay)
+    }
+
+    pub(super) fn open_held(
+        directory: &Path,
+        lock: StoreLock,
+        options: SledOptions,
+        from: (Head, u64),
+        replay: &mut Replay<'_>,
+    ) -> Result<SledJournal, JournalError> {
         let Opened {
             active,
             spare,
@@ -82,7 +89,7 @@ impl SledJournal {
             head,
             ring: found,
             recovery,
-        } = recover(directory, options.cache_bytes, replay)?;
+        } = recover(directory, options.cache_bytes, from, replay)?;
         let store = Store::new(directory, options, (active, active_bytes), spare);
         let store = Arc::new(Mutex::new(store));
         // From here sled has everything. The watermark says whether a ring belongs to the store,

@@ -43,6 +43,8 @@ pub struct Config {
     pub sequencer: SequencerConfig,
     /// The durable log of decisions.
     pub journal: JournalConfig,
+    /// When checkpoints of the state are made, and what of the journal is kept behind them.
+    pub checkpoint: CheckpointConfig,
     /// How long answers, holds and tombstones are kept.
     pub retention: RetentionConfig,
     /// The decision log.
@@ -73,6 +75,8 @@ pub struct Listener {
     pub connections_max: usize,
     /// Requests of one connection awaiting their answer. See [`knob::IN_FLIGHT_MAX`].
     pub in_flight_max: usize,
+    /// What becomes of a request beyond them.
+    pub when_full: WhenFull,
     /// Longest frame body accepted, bytes. See [`knob::FRAME_BYTES_MAX`].
     pub frame_bytes_max: usize,
     /// Time a started frame has to arrive whole. See [`knob::READ_TIMEOUT_MS`].
@@ -92,6 +96,16 @@ pub enum ReplacementAmounts {
     Reversed,
 }
 
+/// What becomes of a request of a peer that has its maximum in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It stays in the socket until there is room.
+    Wait,
+    /// It is declined at once, so that what is in flight is answered in time. Advices and reversals
+    /// wait, and what is behind them.
+    Decline,
+}
+
 /// Knobs of the single writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SequencerConfig {
@@ -101,6 +115,8 @@ pub struct SequencerConfig {
     pub batch_records_max: usize,
     /// Bytes in one group commit. See [`knob::BATCH_BYTES_MAX`].
     pub batch_bytes_max: usize,
+    /// Wait after which a request is declined instead of decided. See [`knob::WAIT_MS_MAX`].
+    pub wait_ms_max: u64,
 }
 
 /// Knobs of the journal.
@@ -114,6 +130,21 @@ pub struct JournalConfig {
     pub watermark: WatermarkPolicy,
     /// Size of the commit ring in front of the store; 0: none. See [`knob::RING_MIB`].
     pub ring_mib: u64,
+    /// Room on the disk that only advices and reversals may use. See [`knob::KEEP_FREE_MIB`].
+    pub keep_free_mib: u64,
+}
+
+/// Knobs of the checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// Records after which one is made. See [`knob::EVERY_RECORDS`].
+    pub every_records: u64,
+    /// Time after which one is made if there is any record. See [`knob::EVERY_MINUTES`].
+    pub every_minutes: u64,
+    /// Records for which one is made when the switch stops. See [`knob::AT_STOP_RECORDS`].
+    pub at_stop_records: u64,
+    /// Age at which history behind two checkpoints goes. See [`knob::KEEP_HISTORY_DAYS`].
+    pub keep_history_days: u64,
 }
 
 /// How long the state keeps what only repeats and reversals still need.
@@ -223,12 +254,25 @@ pub mod knob {
     pub const BATCH_RECORDS_MAX: Knob<usize> = knob("batch_records_max", 1, 1_024, 16_384);
     /// Bytes. Four full journal frames: one sequential write that every disk takes at once.
     pub const BATCH_BYTES_MAX: Knob<usize> = knob("batch_bytes_max", 4_096, 262_144, 4_194_304);
+    /// Milliseconds; 0: no limit. Networks give up after 7 to 30 seconds and stand in: an answer after
+    /// that is a hold that nobody knows of.
+    pub const WAIT_MS_MAX: Knob<u64> = knob("wait_ms_max", 0, 5_000, 60_000);
+    /// MiB; 0: all may be used. Some 200,000 records, time enough to make room.
+    pub const KEEP_FREE_MIB: Knob<u64> = knob("keep_free_mib", 0, 128, 1 << 30);
     /// MiB. Bounds the store's memory and how much one damaged generation can hold hostage.
     pub const ROTATE_MIB: Knob<u64> = knob("rotate_mib", 16, 64, 1_024);
     /// MiB. The journal is written once and read at start: a larger cache buys nothing.
     pub const CACHE_MIB: Knob<u64> = knob("cache_mib", 1, 32, 1_024);
     /// MiB; 0: no ring. A fifth of a second of the highest load measured; a start reads all of it.
     pub const RING_MIB: Knob<u64> = knob("ring_mib", 0, 8, 256);
+    /// Records; 0: never by their number. A start replays this many and half again within seconds.
+    pub const EVERY_RECORDS: Knob<u64> = knob("every_records", 0, 1_000_000, 1_000_000_000);
+    /// Minutes; 0: never by time. A day: a quiet switch does not write its whole state each hour.
+    pub const EVERY_MINUTES: Knob<u64> = knob("every_minutes", 0, 1_440, 525_600);
+    /// Records; 0: never. Fewer are replayed in less time than a checkpoint takes.
+    pub const AT_STOP_RECORDS: Knob<u64> = knob("at_stop_records", 0, 200_000, 1_000_000_000);
+    /// Days; 0: all history stays. Statements and back-tests read it from its beginning.
+    pub const KEEP_HISTORY_DAYS: Knob<u64> = knob("keep_history_days", 0, 0, 36_500);
     /// Hours. Peers repeat within minutes; two days cover a weekend batch sent again.
     pub const ANSWERS_RETENTION_HOURS: Knob<u64> = knob("answers_retention_hours", 1, 48, 720);
     /// Days. Longer than the longest hold plus the time a late completion may take.
@@ -281,12 +325,20 @@ impl Config {
                 queue_batches_max: knob::QUEUE_BATCHES_MAX.standard,
                 batch_records_max: knob::BATCH_RECORDS_MAX.standard,
                 batch_bytes_max: knob::BATCH_BYTES_MAX.standard,
+                wait_ms_max: knob::WAIT_MS_MAX.standard,
             },
             journal: JournalConfig {
                 rotate_mib: knob::ROTATE_MIB.standard,
                 cache_mib: knob::CACHE_MIB.standard,
                 watermark: WatermarkPolicy::Lazy,
                 ring_mib: knob::RING_MIB.standard,
+                keep_free_mib: knob::KEEP_FREE_MIB.standard,
+            },
+            checkpoint: CheckpointConfig {
+                every_records: knob::EVERY_RECORDS.standard,
+                every_minutes: knob::EVERY_MINUTES.standard,
+                at_stop_records: knob::AT_STOP_RECORDS.standard,
+                keep_history_days: knob::KEEP_HISTORY_DAYS.standard,
             },
             retention: RetentionConfig {
                 answers_retention_hours: knob::ANSWERS_RETENTION_HOURS.standard,
@@ -392,6 +444,7 @@ impl Listener {
             replacement_amounts: ReplacementAmounts::Remaining,
             connections_max: knob::CONNECTIONS_MAX.standard,
             in_flight_max: knob::IN_FLIGHT_MAX.standard,
+            when_full: WhenFull::Wait,
             frame_bytes_max: knob::FRAME_BYTES_MAX.standard,
             read_timeout_ms: knob::READ_TIMEOUT_MS.standard,
             idle_timeout_ms: knob::IDLE_TIMEOUT_MS.standard,

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use super::config::{
-    Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig, LogFile,
-    LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig,
-    framing_exists, framings_expected, knob,
+    CheckpointConfig, Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig,
+    LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig,
+    WhenFull, framing_exists, framings_expected, knob,
 };
 use super::spec_source;
 use crate::journal::WatermarkPolicy;
@@ -21,6 +21,7 @@ use crate::transport::Framing;
 /// Longest piece of a wrong value that an error repeats, characters.
 const GOT_CHARACTERS_MAX: usize = 60;
 
+const WHEN_FULL: &[(&str, WhenFull)] = &[("wait", WhenFull::Wait), ("decline", WhenFull::Decline)];
 const WATERMARKS: &[(&str, WatermarkPolicy)] = &[
     ("lazy", WatermarkPolicy::Lazy),
     ("before-reply", WatermarkPolicy::BeforeReply),
@@ -74,6 +75,7 @@ pub(super) fn parse(
             standard.journal,
             &mut notes,
         ),
+        checkpoint: checkpoint(top.section("checkpoint", &mut notes), &mut notes),
         retention: retention(top.section("retention", &mut notes), &mut notes),
         log: log(top.section("log", &mut notes), standard.log, &mut notes),
     };
@@ -201,6 +203,9 @@ fn listener(mut section: Section, notes: &mut Notes) -> Listener {
             .unwrap_or(standard.replacement_amounts),
         connections_max: section.number(&knob::CONNECTIONS_MAX, notes),
         in_flight_max: section.number(&knob::IN_FLIGHT_MAX, notes),
+        when_full: section
+            .word("when_full", Some(standard.when_full), WHEN_FULL, notes)
+            .unwrap_or(standard.when_full),
         frame_bytes_max: section.number(&knob::FRAME_BYTES_MAX, notes),
         read_timeout_ms: section.number(&knob::READ_TIMEOUT_MS, notes),
         idle_timeout_ms: section.number(&knob::IDLE_TIMEOUT_MS, notes),
@@ -216,6 +221,7 @@ fn sequencer(mut section: Section, notes: &mut Notes) -> SequencerConfig {
         queue_batches_max: section.number(&knob::QUEUE_BATCHES_MAX, notes),
         batch_records_max: section.number(&knob::BATCH_RECORDS_MAX, notes),
         batch_bytes_max: section.number(&knob::BATCH_BYTES_MAX, notes),
+        wait_ms_max: section.number(&knob::WAIT_MS_MAX, notes),
     };
     section.finish(notes);
     sequencer
@@ -229,9 +235,21 @@ fn journal(mut section: Section, standard: JournalConfig, notes: &mut Notes) -> 
             .word("watermark", Some(standard.watermark), WATERMARKS, notes)
             .unwrap_or(standard.watermark),
         ring_mib: section.number(&knob::RING_MIB, notes),
+        keep_free_mib: section.number(&knob::KEEP_FREE_MIB, notes),
     };
     section.finish(notes);
     journal
+}
+
+fn checkpoint(mut section: Section, notes: &mut Notes) -> CheckpointConfig {
+    let checkpoint = CheckpointConfig {
+        every_records: section.number(&knob::EVERY_RECORDS, notes),
+        every_minutes: section.number(&knob::EVERY_MINUTES, notes),
+        at_stop_records: section.number(&knob::AT_STOP_RECORDS, notes),
+        keep_history_days: section.number(&knob::KEEP_HISTORY_DAYS, notes),
+    };
+    section.finish(notes);
+    checkpoint
 }
 
 fn retention(mut section: Section, notes: &mut Notes) -> RetentionConfig {

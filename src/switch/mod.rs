@@ -40,12 +40,18 @@ pub mod sequencer;
 
 pub mod store;
 
+pub mod restore;
+
+pub mod checkpointer;
+
 pub mod server;
 
 mod session;
 
 mod session_end;
 
+mod link;
+pub mod overload;
 mod session_log;
 
 mod slowing;

@@ -24,12 +24,14 @@ use crate::engine::decide::decide;
 use crate::engine::operation::Order;
 use crate::engine::record;
 use crate::engine::state::State;
+use crate::engine::turn_away::turned_away;
 use crate::journal::Journal;
 
-use super::clock;
+use super::clock::{self, Tick};
 use super::commit::{CommitFault, Committer, Waiting, Work};
 use super::config::SequencerConfig;
 use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
+use super::overload::{Overload, Space};
 use super::pin::PinDesk;
 use super::telemetry::Telemetry;
 
@@ -68,6 +70,8 @@ pub struct Sequencer<J, C = fn() -> UnixMs> {
     committer: Committer<J>,
     rulebook: Arc<Rulebook>,
     limits: SequencerConfig,
+    overload: Overload,
+    telemetry: Arc<Telemetry>,
     pins: Arc<PinDesk>,
     work: Work,
     stopping: bool,
@@ -95,13 +99,22 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
         Sequencer {
             state,
             now,
-            committer: Committer::new(journal, jobs.downgrade(), telemetry),
+            committer: Committer::new(journal, jobs.downgrade(), Arc::clone(&telemetry)),
             rulebook,
+            overload: Overload::within(limits.wait_ms_max),
             limits,
+            telemetry,
             pins,
             work,
             stopping: false,
         }
+    }
+
+    /// The same, with an eye on the room for its journal.
+    #[must_use]
+    pub fn watching(mut self, space: Arc<Space>) -> Sequencer<J, C> {
+        self.overload.space = space;
+        self
     }
 
     /// Works until it is told to stop, then hands the journal back to be closed.
@@ -193,6 +206,11 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
         let at = (self.now)();
         let mut sequenced = clock::tick();
         for request in requests {
+            if let Some(why) = self.overload.turns_away(&self.state, &request, sequenced) {
+                let reply = self.turn_away(request, sequenced, why);
+                answered.push(reply);
+                continue;
+            }
             let body = Body::Message(request.facts);
             let (answer, body) = self.execute(at, body)?;
             let decided = clock::tick();
@@ -215,6 +233,26 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
         }
         self.work.waiting.push(Waiting::Replies(replies, answered));
         Ok(())
+    }
+
+    /// The answer to a question that is not decided.
+    fn turn_away(
+        &self,
+        request: SequencerRequest,
+        now: Tick,
+        why: (Reason, String),
+    ) -> SequencerReply {
+        Telemetry::add(&self.telemetry.requests_turned_away);
+        let decision = turned_away(&self.rulebook, &request.facts, why);
+        SequencerReply {
+            slot: request.slot,
+            facts: request.facts,
+            decision: Box::new(decision),
+            submitted: request.submitted,
+            sequenced: now,
+            decided: now,
+            durable: now,
+        }
     }
 
     /// A card has another PIN: the next message is judged by it, like every decision by those

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -16,16 +17,19 @@ use crate::iso8583::MessageSpec;
 use crate::journal::{JournalReader, SledJournal};
 use crate::transport::FrameCodec;
 
+use super::checkpointer::{CheckpointDesk, Checkpointer, Source};
 use super::clock;
 use super::commit::CommitFault;
 use super::config::{Config, Listener, RetentionConfig};
 use super::doctor::Desk;
 use super::jobs::{Job, Jobs, Stopping};
+use super::link::Link;
+use super::overload::{Space, watch_space};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::rules_in_force::RulesInForce;
 use super::sequencer::{Sequencer, SequencerFault};
-use super::session::{Link, Session};
+use super::session::Session;
 use super::session_end::SessionEnd;
 use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
@@ -89,10 +93,13 @@ pub struct Server {
     pub pins: Arc<PinDesk>,
     /// Reads the journal beside the single writer.
     pub journal: Option<JournalReader>,
+    /// Has checkpoints made.
+    pub checkpoints: Option<CheckpointDesk>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
     tasks: TaskTracker,
+    checkpointer: Option<Checkpointer>,
     writer: tokio::sync::oneshot::Receiver<Result<SledJournal, SequencerFault>>,
 }
 
@@ -112,6 +119,16 @@ impl Server {
         let token_key = Arc::new(store.token_key);
         let pins = Arc::new(store.pins);
         let journal = store.journal.reader();
+        let source = journal.clone().map(|reader| Source {
+            reader,
+            checkpoints: store.checkpoints,
+            last: store.base_sequence,
+            begun_at: store.state.sequence(),
+            telemetry: Arc::clone(&telemetry),
+        });
+        telemetry
+            .checkpoint_sequence
+            .store(store.base_sequence, Relaxed);
         let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
             (store.state, store.journal),
@@ -122,6 +139,8 @@ impl Server {
             Arc::clone(&pins),
             &jobs,
         );
+        let space = Arc::new(Space::keeping(config.journal.keep_free_mib));
+        let sequencer = sequencer.watching(Arc::clone(&space));
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
 
@@ -149,11 +168,16 @@ impl Server {
                 let _ = done.send(result);
             })
             .map_err(ServerError::Thread)?;
+        let checkpointer =
+            source.map(|source| Checkpointer::start(source, config.checkpoint.clone()));
+        let checkpointer = checkpointer.transpose().map_err(ServerError::Thread)?;
         for (socket, mut link) in links {
             link.number = number_of(&jobs, &link.listener.name).await?;
             let link = Arc::new(link);
             tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
         }
+        let folder = config.data_dir.clone();
+        tasks.spawn(watch_space(space, folder, stopping.clone()));
         tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
         Ok(Server {
             jobs,
@@ -162,9 +186,11 @@ impl Server {
             token_key,
             pins,
             journal,
+            checkpoints: checkpointer.as_ref().map(Checkpointer::desk),
             addresses,
             stop,
             tasks,
+            checkpointer,
             writer,
         })
     }
@@ -177,7 +203,7 @@ impl Server {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), SequencerFault> {
         tokio::select! {
             () = stop => {}
-            result = &mut self.writer => return finished(result),
+            result = &mut self.writer => return finished(result, self.checkpointer).await,
         }
         tracing::info!("stopping: answering what is in flight");
         self.stop.send_replace(true);
@@ -191,15 +217,20 @@ impl Server {
         }
         // When the writer is gone already, its result says why.
         let _ = self.jobs.submit(Job::Stop).await;
-        finished(self.writer.await)
+        finished(self.writer.await, self.checkpointer).await
     }
 }
 
 type Ended = Result<Result<SledJournal, SequencerFault>, tokio::sync::oneshot::error::RecvError>;
 
-fn finished(ended: Ended) -> Result<(), SequencerFault> {
+async fn finished(ended: Ended, checkpointer: Option<Checkpointer>) -> Result<(), SequencerFault> {
     // The sender is only dropped unsent by a panic, and that aborts the process.
     let Ok(result) = ended else { return Ok(()) };
+    let ended_well = result.is_ok();
+    if let Some(checkpointer) = checkpointer {
+        // The journal is still open for it to read; whatever becomes of it, the stop goes on.
+        let _ = tokio::task::spawn_blocking(move || checkpointer.end(ended_well)).await;
+    }
     result?.close().map_err(CommitFault::Journal)?;
     Ok(())
 }
@@ -332,8 +363,6 @@ async fn accept(
 }
 
 async fn serve(link: &Link, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
-    use std::sync::atomic::Ordering::Relaxed;
-
     Telemetry::add(&link.telemetry.connections_accepted);
     Telemetry::add(&link.telemetry.connections_open);
     // Without it answers would only be later.

@@ -17,60 +17,31 @@ use tokio::time::sleep_until;
 use tokio_util::codec::Decoder;
 
 use crate::domain::decision::Reason;
-use crate::domain::facts::LinkNumber;
 use crate::domain::rulebook::Rulebook;
 use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
 use crate::transport::{Frame, FrameCodec};
 
 use super::clock::{self, Tick};
-use super::config::Listener;
+use super::config::WhenFull;
 use super::dialect::request::{Reject, Request, RequestParser, Settlement};
 use super::dialect::response::{Reply, render};
-use super::dialect::table::{Dialect, Management};
-use super::doctor::{Desk, EXAMINED_BYTES_MAX, examine};
+use super::dialect::table::Management;
+use super::doctor::{EXAMINED_BYTES_MAX, examine};
 use super::in_flight::{InFlight, InFlightTable};
-use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
-use super::pin::PinDesk;
+use super::jobs::{Job, SequencerReply, SequencerRequest};
+use super::link::Link;
+use super::overload::{is_decided, is_question};
 use super::read_room::ReadRoom;
 use super::session_end::SessionEnd;
 use super::session_log::{self, Steps};
 use super::settlement;
 use super::slowing;
 use super::telemetry::Telemetry;
-use super::token::TokenKey;
 
 /// After the last answer of a stopping switch: a peer silent for so long sends nothing more.
 const LINGER_QUIET: Duration = Duration::from_millis(250);
 /// How long a peer may go on sending to a stopping switch before it is closed all the same.
 const LINGER_MAX: Duration = Duration::from_secs(3);
-/// What every connection of a listener shares.
-pub(super) struct Link {
-    /// The listener's configuration.
-    pub listener: Listener,
-    /// Its number in the journal.
-    pub number: LinkNumber,
-    /// Cuts its frames.
-    pub codec: FrameCodec,
-    /// Reads its messages.
-    pub spec: &'static MessageSpec,
-    /// Translates its messages.
-    pub dialect: Arc<Dialect>,
-    /// The dialect's number in the rulebook.
-    pub dialect_number: u8,
-    /// Tells of other programmes.
-    pub rules: watch::Receiver<Arc<Rulebook>>,
-    /// Names cards.
-    pub token_key: Arc<TokenKey>,
-    /// Judges PIN blocks.
-    pub pins: Arc<PinDesk>,
-    /// The single writer.
-    pub jobs: Jobs,
-    /// Counters.
-    pub telemetry: Arc<Telemetry>,
-    /// Lets diagnoses into the log, a few at a time.
-    pub desk: Desk,
-}
-
 /// Whether the peer has signed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SignOn {
@@ -93,6 +64,8 @@ pub(super) struct Session<'a> {
     replies_in: mpsc::Sender<Vec<SequencerReply>>,
     replies: mpsc::Receiver<Vec<SequencerReply>>,
     read: BytesMut,
+    /// A message that needs room, and came when there was none.
+    held: Option<Frame>,
     /// How much one read may bring.
     read_room: ReadRoom,
     write: BytesMut,
@@ -129,6 +102,7 @@ impl<'a> Session<'a> {
             replies_in,
             replies,
             read: BytesMut::new(),
+            held: None,
             read_room: ReadRoom::new(),
             write: BytesMut::new(),
             unread: Some(Vec::new()),
@@ -199,7 +173,7 @@ impl<'a> Session<'a> {
                     // Frames that had no room may have some now.
                     self.take_frames().await?;
                 }
-                read = self.stream.read_buf(&mut self.read), if !self.in_flight.is_full() => {
+                read = self.stream.read_buf(&mut self.read), if self.may_take() => {
                     let count = read?;
                     if count == 0 {
                         return Ok(self.peer_closed());
@@ -224,6 +198,12 @@ impl<'a> Session<'a> {
                 }
             }
         }
+    }
+
+    /// Whether there is room for what comes next, or a way to do without.
+    fn may_take(&self) -> bool {
+        let declines = self.link.listener.when_full == WhenFull::Decline;
+        !self.in_flight.is_full() || (declines && self.held.is_none())
     }
 
     /// Remembers the bytes just read for the doctor, until a first message has come.
@@ -317,8 +297,12 @@ impl<'a> Session<'a> {
         let mut frames = 0_usize;
         // Frames of one read follow each other: the end of one's step is the begin of the next's.
         let mut received = clock::tick();
-        while !self.in_flight.is_full() {
-            match self.codec.decode(&mut self.read) {
+        while self.may_take() {
+            let frame = match self.held.take() {
+                Some(held) => Ok(Some(held)),
+                None => self.codec.decode(&mut self.read),
+            };
+            match frame {
                 Ok(Some(frame)) => {
                     frames += 1;
                     received = self.take_frame(frame, received, &mut requests);
@@ -336,10 +320,7 @@ impl<'a> Session<'a> {
         }
         self.codec
             .echo_keep_alive(clock::instant(), &mut self.write);
-        self.frame_began = match (
-            self.read.is_empty() || self.in_flight.is_full(),
-            self.frame_began,
-        ) {
+        self.frame_began = match (self.read.is_empty() || !self.may_take(), self.frame_began) {
             (true, _) => None,
             (false, Some(began)) if frames == 0 => Some(began),
             (false, _) => Some(clock::instant()),
@@ -384,6 +365,20 @@ impl<'a> Session<'a> {
             }
         };
         self.unread = None;
+        if self.in_flight.is_full() && is_decided(message.mti()) {
+            if is_question(message.mti()) {
+                let most = self.link.listener.in_flight_max;
+                let reject = Reject {
+                    reason: Reason::Overload,
+                    evidence: format!("{most} requests of this connection wait already"),
+                };
+                Telemetry::add(&self.link.telemetry.requests_turned_away);
+                self.reject(&frame, &message, &reject, steps);
+            } else {
+                self.held = Some(frame);
+            }
+            return clock::tick();
+        }
         match self.parser().parse(&message) {
             Request::Card(_) if !self.may_send_requests() => {
                 let reject = Reject {

@@ -150,7 +150,7 @@ fn log_decision(
         approval: decision.approval.as_ref().map(|code| code.as_str()),
         repeat: decision.repeated,
         balances: &balances,
-        sequence: Some(decision.sequence),
+        sequence: (decision.sequence > 0).then_some(decision.sequence),
         latency: CorridorLatency {
             decode_ns: request.decoded.since(request.received),
             parse_request_ns: reply.submitted.since(request.decoded),

@@ -8,7 +8,7 @@ use super::dialect::request::{Reject, Settlement};
 use super::dialect::response::Reply;
 use super::dialect::table::Edition;
 use super::jobs::Stopping;
-use super::session::Link;
+use super::link::Link;
 
 /// What DE 39 says of a comparison since 1993.
 fn action_code(edition: Edition, balance: Balance) -> ResponseCode {

@@ -1,4 +1,4 @@
-//! Opens the store of a data directory: journal, replayed state, card token key.
+//! Opens the store of a data directory: checkpoint, journal, replayed state, card token key.
 //!
 //! Whoever opens it to write says by which programmes: where the journal does not have these very
 //! files in force, they come first of all.
@@ -12,11 +12,14 @@ use crate::engine::operation::Order;
 use crate::engine::operation_rules::NewRules;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{Batch, Journal, JournalError, SledJournal};
+use crate::journal::{
+    Batch, CheckpointError, Checkpoints, HeldStore, Journal, JournalError, SledJournal,
+};
 
 use super::clock;
 use super::config::JournalConfig;
 use super::pin::PinDesk;
+use super::restore::{self, Restored};
 use super::rulebook::LoadedRules;
 use super::token::{TokenKey, TokenKeyError};
 
@@ -27,7 +30,13 @@ pub struct OpenStore {
     /// The state that all its records make.
     pub state: State,
     /// Records that were there when it was opened.
-    pub replayed: u64,
+    pub records: u64,
+    /// Of them those that were not replayed, because a checkpoint stands for them.
+    pub base_sequence: u64,
+    /// Checkpoints that could not be used.
+    pub passed_over: Vec<CheckpointError>,
+    /// Where checkpoints are.
+    pub checkpoints: Checkpoints,
     /// Names cards.
     pub token_key: TokenKey,
     /// Judges PIN blocks; without keys until it is given some.
@@ -40,6 +49,14 @@ pub enum StoreError {
     /// The journal refuses.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The journal refuses, and checkpoints could not be used.
+    #[error("{error}\n{}", list(.passed_over))]
+    Checkpoints {
+        /// What the journal said.
+        error: JournalError,
+        /// The checkpoints.
+        passed_over: Vec<CheckpointError>,
+    },
     /// The card token key cannot be had.
     #[error(transparent)]
     TokenKey(#[from] TokenKeyError),
@@ -59,15 +76,22 @@ impl StoreError {
     pub fn exit_code(&self) -> u8 {
         match self {
             StoreError::Journal(error) => error.exit_code(),
-            StoreError::TokenKey(_) | StoreError::NotConserved(_) => 65,
+            StoreError::Checkpoints { .. }
+            | StoreError::TokenKey(_)
+            | StoreError::NotConserved(_) => 65,
             StoreError::ProgrammeMissing(_) => 78,
             StoreError::Programmes(_) => 70,
         }
     }
 }
 
-/// Opens the store in a data directory, replays its journal from the first record and puts the
-/// programmes in force.
+fn list(errors: &[CheckpointError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Opens the store in a data directory, replays its journal behind the newest checkpoint that is
+/// whole, or from the first record, and puts the programmes in force.
 ///
 /// # Errors
 /// [`StoreError`] says what stands in the way; nothing is changed then.
@@ -76,13 +100,23 @@ pub fn open(
     journal: &JournalConfig,
     rules: &LoadedRules,
 ) -> Result<OpenStore, StoreError> {
-    let mut state = State::new();
-    let journal = SledJournal::open(data_dir, journal.options(), &mut |sequence, bytes| {
-        let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-        state
-            .apply(sequence, at, &event)
-            .map_err(|error| error.to_string())
-    })?;
+    let options = journal.options();
+    let held = HeldStore::take(data_dir)?;
+    let checkpoints = held.checkpoints(options.cache_bytes);
+    let Restored {
+        mut state,
+        base,
+        passed_over,
+    } = restore::newest(&checkpoints);
+    let base = base.map(|base| base.position);
+    let opened = held.open(options, base, &mut |sequence, bytes| {
+        restore::apply_record(&mut state, sequence, bytes)
+    });
+    let journal = match opened {
+        Ok(journal) => journal,
+        Err(error) if passed_over.is_empty() => return Err(error.into()),
+        Err(error) => return Err(StoreError::Checkpoints { error, passed_over }),
+    };
     state.check_conservation()?;
     for name in state.programmes() {
         if rules.rulebook.programme(name).is_none() {
@@ -92,7 +126,10 @@ pub fn open(
     let token_key = TokenKey::open(data_dir, state.sequence() == 0)?;
     let mut store = OpenStore {
         pins: PinDesk::of(&state),
-        replayed: state.sequence(),
+        records: state.sequence(),
+        base_sequence: base.map_or(0, |base| base.sequence),
+        passed_over,
+        checkpoints,
         journal,
         state,
         token_key,

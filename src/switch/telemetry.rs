@@ -25,10 +25,18 @@ pub struct Telemetry {
     pub answers_written: AtomicU64,
     /// Answers whose peer had gone; a repeat gets them.
     pub answers_undelivered: AtomicU64,
+    /// Requests answered without being decided, because too much waited or the disk was nearly full.
+    pub requests_turned_away: AtomicU64,
     /// Group commits.
     pub commits: AtomicU64,
     /// Records in them.
     pub records: AtomicU64,
+    /// Checkpoints made.
+    pub checkpoints_made: AtomicU64,
+    /// Checkpoints that could not be made.
+    pub checkpoints_failed: AtomicU64,
+    /// Sequence of the newest checkpoint; not a count.
+    pub checkpoint_sequence: AtomicU64,
 }
 
 /// One counter with its name.
@@ -46,7 +54,7 @@ impl Telemetry {
     }
 
     /// Every counter by name.
-    pub fn counts(&self) -> [Count; 12] {
+    pub fn counts(&self) -> [Count; 16] {
         [
             ("connections_open", self.connections_open.load(Relaxed)),
             (
@@ -76,8 +84,18 @@ impl Telemetry {
                 "answers_undelivered",
                 self.answers_undelivered.load(Relaxed),
             ),
+            (
+                "requests_turned_away",
+                self.requests_turned_away.load(Relaxed),
+            ),
             ("commits", self.commits.load(Relaxed)),
             ("records", self.records.load(Relaxed)),
+            ("checkpoints_made", self.checkpoints_made.load(Relaxed)),
+            ("checkpoints_failed", self.checkpoints_failed.load(Relaxed)),
+            (
+                "checkpoint_sequence",
+                self.checkpoint_sequence.load(Relaxed),
+            ),
         ]
     }
 }

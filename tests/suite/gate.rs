@@ -72,6 +72,7 @@ impl Desk {
             queue_batches_max: 64,
             batch_records_max: 1_024,
             batch_bytes_max: 1 << 20,
+            wait_ms_max: 0,
         };
         let rulebook = Arc::clone(&rules.rulebook);
         let sequencer = Sequencer::new(

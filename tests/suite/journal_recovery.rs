@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::journal_contract::{SMALL, WITHOUT_RING, append, collect};
 
 /// Appends batches until this many generations hold records, then closes the store.
-fn grow(dir: &Path, options: SledOptions, generations: usize) -> Vec<Vec<u8>> {
+pub(crate) fn grow(dir: &Path, options: SledOptions, generations: usize) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     let mut journal = SledJournal::open(dir, options, &mut collect(&mut records)).unwrap();
     while !generation(dir, generations - 2).join("SEALED").is_file() {
@@ -126,6 +126,18 @@ fn refuses_a_store_with_a_file_or_generation_missing_or_changed() {
     for options in [WITHOUT_RING, SMALL] {
         check_refusals(&Original::with_generations(options, 4));
     }
+}
+
+#[test]
+fn a_seal_that_the_system_does_not_give_is_no_damage() {
+    let original = Original::with_generations(WITHOUT_RING, 3);
+    let dir = original.copy();
+    let seal = generation(dir.path(), 0).join("SEALED");
+    fs::remove_file(&seal).unwrap();
+    fs::create_dir(&seal).unwrap();
+    let error = SledJournal::open(dir.path(), SMALL, &mut |_, _| Ok(())).unwrap_err();
+    assert_eq!(error.exit_code(), 73, "{error}");
+    assert!(error.to_string().starts_with("read "), "{error}");
 }
 
 fn check_refusals(original: &Original) {

@@ -18,7 +18,7 @@ use crate::backtest::Recorded;
 fn open(data: &Path, rules: &LoadedRules) -> (u64, u64) {
     let config = Config::standard();
     let store = store::open(data, &config.journal, rules).unwrap();
-    let records = (store.replayed, store.state.sequence());
+    let records = (store.records, store.state.sequence());
     store.journal.close().unwrap();
     records
 }

@@ -54,11 +54,18 @@ pub(crate) fn listener(framing: &str, spec: &str) -> Listener {
 impl Switch {
     /// Opens these doors.
     pub(crate) fn start(listeners: Vec<Listener>) -> Switch {
+        Switch::configured(Config {
+            listeners,
+            ..Config::standard()
+        })
+    }
+
+    /// A switch with this configuration, whatever its folder.
+    pub(crate) fn configured(config: Config) -> Switch {
         let directory = tempfile::tempdir().unwrap();
         let config = Config {
             data_dir: directory.path().to_owned(),
-            listeners,
-            ..Config::standard()
+            ..config
         };
         let rules = LoadedRules::load(None, None).unwrap();
         let store = store::open(&config.data_dir, &config.journal, &rules).unwrap();

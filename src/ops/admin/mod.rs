@@ -20,6 +20,7 @@ use crate::engine::command::{Answer, Body, Opened};
 use crate::engine::operation::{Order, OrderRefused};
 use crate::journal::JournalReader;
 use crate::switch::card_file;
+use crate::switch::checkpointer::CheckpointDesk;
 use crate::switch::jobs::{Jobs, Stopping};
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
@@ -32,6 +33,7 @@ mod accounts;
 
 mod cards;
 
+mod checkpoints;
 mod clearing;
 mod events;
 
@@ -76,6 +78,8 @@ pub struct AdminContext {
     pub pins: Arc<PinDesk>,
     /// Reads the journal beside the single writer.
     pub journal: Option<JournalReader>,
+    /// Has checkpoints made.
+    pub checkpoints: Option<CheckpointDesk>,
     /// Counters of the log.
     pub log: LogCounters,
 }
@@ -128,6 +132,7 @@ pub async fn serve(
         .route("/v1/clearing/close", post(clearing::close))
         .route("/v1/reconciliation", get(reconciliation::totals))
         .route("/v1/links/{name}/cutover", post(reconciliation::cut_over))
+        .route("/v1/checkpoint", post(checkpoints::make))
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);

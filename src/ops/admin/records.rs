@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::domain::time::UnixMs;
 use crate::engine::event::Event;
 use crate::engine::record;
-use crate::journal::JournalReader;
+use crate::journal::{JournalError, JournalReader};
 
 use super::{AdminContext, Problem};
 
@@ -34,7 +34,20 @@ pub(super) async fn read<T: Send + 'static>(
     let _permit = permit.map_err(|_| failed("the switch is stopping"))?;
     let work = tokio::task::spawn_blocking(move || walk(&reader, (after, until), taker, take));
     let walked = work.await.map_err(|_| failed("reading was cut off"))?;
-    walked.map_err(|what| Problem(StatusCode::INTERNAL_SERVER_ERROR, what))
+    walked.map_err(|error| match error {
+        // What was removed of the journal behind checkpoints is gone for ever.
+        Unread::Journal(error @ JournalError::Truncated { .. }) => {
+            Problem(StatusCode::GONE, error.to_string())
+        }
+        Unread::Journal(error) => Problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Unread::Record(what) => Problem(StatusCode::INTERNAL_SERVER_ERROR, what),
+    })
+}
+
+/// Why records cannot be read.
+enum Unread {
+    Journal(JournalError),
+    Record(String),
 }
 
 fn walk<T>(
@@ -42,7 +55,7 @@ fn walk<T>(
     (after, until): (u64, u64),
     mut taker: T,
     take: fn(&mut T, u64, UnixMs, &Event) -> ControlFlow<()>,
-) -> Result<(T, u64), String> {
+) -> Result<(T, u64), Unread> {
     let (mut last, mut attempts) = (after, 0);
     let (mut over, mut wrong) = (false, None);
     while last < until && !over {
@@ -58,13 +71,15 @@ fn walk<T>(
             }
         };
         let read = reader.page(last, until, &mut hand_over);
-        let read = read.map_err(|error| error.to_string())?;
+        let read = read.map_err(Unread::Journal)?;
         if let Some(wrong) = wrong {
-            return Err(wrong);
+            return Err(Unread::Record(wrong));
         }
         attempts = if read == last { attempts + 1 } else { 0 };
         if attempts > ATTEMPTS_MAX {
-            return Err(format!("no record after {last} can be read"));
+            return Err(Unread::Record(format!(
+                "no record after {last} can be read"
+            )));
         }
         if attempts > 0 {
             std::thread::sleep(ATTEMPT_DELAY);
