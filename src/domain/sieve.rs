@@ -9,7 +9,8 @@ use super::programme::{Channel, Limit};
 /// Which blocks and limits may concern a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sieve {
-    /// For each trait, which blocks let it pass: a bit for each, in the order of the blocks, 64 a row.
+    /// For each trait, which blocks let it pass: a bit for each, in the order of the blocks, 64 a
+    /// row.
     blocks: Vec<[u64; TRAITS]>,
     /// Positions of the limits that are enforced, by channel and by how well the holder is known.
     limits: Vec<Vec<u16>>,

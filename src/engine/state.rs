@@ -93,7 +93,9 @@ pub struct Told {
     pub approved_minor: Option<i64>,
     /// The same in the currency of the transaction, where the programme converted.
     pub approved_transaction: Option<i64>,
-    /// What the cardholder is billed, where the programme converted.
+    /// What the cardholder is billed, where the programme converted. Younger than the rows of
+    /// checkpoints, which keep it beside the answer.
+    #[serde(skip)]
     pub billed: Option<Billed>,
 }
 
