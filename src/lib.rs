@@ -4,6 +4,9 @@
 //! decisions, durability, sockets, the shell that joins them, the eyes on it, the command line.
 //! Layers point down only; `tests/suite/tidy.rs` proves it. The map is `spec/architecture.md`.
 
+#[macro_use]
+pub mod planted;
+
 pub mod iso8583;
 
 pub mod domain;

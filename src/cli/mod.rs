@@ -35,6 +35,9 @@ pub mod key;
 
 pub mod doctor;
 
+pub mod store;
+mod store_verify;
+
 pub mod tail;
 mod tail_follow;
 mod tail_render;
@@ -65,6 +68,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
     Replay(replay::ReplayArgs),
+    /// Look into a store, prove it, copy it, put a copy back.
+    Store(store::StoreArgs),
     /// Prove the ledger of a store: sums, postings, holds, digest.
     Ledger(replay::LedgerArgs),
     /// List, check and import specifications of messages.
@@ -86,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Store(args) => store::run(&args),
         Command::Ledger(args) => replay::run_ledger(&args),
         Command::Spec(args) => spec::run(&args),
         Command::Key(args) => key::run(args),

@@ -223,6 +223,7 @@ async fn serve(
         pins: server.pins.clone(),
         journal: server.journal.clone(),
         checkpoints: server.checkpoints.clone(),
+        backups_dir: config.backups_dir.clone(),
         log: log.counters(),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();

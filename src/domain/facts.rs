@@ -281,9 +281,13 @@ impl Facts {
     /// whatever terminal it names.
     pub fn key(&self) -> TraceKey {
         let is_line = self.trace.originator & CLEARING_ORIGINATOR != 0;
+        let mut trace = self.trace;
+        if planted!(RepeatKeyWithoutAcquirer) {
+            trace.originator = 0;
+        }
         TraceKey {
             kind: self.kind,
-            trace: self.trace,
+            trace,
             terminal: if is_line {
                 TerminalId::new()
             } else {

@@ -308,6 +308,10 @@ impl State {
             purse.held = purse
                 .held
                 .checked_sub(minor)
+                .map(|left| match planted!(HoldReleasedTwice) {
+                    true => left.saturating_sub(minor).max(0),
+                    false => left,
+                })
                 .filter(|held| *held >= 0)
                 .ok_or("a purse would hold less than nothing")?;
         }
@@ -369,7 +373,9 @@ impl State {
                 entry.posted.add(purse, forward);
             } else {
                 let back = forward.checked_neg().ok_or("a posting overflows")?;
-                entry.posted.take_exactly(&Split::whole(purse, back))?;
+                if !planted!(ReversalCreditsTwice) {
+                    entry.posted.take_exactly(&Split::whole(purse, back))?;
+                }
             }
         }
         let change = entry.posted.total().saturating_sub(before);
@@ -469,7 +475,10 @@ impl State {
         let untouched = entry.posted.is_empty();
         if let (true, Some(channel)) = (entry.is_debit(), entry.channel) {
             let usage = Usage::new(channel, entry.currency, entry.date);
-            let minor = held.total().min(entry.counted).saturating_neg();
+            let mut minor = held.total().min(entry.counted).saturating_neg();
+            if planted!(ExpiredHoldGivenBackTwice) {
+                minor = minor.saturating_mul(2);
+            }
             self.count_usage(id, usage, minor, if untouched { -1 } else { 0 })?;
         }
         if untouched {

@@ -179,7 +179,8 @@ pub(super) fn offset(case: &Case<'_>, credited: &Split) -> Option<Effect> {
             postings.extend(debit_purses(account, &Split::whole(from, part), to));
         }
     }
-    (!postings.is_empty()).then_some(Effect::Offset {
+    let is_due = !postings.is_empty() && !planted!(NegativeBalanceNotOffset);
+    is_due.then_some(Effect::Offset {
         account,
         currency,
         postings,

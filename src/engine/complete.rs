@@ -68,7 +68,10 @@ fn capture(case: &Case<'_>) -> Verdict {
 /// stand, below zero if need be.
 fn capture_entry(case: &Case<'_>, entry: &Entry) -> Effects {
     let mut left = entry.held.clone();
-    let from_hold = left.take_first(exchange::held_share(case, entry));
+    let mut from_hold = left.take_first(exchange::held_share(case, entry));
+    if planted!(CaptureIgnoresHold) {
+        from_hold = Split::default();
+    }
     let is_last = case.facts.is_last_part();
     let (lowered, asked) = if is_last {
         (entry.held.clone(), None)

@@ -10,6 +10,7 @@ use crate::domain::money::Amount;
 use crate::domain::programme::Programme;
 use crate::domain::rate::share;
 use crate::domain::rulebook::Rulebook;
+use crate::domain::time::BusinessDate;
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
@@ -61,7 +62,8 @@ fn decide_message(
     facts: &Arc<Facts>,
 ) -> Outcome {
     let matter = Matter::of(rulebook, state, command, facts);
-    if let Some(stored) = state.answer(&facts.key()) {
+    let is_new = planted!(RefundPostedTwiceOnRepeat) && facts.purpose == Purpose::Refund;
+    if let Some(stored) = state.answer(&facts.key()).filter(|_| !is_new) {
         return if stored.is_for(facts) {
             repeat(state, &stored, facts)
         } else {
@@ -212,7 +214,10 @@ pub(super) fn case_of<'a>(state: &'a State, matter: Matter<'a>) -> Result<Case<'
         asked_minor: facts.amount.minor,
         sequence: command.sequence,
         at: command.at,
-        date: programme.calendar.date_of(command.at),
+        date: match planted!(DaysBeginInGreenwich) {
+            true => BusinessDate::utc(command.at),
+            false => programme.calendar.date_of(command.at),
+        },
         refund_of,
     })
 }
@@ -277,6 +282,7 @@ pub(super) fn conclude(
         approval: verdict.approval,
         approved: verdict
             .approved_minor
+            .filter(|_| !planted!(PartialAnsweredWithFullAmount))
             .map(|minor| approved(facts, minor, verdict.approved_transaction)),
         billed: exchange::billed(facts, &verdict.effects, || Some(&record?.account)),
         evidence: verdict.evidence.clone(),

@@ -147,6 +147,7 @@ fn purses<'a>(
 ) -> impl Iterator<Item = (PurseIndex, i64)> + 'a {
     order.iter().filter_map(move |index| {
         let purse = account.purses.get(index.position())?;
-        (purse.currency == currency).then(|| (*index, purse.available()))
+        (purse.currency == currency || planted!(TwoCurrenciesAdded))
+            .then(|| (*index, purse.available()))
     })
 }

@@ -11,7 +11,10 @@ use super::state::State;
 /// Decides what is due at an instant.
 pub(super) fn decide(state: &State, at: UnixMs, terms: &Housekeep) -> Outcome {
     let mut due = due_holds(state, at);
-    let expired: Vec<EntryId> = due.by_ref().take(terms.releases_max).collect();
+    let mut expired: Vec<EntryId> = due.by_ref().take(terms.releases_max).collect();
+    if planted!(HoldNeverExpires) {
+        expired.clear();
+    }
     let more = due.next().is_some();
     let housekept = Housekept {
         expired,

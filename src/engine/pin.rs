@@ -19,6 +19,7 @@ pub(super) fn counted(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
     let before = case.card.pin.wrong_tries;
     let wrong_tries = match case.facts.pin {
         PinVerdict::Wrong => before.saturating_add(1),
+        PinVerdict::Correct if planted!(RightPinForgivesNothing) => before,
         PinVerdict::Correct => 0,
         PinVerdict::Absent
         | PinVerdict::Unverified

@@ -94,6 +94,7 @@ fn unmatched(case: &Case<'_>) -> Verdict {
             "no original; it will be declined when it comes",
         ),
     };
+    let tombstone = tombstone.filter(|_| !planted!(UnknownReversalLeavesNoTombstone));
     let mut effects: Effects = tombstone.into_iter().collect();
     effects.push(exception(kind, None, case.amount.minor));
     Verdict::accepted(effects).seeing(seen.to_owned())
@@ -212,7 +213,10 @@ fn undo_without_money(case: &Case<'_>, entry: &Entry, evidence: String) -> Verdi
 fn wanted_minor(case: &Case<'_>, entry: &Entry) -> Option<i64> {
     let facts = case.facts;
     let original = facts.amount.minor;
-    let remaining = facts.replacement_minor.unwrap_or(0);
+    let mut remaining = facts.replacement_minor.unwrap_or(0);
+    if planted!(PartialReversalUndoesAll) {
+        remaining = 0;
+    }
     if remaining > original {
         return None;
     }
@@ -279,7 +283,10 @@ fn release_and_return(case: &Case<'_>, entry: &Entry, undone: i64) -> Effects {
 /// Usage goes back to the window it was counted in (rule A16).
 fn given_back(entry: &Entry, undone: i64, in_full: bool) -> Option<Effect> {
     let channel = entry.channel?;
-    let minor = undone.min(entry.counted);
+    let mut minor = undone.min(entry.counted);
+    if planted!(LimitGivenBackTwice) {
+        minor = minor.saturating_mul(2);
+    }
     if minor == 0 && !in_full {
         return None;
     }

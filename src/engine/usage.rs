@@ -48,7 +48,7 @@ impl Usage {
         if date > self.date {
             usage.date = date;
             (usage.day_minor, usage.day_count) = (0, 0);
-            if !date.is_in_month_of(self.date) {
+            if !date.is_in_month_of(self.date) && !planted!(MonthNeverEnds) {
                 (usage.month_minor, usage.month_count) = (0, 0);
             }
         }

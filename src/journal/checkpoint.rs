@@ -20,6 +20,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::backup::{CopyProgress, copy_folder};
 use super::bytes::Reader;
 use super::durable;
 use super::error::StoreError;
@@ -196,6 +197,29 @@ impl Checkpoints {
         if removed {
             let synced = durable::sync_directory(&self.directory);
             synced.map_err(|error| self.unreadable(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Copies every checkpoint that counts, up to a sequence, to the store in another folder.
+    ///
+    /// # Errors
+    /// [`CheckpointError`].
+    pub fn copy_to(
+        &self,
+        store: &Path,
+        until: u64,
+        progress: &CopyProgress,
+    ) -> Result<(), CheckpointError> {
+        for label in self.list()?.into_iter().flatten() {
+            let number = label.position.sequence;
+            if number > until {
+                continue;
+            }
+            let path = generation::directory(&self.directory, number);
+            let target = generation::directory(&store.join("c"), number);
+            let copied = copy_folder(&path, &target, progress);
+            copied.map_err(|error| self.wrong(&label, error.to_string()))?;
         }
         Ok(())
     }

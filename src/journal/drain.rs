@@ -1,20 +1,20 @@
-//! Brings what is durable in the ring into sled, behind the writer, and frees the ring's places.
+//! The thread that brings what is durable in the ring into sled, behind the writer.
 //!
-//! Invariants: frames reach sled in order; a place is freed only after the data sync of sled's
-//! file that follows its insertion; after a fault nothing is drained and the journal appends
-//! nothing more, for a ring that is never freed would only fill up.
+//! Invariant: after a fault nothing is drained and the journal appends nothing more, for a ring
+//! that is never freed would only fill up. What is on its way, and in which order, is
+//! `passage.rs`.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::aligned::{AlignedBuffer, BLOCK_BYTES, padded};
 use super::contain::contain;
 use super::error::{JournalError, StoreError};
-use super::frame::FRAME_BYTES_MAX;
-use super::group::{FrameSink, GROUP_BYTES_MAX};
+use super::group::FrameSink;
 use super::options::RingMode;
-use super::ring::{NAME, Place, Places, RingFile};
+use super::passage::{Group, Passage, Pending};
+use super::ring::{NAME, Place, RingFile};
 use super::seal::Head;
 use super::store::{SharedStore, Store, lock};
 
@@ -22,31 +22,15 @@ use super::store::{SharedStore, Store, lock};
 /// fewer syncs away from the commits, shorter leaves less to bring over at the next start.
 const GATHER_DELAY: Duration = Duration::from_millis(50);
 
-/// The most that a group commit takes with the padding of its frames: any two frames of a group
-/// that follow each other are longer than the largest frame, so there are at most 20.
-const PADDED_GROUP_BYTES_MAX: usize = GROUP_BYTES_MAX + FRAME_BYTES_MAX + 20 * BLOCK_BYTES;
-
 const ACTION: &str = "drain";
 
 /// The ring as the place of group commits, and the thread behind it.
 #[derive(Debug)]
 pub(super) struct RingCommit {
     ring: RingFile,
-    /// The group that is being gathered, as it will lie in the ring.
-    group: AlignedBuffer,
-    frames: Vec<GroupFrame>,
+    group: Group,
     drain: Drain,
     thread: Option<JoinHandle<()>>,
-}
-
-/// A frame of the group being gathered.
-#[derive(Clone, Copy, Debug)]
-struct GroupFrame {
-    first_sequence: u64,
-    /// Where it begins in the gathered bytes.
-    start: usize,
-    length: usize,
-    after: Head,
 }
 
 /// What writer, readers and drain know of each other.
@@ -64,11 +48,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    places: Places,
-    pending: Pending,
-    /// Last sequence in the ring, and in sled.
-    written: u64,
-    drained: u64,
+    passage: Passage,
     /// The drain waits for work, not for more of it.
     asleep: bool,
     /// Somebody waits for the drain.
@@ -76,23 +56,6 @@ struct State {
     closing: bool,
     /// What stopped the drain or the writer.
     fault: Option<JournalError>,
-}
-
-/// Frames on their way to sled.
-#[derive(Debug, Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    frames: Vec<PendingFrame>,
-}
-
-#[derive(Debug)]
-struct PendingFrame {
-    first_sequence: u64,
-    /// Where it ends in the pending bytes.
-    end: usize,
-    after: Head,
-    /// The ring is free up to here once this frame is durable in sled.
-    place_end: u64,
 }
 
 impl State {
@@ -111,10 +74,7 @@ impl RingCommit {
     ) -> Result<RingCommit, JournalError> {
         let drain = Drain(Arc::new(Shared {
             state: Mutex::new(State {
-                places: Places::new(ring_bytes),
-                pending: Pending::default(),
-                written: head.sequence,
-                drained: head.sequence,
+                passage: Passage::new(ring_bytes, head),
                 asleep: false,
                 hurry: false,
                 closing: false,
@@ -130,8 +90,7 @@ impl RingCommit {
             .map_err(|error| StoreError::io("start", NAME.as_ref(), error))?;
         Ok(RingCommit {
             ring,
-            group: AlignedBuffer::new(PADDED_GROUP_BYTES_MAX),
-            frames: Vec::new(),
+            group: Group::new(),
             drain,
             thread: Some(thread),
         })
@@ -171,23 +130,16 @@ impl FrameSink for RingCommit {
         frame: &[u8],
         after: Head,
     ) -> Result<(), JournalError> {
-        self.frames.push(GroupFrame {
-            first_sequence,
-            start: self.group.as_slice().len(),
-            length: frame.len(),
-            after,
-        });
-        self.group.push_padded(frame);
+        self.group.push(first_sequence, frame, after);
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), JournalError> {
         let place = self.drain.take_place(self.group.as_slice().len())?;
         self.ring
-            .write(place.offset, &self.group)
+            .write(place.offset, self.group.as_slice())
             .map_err(StoreError::fault)?;
-        self.drain.push(&self.group, &self.frames, place)?;
-        self.frames.clear();
+        self.drain.push(&self.group, place)?;
         self.group.clear();
         Ok(())
     }
@@ -209,7 +161,7 @@ impl Drain {
     pub(super) fn wait_for(&self, sequence: u64) -> Result<(), JournalError> {
         let mut state = self.lock();
         // What was never written is not waited for: its caller is wrong, and will find nothing.
-        while state.drained < sequence.min(state.written) {
+        while state.passage.drained() < sequence.min(state.passage.written()) {
             if let Some(fault) = &state.fault {
                 return Err(fault.clone());
             }
@@ -226,7 +178,7 @@ impl Drain {
             if let Some(fault) = &state.fault {
                 return Err(fault.clone());
             }
-            if let Some(place) = state.places.take(length) {
+            if let Some(place) = state.passage.take_place(length) {
                 return Ok(place);
             }
             state = self.wait_for_progress(state);
@@ -241,34 +193,13 @@ impl Drain {
     }
 
     /// Hands over a group that is durable in the ring.
-    fn push(
-        &self,
-        group: &AlignedBuffer,
-        frames: &[GroupFrame],
-        place: Place,
-    ) -> Result<(), JournalError> {
+    fn push(&self, group: &Group, place: Place) -> Result<(), JournalError> {
         let mut state = self.lock();
         if let Some(fault) = &state.fault {
             return Err(fault.clone());
         }
-        let bytes = group.as_slice();
-        let start = place
-            .end
-            .saturating_sub(u64::try_from(bytes.len()).unwrap_or(0));
-        for frame in frames {
-            let content = bytes.get(frame.start..frame.start.saturating_add(frame.length));
-            let behind = frame.start.saturating_add(padded(frame.length));
-            let pending = &mut state.pending;
-            pending.bytes.extend_from_slice(content.unwrap_or_default());
-            pending.frames.push(PendingFrame {
-                first_sequence: frame.first_sequence,
-                end: pending.bytes.len(),
-                after: frame.after,
-                place_end: start.saturating_add(u64::try_from(behind).unwrap_or(0)),
-            });
-            state.written = frame.after.sequence;
-        }
-        let hurry = !state.hurry && state.places.is_half_full();
+        state.passage.push(group, place);
+        let hurry = !state.hurry && state.passage.is_half_full();
         state.hurry |= hurry;
         // Most commits find the drain awake and gathering: they cost no system call here.
         if std::mem::take(&mut state.asleep) || hurry {
@@ -312,11 +243,9 @@ impl Drain {
 
     /// Waits for frames, then a little for more of them; false when there will be no more.
     fn gather(&self, work: &mut Pending) -> bool {
-        work.bytes.clear();
-        work.frames.clear();
         let mut state = self.lock();
         state.asleep = true;
-        let idle = |state: &mut State| state.pending.frames.is_empty() && state.must_not_stop();
+        let idle = |state: &mut State| !state.passage.has_pending() && state.must_not_stop();
         let woken = self.0.work.wait_while(state, idle);
         let mut state = woken.unwrap_or_else(PoisonError::into_inner);
         state.asleep = false;
@@ -327,35 +256,23 @@ impl Drain {
             .wait_timeout_while(state, GATHER_DELAY, may_wait);
         let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         state.hurry = false;
-        std::mem::swap(&mut state.pending, work);
-        !work.frames.is_empty() && state.fault.is_none()
+        state.passage.take_pending(work);
+        !work.is_empty() && state.fault.is_none()
     }
 
-    /// Inserts frames, with a sync each time so many bytes are in, and frees their places.
+    /// Brings frames into sled and frees their places.
     fn insert(&self, store: &mut Store, work: &Pending) -> Result<(), JournalError> {
-        let (mut start, mut unsynced) = (0, 0_usize);
-        for (index, frame) in work.frames.iter().enumerate() {
-            let bytes = work.bytes.get(start..frame.end).unwrap_or_default();
-            start = frame.end;
-            store.insert(frame.first_sequence, bytes, frame.after)?;
-            unsynced = unsynced.saturating_add(bytes.len());
-            let is_last = index.saturating_add(1) == work.frames.len();
-            if !is_last && unsynced < GROUP_BYTES_MAX {
-                continue;
-            }
-            store.commit()?;
-            unsynced = 0;
+        work.insert_into(store, |store, frame| {
             let mut state = self.lock();
-            state.places.free(frame.place_end);
-            state.drained = frame.after.sequence;
+            state.passage.free(frame);
             let stopped = state.fault.is_some();
             drop(state);
             self.0.progress.notify_all();
             if stopped {
-                return Ok(());
+                return Ok(ControlFlow::Break(()));
             }
             store.rotate(frame.after)?;
-        }
-        Ok(())
+            Ok(ControlFlow::Continue(()))
+        })
     }
 }

@@ -228,7 +228,7 @@ pub fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
     }
     let hashed = header_bytes.get(..HASHED_HEADER_BYTES).unwrap_or_default();
     let found = chain_hash(hashed, payload);
-    if fields.chain != found {
+    if fields.chain != found && !planted!(ChecksumNotChecked) {
         return Err(FrameError::Chain {
             expected: fields.chain,
             found,

@@ -3,7 +3,7 @@
 //! sled's `flush` hands bytes to the kernel without making them survive a power cut. A commit
 //! here is therefore `insert`s, `flush`, and then a data sync of our own on the same file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,6 +78,20 @@ pub(super) fn missing_file(directory: &Path) -> Option<&'static str> {
     [READY, SLED_FILE]
         .into_iter()
         .find(|name| !directory.join(name).is_file())
+}
+
+/// Waits until no thread of this process has a sealed generation open any more: whoever left it
+/// may still be closing it.
+pub(super) fn wait_until_closed(directory: &Path) -> io::Result<()> {
+    let file = File::open(directory.join(SLED_FILE))?;
+    for _ in 0..OPEN_ATTEMPTS_MAX {
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(OPEN_RETRY_DELAY),
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
 }
 
 impl Generation {

@@ -39,7 +39,12 @@ pub(super) fn write_batch(
     let mut start = 0;
     while start < batch.len() {
         start = write_group(batch, start, writer, sink, &mut head)?;
-        sink.commit()?;
+        let committed = sink.commit();
+        if planted!(FailedSyncRetried) && committed.is_err() {
+            sink.commit()?;
+        } else {
+            committed?;
+        }
     }
     assert_eq!(
         head.sequence,

@@ -33,13 +33,17 @@ mod error;
 mod frame;
 mod options;
 
+mod backup;
 mod checkpoint;
 mod drain;
 mod held;
+mod inspect;
 mod label;
 mod memory;
+mod passage;
 mod reader;
 mod sled;
+mod stepped;
 mod store;
 
 mod plan;
@@ -59,6 +63,10 @@ mod contain;
 mod durable;
 mod group;
 
+pub use self::backup::{
+    CopyError, CopyProgress, MANIFEST, check_manifest, copy_file, copy_files, make_empty,
+    write_manifest,
+};
 pub use self::batch::Batch;
 pub use self::checkpoint::{CHUNK_BYTES_MAX, CheckpointError, CheckpointWriter, Checkpoints};
 pub use self::error::{Damage, JournalError};
@@ -67,6 +75,7 @@ pub use self::frame::{
     decode_frame,
 };
 pub use self::held::HeldStore;
+pub use self::inspect::{GenerationView, StoreView, is_open, view};
 pub use self::label::Checkpoint;
 pub use self::memory::{MemoryJournal, MemoryStore};
 pub use self::options::{CommitPoint, RING_BYTES_MIN, RingMode, SledOptions, WatermarkPolicy};
@@ -74,6 +83,7 @@ pub use self::reader::JournalReader;
 pub use self::recovery::{Cut, Recovery};
 pub use self::seal::Head;
 pub use self::sled::SledJournal;
+pub use self::stepped::{Medium, SteppedJournal};
 
 /// One durable, ordered log with a single writer.
 pub trait Journal: Send {

@@ -7,17 +7,27 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use ::sled::Db;
 
 use super::Replay;
+use super::backup::{CopyProgress, copy_folder};
 use super::drain::Drain;
+use super::durable;
 use super::error::{JournalError, StoreError};
 use super::first::First;
 use super::frame::{Frame, decode_frame};
 use super::generation::{self, Generation};
+use super::group::GROUP_BYTES_MAX;
 use super::plan::{Plan, damage};
 use super::seal::{Head, Seal};
+use super::watermark;
+
+/// How often frames that must be there are looked for.
+const ATTEMPTS_MAX: u32 = 500;
+const ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 
 /// The generation that is being written, for whoever reads.
 #[derive(Clone, Debug)]
@@ -38,6 +48,9 @@ impl Active {
         (active.0 == number).then(|| active.1.clone())
     }
 }
+
+/// Takes a frame, and its bytes.
+type Take<'a> = dyn FnMut(&Frame<'_>, &[u8]) -> ControlFlow<()> + 'a;
 
 /// Reads the journal of a store that this process has open.
 #[derive(Clone, Debug)]
@@ -82,7 +95,7 @@ impl JournalReader {
         take: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<u64, JournalError> {
         let mut last = after;
-        self.read(after, until, &mut |frame| {
+        self.read(after, until, &mut |frame, _| {
             for (sequence, record) in frame.records() {
                 if sequence <= last {
                     continue;
@@ -112,7 +125,7 @@ impl JournalReader {
         take: &mut Replay<'_>,
     ) -> Result<Head, JournalError> {
         let (mut head, mut fault) = (after, None);
-        self.read(after.sequence, until, &mut |frame| {
+        self.read(after.sequence, until, &mut |frame, _| {
             let end = Head {
                 sequence: frame.last_sequence(),
                 chain: frame.chain,
@@ -175,14 +188,113 @@ impl JournalReader {
         Ok(u64::try_from(removed.count()).unwrap_or(u64::MAX))
     }
 
+    /// Copies the journal up to `until`, which must be durable and the end of a group commit, to an
+    /// empty folder, as a store that was closed cleanly; returns where the copy ends.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the copy is of no use then.
+    pub fn copy_to(
+        &self,
+        to: &Path,
+        until: u64,
+        progress: &CopyProgress,
+    ) -> Result<Head, JournalError> {
+        if let Some(drain) = &self.drain {
+            drain.wait_for(until)?;
+        }
+        let plan = self.whole_plan()?;
+        let (from, generations) = (self.directory.join("j"), to.join("j"));
+        let failed = |error| StoreError::io("copy", &generations, error).fault();
+        durable::create_directory(&generations).map_err(failed)?;
+        if plan.first != First::WHOLE {
+            plan.first.write(&generations).map_err(failed)?;
+        }
+        for (number, _) in &plan.sealed {
+            // Nobody of this process may have it open, for sled writes when it opens and closes.
+            let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+            *older = None;
+            let source = generation::directory(&from, *number);
+            generation::wait_until_closed(&source).map_err(failed)?;
+            let target = generation::directory(&generations, *number);
+            copy_folder(&source, &target, progress)
+                .map_err(|error| StoreError::corrupt("copy", &error.path, error.what).fault())?;
+        }
+        let next = plan.first.generation.saturating_add(count(&plan.sealed));
+        let target = Generation::create(&generations, next, self.cache_bytes);
+        let target = target.map_err(StoreError::fault)?;
+        let head = self.copy_frames(&target, plan.last_sealed(), until)?;
+        drop(target);
+        watermark::write(to, head, None).map_err(StoreError::fault)?;
+        Ok(head)
+    }
+
+    /// Copies the frames behind a position.
+    fn copy_frames(
+        &self,
+        target: &Generation,
+        from: Head,
+        until: u64,
+    ) -> Result<Head, JournalError> {
+        let (mut head, mut unsynced, mut attempts) = (from, 0_usize, 0_u32);
+        let mut fault = None;
+        while head.sequence < until && fault.is_none() {
+            let before = head;
+            self.read(before.sequence, until, &mut |frame, bytes| {
+                let last = frame.last_sequence();
+                if last <= head.sequence {
+                    return ControlFlow::Continue(());
+                }
+                if last > until {
+                    return ControlFlow::Break(());
+                }
+                let copied = follow(&self.directory, head, frame).and_then(|()| {
+                    let first = frame.header.first_sequence;
+                    target.insert(first, bytes).map_err(StoreError::fault)?;
+                    unsynced = unsynced.saturating_add(bytes.len());
+                    if unsynced < GROUP_BYTES_MAX {
+                        return Ok(());
+                    }
+                    unsynced = 0;
+                    target.commit().map_err(StoreError::fault)
+                });
+                if let Err(error) = copied {
+                    fault = Some(error);
+                    return ControlFlow::Break(());
+                }
+                head = Head {
+                    sequence: last,
+                    chain: frame.chain,
+                };
+                ControlFlow::Continue(())
+            })?;
+            attempts = if head == before {
+                attempts.saturating_add(1)
+            } else {
+                0
+            };
+            if attempts > ATTEMPTS_MAX {
+                let at = (target.number(), head.sequence.saturating_add(1));
+                let found = "none for seconds".to_owned();
+                return Err(damage(
+                    &self.directory,
+                    at,
+                    "a frame that is durable",
+                    found,
+                ));
+            }
+            if attempts > 0 {
+                // The writer is about to move on to its next generation.
+                thread::sleep(ATTEMPT_DELAY);
+            }
+        }
+        fault.map_or(Ok(()), Err)?;
+        target.commit().map_err(StoreError::fault)?;
+        Ok(head)
+    }
+
     /// Hands the frames from the one on that holds the record behind `after` to `take`, as far as
     /// one generation goes.
-    fn read(
-        &self,
-        after: u64,
-        until: u64,
-        take: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>,
-    ) -> Result<(), JournalError> {
+    fn read(&self, after: u64, until: u64, take: &mut Take<'_>) -> Result<(), JournalError> {
         if after >= until {
             return Ok(());
         }
@@ -198,11 +310,11 @@ impl JournalReader {
             (Some((number, seal)), _) => {
                 // Beyond its seal a generation may have what does not count.
                 let end = seal.head.sequence;
-                self.read_older(*number, after, &mut |frame| {
+                self.read_older(*number, after, &mut |frame, bytes| {
                     if frame.last_sequence() > end {
                         return ControlFlow::Break(());
                     }
-                    take(frame)
+                    take(frame, bytes)
                 })
             }
             (None, Some(number)) => match self.active.get(*number) {
@@ -238,12 +350,7 @@ impl JournalReader {
         Ok(plan)
     }
 
-    fn read_older(
-        &self,
-        number: u64,
-        after: u64,
-        take: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>,
-    ) -> Result<(), JournalError> {
+    fn read_older(&self, number: u64, after: u64, take: &mut Take<'_>) -> Result<(), JournalError> {
         // Sealed a moment ago, it may still be the one that the writer has open.
         if let Some(db) = self.active.get(number) {
             return read(&db, &self.place(number), after, take);
@@ -278,12 +385,7 @@ struct Place {
     number: u64,
 }
 
-fn read(
-    db: &Db,
-    place: &Place,
-    after: u64,
-    take: &mut dyn FnMut(&Frame<'_>) -> ControlFlow<()>,
-) -> Result<(), JournalError> {
+fn read(db: &Db, place: &Place, after: u64, take: &mut Take<'_>) -> Result<(), JournalError> {
     let path = generation::directory(&place.directory.join("j"), place.number);
     let next = after.saturating_add(1);
     for frame in generation::frames_from(db, &path, next).map_err(StoreError::fault)? {
@@ -297,11 +399,15 @@ fn read(
                 format!("a bad frame: {error}"),
             )
         })?;
-        if take(&frame).is_break() {
+        if take(&frame, &bytes).is_break() {
             return Ok(());
         }
     }
     Ok(())
+}
+
+fn count<T>(rows: &[T]) -> u64 {
+    u64::try_from(rows.len()).unwrap_or(u64::MAX)
 }
 
 /// Proves that a frame is the next one behind a position.

@@ -106,21 +106,13 @@ pub(super) fn recover(
     begins_before(directory, &plan, base)?;
     let (watermark, watermark_ring) = position_to_reach(directory, &found, plan.is_empty())?;
     let ring = RingScan::read(directory, watermark_ring)?;
-    let mut walk = Walk {
+    let mut walk = Walk::new(
         directory,
-        generation: 0,
-        watermark,
-        base,
-        head: plan.first.before,
-        begin: plan.first.before,
-        frames: 0,
-        bytes: 0,
-        in_sled: BTreeSet::new(),
-        from_ring: Vec::new(),
-        ring: ring.as_ref(),
-        watermark_ring,
+        (base, plan.first.before),
+        (watermark, watermark_ring),
+        ring.as_ref(),
         replay,
-    };
+    );
     for (number, seal) in &plan.sealed {
         if seal.head.sequence < base.sequence {
             walk.pass_over(*number, seal)?;
@@ -132,7 +124,8 @@ pub(super) fn recover(
     let (mut active, mut spare, mut hole) = (None, None, None);
     if let Some(number) = plan.unsealed.first() {
         let generation = walk.open(&generations, *number, cache_bytes)?;
-        hole = walk.active(&generation)?;
+        let frames = generation.frames().map_err(|error| walk.failed(error))?;
+        hole = walk.active(frames)?;
         active = Some(generation);
     }
     if let Some(number) = plan.unsealed.get(1) {
@@ -242,7 +235,7 @@ impl Opened {
 }
 
 /// The position the records must reach; a store without generations must have no watermark.
-fn position_to_reach(
+pub(super) fn position_to_reach(
     directory: &Path,
     found: &watermark::Found,
     empty: bool,
@@ -286,26 +279,54 @@ fn begins_before(directory: &Path, plan: &Plan, base: Head) -> Result<(), Journa
 }
 
 /// Reads frames in order and keeps what is proven so far.
-struct Walk<'a, 'r> {
+pub(super) struct Walk<'a, 'r> {
     directory: &'a Path,
     generation: u64,
     watermark: Head,
     /// Records up to here are not replayed.
     base: Head,
-    head: Head,
+    /// The end of what is proven.
+    pub(super) head: Head,
     /// Where reading began.
     begin: Head,
-    frames: u64,
+    pub(super) frames: u64,
     /// Bytes of frames in the generation being read.
     bytes: u64,
     /// First sequences of the frames of the ring that sled holds as well.
     in_sled: BTreeSet<u64>,
     /// First sequences of the frames that only the ring holds.
-    from_ring: Vec<u64>,
+    pub(super) from_ring: Vec<u64>,
     ring: Option<&'a RingScan>,
     /// The ring that the watermark names.
     watermark_ring: Option<RingId>,
     replay: &'a mut Replay<'r>,
+}
+
+impl<'a, 'r> Walk<'a, 'r> {
+    /// Before the first frame; `watermark` is the position to reach, and the ring it names.
+    pub(super) fn new(
+        directory: &'a Path,
+        (base, begin): (Head, Head),
+        (watermark, watermark_ring): (Head, Option<RingId>),
+        ring: Option<&'a RingScan>,
+        replay: &'a mut Replay<'r>,
+    ) -> Walk<'a, 'r> {
+        Walk {
+            directory,
+            generation: 0,
+            watermark,
+            base,
+            head: begin,
+            begin,
+            frames: 0,
+            bytes: 0,
+            in_sled: BTreeSet::new(),
+            from_ring: Vec::new(),
+            ring,
+            watermark_ring,
+            replay,
+        }
+    }
 }
 
 impl Walk<'_, '_> {
@@ -352,16 +373,24 @@ impl Walk<'_, '_> {
     }
 
     /// Reads the generation that was being written; returns the frames beyond a hole, if any.
-    fn active(&mut self, generation: &Generation) -> Result<Option<u64>, JournalError> {
+    pub(super) fn active<B: AsRef<[u8]>>(
+        &mut self,
+        frames: impl Iterator<Item = Result<(u64, B), StoreError>>,
+    ) -> Result<Option<u64>, JournalError> {
         self.bytes = 0;
         let mut beyond = None;
-        for entry in generation.frames().map_err(|error| self.failed(error))? {
+        for entry in frames {
             let (sequence, bytes) = entry.map_err(|error| self.failed(error))?;
+            let bytes = bytes.as_ref();
+            if planted!(TailTruncatedInTheMiddle) && decode_frame(bytes).is_err() {
+                break;
+            }
             while sequence > self.next_sequence() && self.take_from_ring()? {}
-            if beyond.is_none() && sequence <= self.next_sequence() {
-                self.frame(sequence, &bytes)?;
+            let follows = sequence <= self.next_sequence() || planted!(SequenceGapAccepted);
+            if beyond.is_none() && follows {
+                self.frame(sequence, bytes)?;
             } else {
-                self.beyond_hole(sequence, &bytes)?;
+                self.beyond_hole(sequence, bytes)?;
                 beyond = Some(beyond.unwrap_or(0_u64).saturating_add(1));
             }
         }
@@ -372,6 +401,9 @@ impl Walk<'_, '_> {
     /// Takes the next frame from the ring, if it is there.
     fn take_from_ring(&mut self) -> Result<bool, JournalError> {
         let sequence = self.next_sequence();
+        if planted!(RingNotReplayed) {
+            return Ok(false);
+        }
         let Some(bytes) = self.ring.and_then(|ring| ring.frame(sequence)) else {
             return Ok(false);
         };
@@ -385,7 +417,7 @@ impl Walk<'_, '_> {
     }
 
     /// Holds the ring against what was read; returns the torn group commit that is left in it.
-    fn check_ring(&self) -> Result<Vec<Remnant>, JournalError> {
+    pub(super) fn check_ring(&self) -> Result<Vec<Remnant>, JournalError> {
         let Some(ring) = self.ring else {
             return Ok(Vec::new());
         };
@@ -434,10 +466,10 @@ impl Walk<'_, '_> {
     /// Checks one frame that should be the next one, and replays its records.
     fn frame(&mut self, sequence: u64, bytes: &[u8]) -> Result<(), JournalError> {
         let frame = self.decode(sequence, bytes)?;
-        if sequence != self.next_sequence() {
+        if sequence != self.next_sequence() && !planted!(SequenceGapAccepted) {
             return Err(self.damage(&self.expected_frame(), format!("sequence {sequence} again")));
         }
-        if frame.header.previous != self.head.chain {
+        if frame.header.previous != self.head.chain && !planted!(SequenceGapAccepted) {
             let expected = format!("a frame that follows chain hash {}", self.head.chain);
             return Err(self.damage(&expected, format!("one after {}", frame.header.previous)));
         }
@@ -520,7 +552,13 @@ impl Walk<'_, '_> {
     }
 
     /// The journal is at least as long as its watermark says, and has one if it has records.
-    fn reached_watermark(&self, missing: bool) -> Result<(), JournalError> {
+    pub(super) fn reached_watermark(&self, missing: bool) -> Result<(), JournalError> {
+        if planted!(WatermarkIgnored) {
+            return Ok(());
+        }
+        if planted!(TailTruncatedInTheMiddle) {
+            return Ok(());
+        }
         if self.head.sequence < self.watermark.sequence {
             let expected = format!("records up to sequence {}", self.watermark.sequence);
             let found = format!(

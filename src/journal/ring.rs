@@ -60,7 +60,8 @@ pub(super) struct RingHeader {
 }
 
 impl RingHeader {
-    fn encode(&self) -> Vec<u8> {
+    /// The whole first block.
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0; 2]);
@@ -177,10 +178,10 @@ impl RingFile {
     }
 
     /// Writes a group commit at a place behind the first block; durable when this returns.
-    pub(super) fn write(&self, place: u64, group: &AlignedBuffer) -> Result<(), StoreError> {
+    pub(super) fn write(&self, place: u64, group: &[u8]) -> Result<(), StoreError> {
         let offset = place.saturating_add(BLOCK_BYTES as u64);
         self.file
-            .write_all_at(group.as_slice(), offset)
+            .write_all_at(group, offset)
             .map_err(|error| StoreError::io("write", &self.path, error))
     }
 }
@@ -238,7 +239,7 @@ impl Places {
             // Empty: what is skipped was free.
             self.freed = self.freed.saturating_add(skipped);
         }
-        if end.saturating_sub(self.freed) > self.size {
+        if end.saturating_sub(self.freed) > self.size && !planted!(RingReusedBeforeDrain) {
             return None;
         }
         self.written = end;

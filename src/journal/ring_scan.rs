@@ -49,11 +49,20 @@ impl RingScan {
     ) -> Result<Option<RingScan>, JournalError> {
         let refused = |expected: &str, found: String| damage(directory, (0, 1), expected, found);
         let read = ring::read(directory).map_err(StoreError::cannot_open);
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(Ok(error)) => return Err(error),
-            Err(Err(detail)) => return Err(refused("a readable ring", detail)),
-        };
+        match read {
+            Ok(bytes) => RingScan::of(bytes, directory, expected),
+            Err(Ok(error)) => Err(error),
+            Err(Err(detail)) => Err(refused("a readable ring", detail)),
+        }
+    }
+
+    /// As [`RingScan::read`], where the content of the file is there, or that there is none.
+    pub(super) fn of(
+        bytes: Option<Vec<u8>>,
+        directory: &Path,
+        expected: Option<RingId>,
+    ) -> Result<Option<RingScan>, JournalError> {
+        let refused = |expected: &str, found: String| damage(directory, (0, 1), expected, found);
         let Some(bytes) = bytes else {
             return match expected {
                 None => Ok(None),

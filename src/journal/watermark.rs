@@ -65,19 +65,29 @@ pub(super) fn read(directory: &Path) -> Result<Found, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing),
         Err(error) => return Err(StoreError::io("read", &path, error)),
     };
-    let valid = bytes.chunks(SLOT_BYTES).filter_map(decode);
-    Ok(match valid.max_by_key(|(head, _)| head.sequence) {
+    Ok(found_in(&bytes))
+}
+
+/// What the content of the file says.
+pub(super) fn found_in(file: &[u8]) -> Found {
+    let valid = file.chunks(SLOT_BYTES).filter_map(decode);
+    match valid.max_by_key(|(head, _)| head.sequence) {
         Some((head, ring)) => Found::Position { head, ring },
         None => Found::Unreadable,
-    })
+    }
 }
 
 /// Writes the whole file anew: one slot, and none of an earlier run.
 pub(super) fn write(directory: &Path, head: Head, ring: Option<RingId>) -> Result<(), StoreError> {
+    durable::write_file(directory, NAME, &new_file(head, ring))
+        .map_err(|error| StoreError::io("create", &directory.join(NAME), error))
+}
+
+/// The content of a file with one slot.
+pub(super) fn new_file(head: Head, ring: Option<RingId>) -> Vec<u8> {
     let mut bytes = encode(head, ring);
     bytes.resize(SLOT_BYTES * 8, 0);
-    durable::write_file(directory, NAME, &bytes)
-        .map_err(|error| StoreError::io("create", &directory.join(NAME), error))
+    bytes
 }
 
 /// Writes positions into the slots in turn.
@@ -85,8 +95,24 @@ pub(super) fn write(directory: &Path, head: Head, ring: Option<RingId>) -> Resul
 struct WatermarkFile {
     path: PathBuf,
     file: File,
-    slot: u64,
+    slot: Slot,
     ring: Option<RingId>,
+}
+
+/// Number of a slot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slot(u64);
+
+impl Slot {
+    /// The one that is written after this one.
+    pub(super) fn next(self) -> Slot {
+        Slot(self.0.wrapping_add(1) % SLOT_COUNT)
+    }
+
+    /// Where it lies in the file.
+    pub(super) fn offset(self) -> u64 {
+        self.0.saturating_mul(512)
+    }
 }
 
 impl WatermarkFile {
@@ -98,15 +124,15 @@ impl WatermarkFile {
         Ok(WatermarkFile {
             path,
             file,
-            slot: 0,
+            slot: Slot::default(),
             ring,
         })
     }
 
     fn write(&mut self, head: Head) -> Result<(), StoreError> {
         // The slot of the newest position is never the one that is overwritten.
-        self.slot = self.slot.wrapping_add(1) % SLOT_COUNT;
-        let offset = self.slot.saturating_mul(512);
+        self.slot = self.slot.next();
+        let offset = self.slot.offset();
         self.file
             .write_all_at(&encode(head, self.ring), offset)
             .and_then(|()| self.file.sync_data())
@@ -280,7 +306,8 @@ impl Shared {
     }
 }
 
-fn encode(head: Head, ring: Option<RingId>) -> Vec<u8> {
+/// The bytes of a slot.
+pub(super) fn encode(head: Head, ring: Option<RingId>) -> Vec<u8> {
     let version = match ring {
         None => VERSION_PLAIN,
         Some(_) => VERSION_RING,

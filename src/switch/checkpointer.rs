@@ -6,6 +6,7 @@
 //! very steps of a start. The two newest that are whole are kept; of the journal, only what lies
 //! behind both may be removed, and nothing is unless the configuration says so.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -19,8 +20,9 @@ use crate::engine::checkpoint::SaveError;
 use crate::engine::digest;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{Checkpoint, CheckpointError, Checkpoints, Head, JournalReader};
+use crate::journal::{Checkpoint, CheckpointError, Checkpoints, CopyProgress, Head, JournalReader};
 
+use super::backup::{self, Copied};
 use super::clock;
 use super::config::CheckpointConfig;
 use super::restore;
@@ -58,13 +60,18 @@ pub type Outcome = Result<Option<Made>, String>;
 
 enum Ask {
     Now(oneshot::Sender<Outcome>),
+    /// A copy of the store, to this folder.
+    Copy(PathBuf, oneshot::Sender<Result<Copied, String>>),
     /// The end; with whether one may be made before it.
     End(bool),
 }
 
 /// Where a checkpoint is asked for.
 #[derive(Clone)]
-pub struct CheckpointDesk(Sender<Ask>);
+pub struct CheckpointDesk {
+    asks: Sender<Ask>,
+    progress: Arc<CopyProgress>,
+}
 
 impl CheckpointDesk {
     /// Has one made and waits for it.
@@ -74,8 +81,25 @@ impl CheckpointDesk {
     pub async fn make(&self) -> Outcome {
         let (made, outcome) = oneshot::channel();
         let stopping = |_| "the switch is stopping".to_owned();
-        self.0.send(Ask::Now(made)).map_err(|_| stopping(()))?;
+        self.asks.send(Ask::Now(made)).map_err(|_| stopping(()))?;
         outcome.await.map_err(|_| stopping(()))?
+    }
+
+    /// Has the store copied to an empty folder, up to what is durable, and waits for it.
+    ///
+    /// # Errors
+    /// Why there is no copy.
+    pub async fn copy(&self, to: PathBuf) -> Result<Copied, String> {
+        let (made, outcome) = oneshot::channel();
+        let stopping = |_| "the switch is stopping".to_owned();
+        let ask = Ask::Copy(to, made);
+        self.asks.send(ask).map_err(|_| stopping(()))?;
+        outcome.await.map_err(|_| stopping(()))?
+    }
+
+    /// How far the copy is that is being made.
+    pub fn progress(&self) -> &CopyProgress {
+        &self.progress
     }
 }
 
@@ -89,6 +113,8 @@ pub struct Checkpointer {
 
 /// What a checkpointer works with.
 pub struct Source {
+    /// Directory of the store.
+    pub data_dir: PathBuf,
     /// Reads the journal beside the single writer.
     pub reader: JournalReader,
     /// Where checkpoints are.
@@ -108,11 +134,13 @@ impl Checkpointer {
     /// When the system has no thread.
     pub fn start(source: Source, terms: CheckpointConfig) -> std::io::Result<Checkpointer> {
         let (asks, asked) = mpsc::channel();
+        let progress = Arc::new(CopyProgress::default());
         let stopping = Arc::new(AtomicBool::new(false));
         let is_last_wanted = terms.at_stop_records > 0;
         let mut worker = Worker {
             source,
             terms,
+            progress: Arc::clone(&progress),
             stopping: Arc::clone(&stopping),
             made_at: clock::instant(),
             failed_at: None,
@@ -121,7 +149,7 @@ impl Checkpointer {
             .name("checkpoint".to_owned())
             .spawn(move || worker.work(&asked))?;
         Ok(Checkpointer {
-            desk: CheckpointDesk(asks),
+            desk: CheckpointDesk { asks, progress },
             is_last_wanted,
             stopping,
             thread,
@@ -139,7 +167,7 @@ impl Checkpointer {
         let is_last_wanted = self.is_last_wanted && ended_well;
         // One that is being made is as good as the last, if that is wanted.
         self.stopping.store(!is_last_wanted, Relaxed);
-        let _ = self.desk.0.send(Ask::End(is_last_wanted));
+        let _ = self.desk.asks.send(Ask::End(is_last_wanted));
         // A panic in it was printed; checkpoints are no condition of a stop.
         let _ = self.thread.join();
     }
@@ -148,6 +176,7 @@ impl Checkpointer {
 struct Worker {
     source: Source,
     terms: CheckpointConfig,
+    progress: Arc<CopyProgress>,
     stopping: Arc<AtomicBool>,
     made_at: Instant,
     failed_at: Option<Instant>,
@@ -163,6 +192,14 @@ impl Worker {
                     let outcome = self.make_and_tell();
                     // Who asked may have gone.
                     let _ = made.send(outcome);
+                }
+                Ok(Ask::Copy(to, made)) => {
+                    let copied = backup::copy(&self.source, self.durable(), &to, &self.progress);
+                    match &copied {
+                        Ok(copied) => tracing::info!(sequence = copied.sequence, "store copied"),
+                        Err(error) => tracing::error!(error, "the store was not copied"),
+                    }
+                    let _ = made.send(copied);
                 }
                 Ok(Ask::End(is_wanted)) => {
                     if is_wanted && self.behind() >= self.terms.at_stop_records {

@@ -145,6 +145,9 @@ impl<J: Journal + 'static> Committer<J> {
     pub(super) fn commit(&mut self, work: &mut Work, state: &State) -> Result<(), CommitFault> {
         self.wait()?;
         let journal = self.here.as_mut().ok_or(CommitFault::JournalLost)?;
+        if planted!(ReplyBeforeSync) {
+            release(&mut work.waiting, Some(state));
+        }
         append(journal, &work.batch, &self.telemetry)?;
         release(&mut work.waiting, Some(state));
         Ok(())

@@ -33,6 +33,8 @@ pub struct Config {
     pub sealing_key_file: Option<PathBuf>,
     /// File of exchange rates, taken in at start; `None`: those that the journal has.
     pub rates: Option<PathBuf>,
+    /// Folder in which the operators' API may have copies of the store made; `None`: nowhere.
+    pub backups_dir: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
     /// Address of the operators' API: loopback only, because it has no authentication yet.
@@ -315,6 +317,7 @@ impl Config {
             key_file: None,
             sealing_key_file: None,
             rates: None,
+            backups_dir: None,
             io_threads: knob::IO_THREADS.standard,
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
             listeners: vec![

@@ -66,6 +66,7 @@ pub(super) fn parse(
         key_file: top.path_optional("key_file", &mut notes),
         sealing_key_file: top.path_optional("sealing_key_file", &mut notes),
         rates: top.path_optional("rates", &mut notes),
+        backups_dir: top.path_optional("backups_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
         listeners: listeners(&mut top, standard.listeners, &mut notes),

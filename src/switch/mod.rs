@@ -44,6 +44,8 @@ pub mod restore;
 
 pub mod checkpointer;
 
+pub mod backup;
+
 pub mod server;
 
 mod session;

@@ -305,7 +305,11 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
     /// Stamps, decides and applies one command and adds its record to the batch.
     fn execute(&mut self, now: UnixMs, body: Body) -> Result<(Answer, Body), SequencerFault> {
         let sequence = self.state.sequence() + 1;
-        let at = now.max(self.state.at());
+        let at = if planted!(ClockSetBackBelieved) {
+            now
+        } else {
+            now.max(self.state.at())
+        };
         let command = Command { sequence, at, body };
         let Outcome { answer, event } = decide(&self.rulebook, &self.state, &command);
         if let Some(event) = event {
@@ -328,7 +332,10 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
             return Ok(());
         }
         if self.work.batch.len() < OVERLAP_RECORDS_MIN || self.work.has_query() {
-            self.committer.commit(&mut self.work, &self.state)?;
+            let committed = self.committer.commit(&mut self.work, &self.state);
+            if !planted!(GoesOnAfterFailedAppend) {
+                committed?;
+            }
         } else {
             let work = std::mem::replace(&mut self.work, Work::new());
             self.work = self.committer.hand_over(work)?;

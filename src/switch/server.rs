@@ -120,6 +120,7 @@ impl Server {
         let pins = Arc::new(store.pins);
         let journal = store.journal.reader();
         let source = journal.clone().map(|reader| Source {
+            data_dir: config.data_dir.clone(),
             reader,
             checkpoints: store.checkpoints,
             last: store.base_sequence,

@@ -298,13 +298,13 @@ impl<'a> Session<'a> {
         // Frames of one read follow each other: the end of one's step is the begin of the next's.
         let mut received = clock::tick();
         while self.may_take() {
-            let frame = match self.held.take() {
-                Some(held) => Ok(Some(held)),
-                None => self.codec.decode(&mut self.read),
+            let (frame, is_new) = match self.held.take() {
+                Some(held) => (Ok(Some(held)), false),
+                None => (self.codec.decode(&mut self.read), true),
             };
             match frame {
                 Ok(Some(frame)) => {
-                    frames += 1;
+                    frames += usize::from(is_new);
                     received = self.take_frame(frame, received, &mut requests);
                 }
                 Ok(None) => break,

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use cardswitch::domain::pan::CardToken;
 use cardswitch::domain::time::UnixMs;
+use cardswitch::engine::checkpoint::StateLoader;
 use cardswitch::engine::command::{Body, Command as Asked, OpenAccount};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
@@ -30,7 +31,25 @@ use crate::support::{Client, Draft, Process};
 
 const DAY_MS: i64 = 86_400_000;
 
-fn api(process: &Process, path: &str, body: Option<&Value>) -> Value {
+/// A state as chunks of a checkpoint.
+pub(crate) fn written(state: &State) -> Vec<Vec<u8>> {
+    let mut chunks = Vec::new();
+    let saved = state.save::<()>(&mut |chunk| {
+        chunks.push(chunk.to_vec());
+        Ok(())
+    });
+    saved.unwrap();
+    chunks
+}
+
+/// The state that such chunks are.
+pub(crate) fn read_back(chunks: &[Vec<u8>]) -> State {
+    let mut loader = StateLoader::new();
+    chunks.iter().for_each(|chunk| loader.chunk(chunk).unwrap());
+    loader.finish().unwrap()
+}
+
+pub(crate) fn api(process: &Process, path: &str, body: Option<&Value>) -> Value {
     let url = format!("{}{path}", process.admin);
     let mut response = match body {
         None => ureq::get(&url).call().unwrap(),
@@ -40,7 +59,7 @@ fn api(process: &Process, path: &str, body: Option<&Value>) -> Value {
 }
 
 /// Sequence and digest of the state.
-fn state(process: &Process) -> (Value, Value) {
+pub(crate) fn state(process: &Process) -> (Value, Value) {
     let view = api(process, "/v1/state", None);
     assert_eq!(view["conserved"], true, "{view}");
     (view["sequence"].clone(), view["digest"].clone())
@@ -68,7 +87,7 @@ fn checkpoint_file(store: &Path, sequence: &Value, name: &str) -> PathBuf {
 }
 
 /// A configuration in which checkpoints are made when asked for, and at a stop for so many records.
-fn configuration(directory: &Path, at_stop_records: u64) -> String {
+pub(crate) fn configuration(directory: &Path, at_stop_records: u64) -> String {
     let path = configured(directory, ["iso87", "iso87"]);
     let mut text = fs::read_to_string(&path).unwrap();
     text.push_str("[checkpoint]\nevery_records = 0\nevery_minutes = 0\n");
@@ -77,7 +96,7 @@ fn configuration(directory: &Path, at_stop_records: u64) -> String {
     path
 }
 
-fn buy(process: &Process, stans: std::ops::Range<u32>) {
+pub(crate) fn buy(process: &Process, stans: std::ops::Range<u32>) {
     let mut client = Client::connect(&process.addresses[0], "be2", "iso87-ascii");
     for stan in stans {
         let purchase = Draft::purchase(stan).set(4, "000000000100");
@@ -251,6 +270,7 @@ fn history_behind_two_checkpoints_goes_when_it_is_old_enough() {
         let telemetry = Arc::new(Telemetry::default());
         let checkpoints = Checkpoints::of(accounts.dir.path(), SMALL.cache_bytes);
         let source = Source {
+            data_dir: accounts.dir.path().to_path_buf(),
             reader: accounts.journal.reader().unwrap(),
             checkpoints: checkpoints.clone(),
             last: 0,

@@ -69,6 +69,7 @@ mod spec_pages;
 mod spec_round_trips;
 mod spec_tools;
 mod statements;
+mod store_commands;
 mod support;
 mod tidy;
 mod tidy_planted;

@@ -20,7 +20,6 @@ use cardswitch::domain::rate_file::RateRow;
 use cardswitch::domain::rulebook::Rulebook;
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 use cardswitch::engine::approval::approval_code;
-use cardswitch::engine::checkpoint::StateLoader;
 use cardswitch::engine::command::{
     Answer, Body, Command, HeldBy, Housekeep, NewCard, OpenAccount, Opened, Outcome,
 };
@@ -33,6 +32,7 @@ use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::switch::rulebook::LoadedRules;
 
+use crate::checkpoints::{read_back, written};
 use crate::decisions_notation::{instant, token};
 use crate::model_books::{HeldCard, Met, Oracle, Place, Product};
 use crate::model_dice::{Dice, amount};
@@ -108,23 +108,6 @@ fn engine_and_oracle_agree_on_random_commands() {
         commands < COMMANDS || (missing.is_empty() && not_met.is_empty()),
         "never given: {missing:?}; never happened: {not_met:?}"
     );
-}
-
-/// A state as chunks of a checkpoint.
-pub(crate) fn written(state: &State) -> Vec<Vec<u8>> {
-    let mut chunks = Vec::new();
-    let saved = state.save::<()>(&mut |chunk| {
-        chunks.push(chunk.to_vec());
-        Ok(())
-    });
-    saved.unwrap();
-    chunks
-}
-
-fn read_back(chunks: &[Vec<u8>]) -> State {
-    let mut loader = StateLoader::new();
-    chunks.iter().for_each(|chunk| loader.chunk(chunk).unwrap());
-    loader.finish().unwrap()
 }
 
 fn setting(name: &str, standard: u64) -> u64 {

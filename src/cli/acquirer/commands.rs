@@ -109,7 +109,7 @@ struct LoadArgs {
     /// Shares of purchase, reversal, repeat and balance
     #[arg(long, value_name = "KIND=SHARE,...", default_value = "purchase=100")]
     mix: Mix,
-    /// File of [[card]] tables with pan and expiry
+    /// File of [[card]] tables with pan and expiry; cards without one are left out
     #[arg(long, value_name = "FILE", default_value = "fixtures/demo.toml")]
     cards: PathBuf,
     /// Smallest amount in minor units; a purchase is up to 99 more

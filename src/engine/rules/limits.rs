@@ -131,6 +131,7 @@ fn above(limit: &Limit, (used_minor, used_count): (i64, u32), case: &Case<'_>) -
         return Some(Refusal::because(Reason::PeriodAmountLimit, evidence));
     }
     let most = limit.count_max?;
+    let used_count = used_count.saturating_sub(u32::from(planted!(CountLimitOffByOne)));
     (used_count >= most).then(|| {
         let evidence = format!("limit per {window} {most} transactions, used {used_count}");
         Refusal::because(Reason::PeriodCountLimit, evidence)

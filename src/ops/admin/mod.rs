@@ -5,6 +5,7 @@
 //! A card number comes in only in a request body, and never goes out but masked.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::rejection::JsonRejection;
@@ -30,6 +31,8 @@ use crate::switch::token::TokenKey;
 use super::log_layer::LogCounters;
 
 mod accounts;
+
+mod backups;
 
 mod cards;
 
@@ -80,6 +83,8 @@ pub struct AdminContext {
     pub journal: Option<JournalReader>,
     /// Has checkpoints made.
     pub checkpoints: Option<CheckpointDesk>,
+    /// Where copies of the store may be made.
+    pub backups_dir: Option<PathBuf>,
     /// Counters of the log.
     pub log: LogCounters,
 }
@@ -133,6 +138,7 @@ pub async fn serve(
         .route("/v1/reconciliation", get(reconciliation::totals))
         .route("/v1/links/{name}/cutover", post(reconciliation::cut_over))
         .route("/v1/checkpoint", post(checkpoints::make))
+        .route("/v1/backup", get(backups::progress).post(backups::make))
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
