@@ -74,13 +74,6 @@ impl State {
         .map_err(broken)
     }
 
-    fn billed(&self, decided: &Decided) -> Option<Billed> {
-        exchange::billed(&decided.facts, &decided.effects, || {
-            let card = self.card(decided.card?)?;
-            self.account(card.account).map(|record| &record.account)
-        })
-    }
-
     fn apply_decided(&mut self, decided: &Decided) -> Fit {
         self.count_guess(decided);
         self.count_on_link(decided);
@@ -98,7 +91,7 @@ impl State {
                 reason: decided.reason,
                 code: decided.code,
                 approval: decided.approval,
-                told: told(decided, self.billed(decided)),
+                told: told(decided, exchange::billed_by(self, decided)),
                 card_id: decided.card,
                 sequence: self.sequence,
                 entry: decided

@@ -11,7 +11,7 @@ use crate::domain::time::UnixMs;
 
 use super::case::{Case, Intent};
 use super::entry::{Entry, EntryId};
-use super::event::{Effect, Effects, Exchanged};
+use super::event::{Decided, Effect, Effects, Exchanged};
 use super::ledger::{LedgerAccount, Posting, Postings};
 use super::state::State;
 
@@ -322,6 +322,14 @@ pub(super) fn billed<'a>(
     change.legs.iter().all(is_alike).then_some(Billed {
         amount: Amount::new(sum(|leg| leg.net)?, currency),
         rate,
+    })
+}
+
+/// The same of a decision that is being applied.
+pub(super) fn billed_by(state: &State, decided: &Decided) -> Option<Billed> {
+    billed(&decided.facts, &decided.effects, || {
+        let card = state.card(decided.card?)?;
+        state.account(card.account).map(|record| &record.account)
     })
 }
 

@@ -256,8 +256,8 @@ pub mod knob {
     pub const BATCH_RECORDS_MAX: Knob<usize> = knob("batch_records_max", 1, 1_024, 16_384);
     /// Bytes. Four full journal frames: one sequential write that every disk takes at once.
     pub const BATCH_BYTES_MAX: Knob<usize> = knob("batch_bytes_max", 4_096, 262_144, 4_194_304);
-    /// Milliseconds; 0: no limit. Networks give up after 7 to 30 seconds and stand in: an answer after
-    /// that is a hold that nobody knows of.
+    /// Milliseconds; 0: no limit. Networks give up after 7 to 30 seconds and stand in: an answer
+    /// after that is a hold that nobody knows of.
     pub const WAIT_MS_MAX: Knob<u64> = knob("wait_ms_max", 0, 5_000, 60_000);
     /// MiB; 0: all may be used. Some 200,000 records, time enough to make room.
     pub const KEEP_FREE_MIB: Knob<u64> = knob("keep_free_mib", 0, 128, 1 << 30);

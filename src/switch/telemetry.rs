@@ -25,7 +25,7 @@ pub struct Telemetry {
     pub answers_written: AtomicU64,
     /// Answers whose peer had gone; a repeat gets them.
     pub answers_undelivered: AtomicU64,
-    /// Requests answered without being decided, because too much waited or the disk was nearly full.
+    /// Requests answered without being decided: too much waited, or the disk was nearly full.
     pub requests_turned_away: AtomicU64,
     /// Group commits.
     pub commits: AtomicU64,

@@ -501,7 +501,6 @@ fn account_id(holder: usize) -> AccountId {
     AccountId(u32::try_from(holder + 1).unwrap())
 }
 
-
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, got: &T) -> Step {
     if expected == got {
         Ok(())
