@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::account::{AccountId, ProgrammeName, PurseIndex};
 use super::card::CardId;
+use super::exchange::Billed;
 use super::money::{Amount, Currency};
 use super::pan::MaskedPan;
 
@@ -322,6 +323,8 @@ pub struct Decision {
     pub approval: Option<ApprovalCode>,
     /// What was approved, where that is less than was asked.
     pub approved: Option<Approved>,
+    /// What the cardholder is billed, where the programme converted.
+    pub billed: Option<Billed>,
     /// What decided, in words.
     pub evidence: Option<String>,
     /// Whether this is the stored answer of an earlier message.

@@ -82,6 +82,16 @@ pub fn take_leg(legs: &mut Legs, leg: Leg) -> Option<()> {
     Some(())
 }
 
+/// What a message comes to in the currency that the cardholder is billed in, where the programme
+/// converted it; a mark-up is a line of its own and not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Billed {
+    /// The amount.
+    pub amount: Amount,
+    /// From the currency of the transaction to that of the amount.
+    pub rate: Rate,
+}
+
 /// What is known of an entry that was paid in another currency, or marked up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {

@@ -185,7 +185,13 @@ impl AnswerTable {
                 AnswerRow::OfEntry(id, code) => {
                     Kept::OfEntry(*id, *self.codes.get(usize::from(*code))?)
                 }
-                AnswerRow::Whole(row) => Kept::Whole(row.at, row.key, Cow::Borrowed(&row.answer)),
+                AnswerRow::Whole(row) => {
+                    let answer = Cow::Borrowed(&row.answer);
+                    match row.answer.told.as_ref().and_then(|told| told.billed) {
+                        Some(billed) => Kept::Billed(row.at, row.key, answer, billed),
+                        None => Kept::Whole(row.at, row.key, answer),
+                    }
+                }
             })
         })
     }
@@ -198,12 +204,11 @@ impl AnswerTable {
                 let (entry, _) = booked.entry(id)?;
                 (key_of(entry), AnswerRow::OfEntry(id, self.place_of(code)?))
             }
-            Kept::Whole(at, key, answer) => {
-                let answer = answer.into_owned();
-                (
-                    key,
-                    AnswerRow::Whole(Box::new(WholeAnswer { at, key, answer })),
-                )
+            Kept::Whole(at, key, answer) => (key, whole(at, key, answer.into_owned())),
+            Kept::Billed(at, key, answer, billed) => {
+                let mut answer = answer.into_owned();
+                answer.told.as_mut()?.billed = Some(billed);
+                (key, whole(at, key, answer))
             }
         };
         self.keep(&key, row, booked)
@@ -224,6 +229,10 @@ impl AnswerTable {
     fn row(&self, number: u64) -> Option<&AnswerRow> {
         row_of(self.forgotten, &self.rows, number)
     }
+}
+
+fn whole(at: UnixMs, key: TraceKey, answer: StoredAnswer) -> AnswerRow {
+    AnswerRow::Whole(Box::new(WholeAnswer { at, key, answer }))
 }
 
 fn row_of(forgotten: u64, rows: &Queue<AnswerRow>, number: u64) -> Option<&AnswerRow> {

@@ -5,6 +5,7 @@
 
 use crate::domain::account::{AccountId, Purse, PurseIndex, Split};
 use crate::domain::decision::Reason;
+use crate::domain::exchange::Billed;
 use crate::domain::facts::{LinkNumber, Trace};
 use crate::domain::money::Currency;
 use crate::domain::pan::CardToken;
@@ -13,6 +14,7 @@ use crate::domain::time::UnixMs;
 use super::answers::Booked;
 use super::entry::{EntryId, EntryState};
 use super::event::{Decided, Effect, Event, Housekept};
+use super::exchange;
 use super::ledger::{LedgerAccount, Posting, sum};
 use super::reconcile::LinkBook;
 use super::state::{
@@ -89,7 +91,7 @@ impl State {
                 reason: decided.reason,
                 code: decided.code,
                 approval: decided.approval,
-                told: told(decided),
+                told: told(decided, exchange::billed_by(self, decided)),
                 card_id: decided.card,
                 sequence: self.sequence,
                 entry: decided
@@ -528,7 +530,7 @@ impl State {
 }
 
 /// What an answer tells beside its code and approval.
-fn told(decided: &Decided) -> Option<Box<Told>> {
+fn told(decided: &Decided, billed: Option<Billed>) -> Option<Box<Told>> {
     let approved = |effect: &Effect| match effect {
         Effect::EntryOpened { authorized, .. } => Some(*authorized),
         _ => None,
@@ -560,11 +562,12 @@ fn told(decided: &Decided) -> Option<Box<Told>> {
         effects.find_map(part_of_asked)
     });
     let balances = decided.balances.clone();
-    (balances.is_some() || approved_minor.is_some()).then(|| {
+    (balances.is_some() || approved_minor.is_some() || billed.is_some()).then(|| {
         Box::new(Told {
             balances,
             approved_minor,
             approved_transaction,
+            billed,
         })
     })
 }

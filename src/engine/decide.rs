@@ -284,6 +284,7 @@ pub(super) fn conclude(
             .approved_minor
             .filter(|_| !planted!(PartialAnsweredWithFullAmount))
             .map(|minor| approved(facts, minor, verdict.approved_transaction)),
+        billed: exchange::billed(facts, &verdict.effects, || Some(&record?.account)),
         evidence: verdict.evidence.clone(),
         repeated: false,
         show_balances: verdict.show_balances,
@@ -326,6 +327,7 @@ fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
         code: stored.code,
         approval: stored.approval,
         approved: approved_minor.map(|minor| approved(facts, minor, approved_transaction)),
+        billed: told.and_then(|told| told.billed),
         evidence: Some(format!("answer of record {}", stored.sequence)),
         repeated: true,
         show_balances: balances.is_some(),

@@ -74,6 +74,9 @@ impl State {
         let answers = self.answers.rows(booked);
         for (at, key, answer) in answers.chain(self.advice_answers.rows(booked)) {
             hash.value(&(at, key, &*answer));
+            if let Some(billed) = answer.told.as_ref().and_then(|told| told.billed) {
+                hash.value(&billed);
+            }
         }
         for (at, key) in self.tombstones_by_age.iter() {
             hash.value(&(at, key, self.tombstones.get(key)));

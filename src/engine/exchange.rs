@@ -1,9 +1,9 @@
 //! Amounts in currencies that no purse has: what they become, and what holding, posting and giving
 //! back does to each purse (rules A31, A35, C2).
 
-use crate::domain::account::{PurseIndex, Split};
-use crate::domain::exchange::{Exchange, Leg, Legs};
-use crate::domain::facts::Facts;
+use crate::domain::account::{Account, PurseIndex, Split};
+use crate::domain::exchange::{Billed, Exchange, Leg, Legs};
+use crate::domain::facts::{Facts, MessageKind};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::programme::Programme;
 use crate::domain::rate::{Rate, share};
@@ -11,7 +11,7 @@ use crate::domain::time::UnixMs;
 
 use super::case::{Case, Intent};
 use super::entry::{Entry, EntryId};
-use super::event::{Effect, Effects, Exchanged};
+use super::event::{Decided, Effect, Effects, Exchanged};
 use super::ledger::{LedgerAccount, Posting, Postings};
 use super::state::State;
 
@@ -282,6 +282,55 @@ pub(super) fn by_currency(
         }
     }
     parts
+}
+
+/// What a request that was approved comes to in another currency: that of the entry where the
+/// programme converted, else that of the purses where all that pay have the same. Nothing where the
+/// network said it, for then it stands in the message.
+pub(super) fn billed<'a>(
+    facts: &Facts,
+    effects: &Effects,
+    account: impl FnOnce() -> Option<&'a Account>,
+) -> Option<Billed> {
+    let is_request = matches!(
+        facts.kind,
+        MessageKind::Authorization | MessageKind::Financial
+    );
+    if facts.billing.is_some() || !is_request {
+        return None;
+    }
+    let change = effects.iter().find_map(|effect| match effect {
+        Effect::ExchangeHeld(change) | Effect::ExchangePosted(change) => Some(change),
+        _ => None,
+    })?;
+    let purses = &account()?.purses;
+    let sum = |of: fn(&Leg) -> i64| change.legs.iter().map(of).try_fold(0_i64, i64::checked_add);
+    let first = change.legs.first()?;
+    let currency_of = |leg: &Leg| purses.get(leg.purse.position()).map(|it| it.currency);
+    if let Some(rate) = change.rate {
+        let own = change.legs.iter().find(|leg| leg.rate.is_none());
+        let opened = effects.iter().find_map(|effect| match effect {
+            Effect::EntryOpened { currency, .. } => Some(*currency),
+            _ => None,
+        });
+        let currency = opened.or_else(|| currency_of(own?))?;
+        let amount = Amount::new(sum(|leg| leg.worth)?, currency);
+        return Some(Billed { amount, rate });
+    }
+    let (currency, rate) = (currency_of(first)?, first.rate?);
+    let is_alike = |leg: &Leg| currency_of(leg) == Some(currency) && leg.rate == first.rate;
+    change.legs.iter().all(is_alike).then_some(Billed {
+        amount: Amount::new(sum(|leg| leg.net)?, currency),
+        rate,
+    })
+}
+
+/// The same of a decision that is being applied.
+pub(super) fn billed_by(state: &State, decided: &Decided) -> Option<Billed> {
+    billed(&decided.facts, &decided.effects, || {
+        let card = state.card(decided.card?)?;
+        state.account(card.account).map(|record| &record.account)
+    })
 }
 
 /// How a decision was paid, in words for its evidence.

@@ -15,7 +15,7 @@ use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
-use crate::domain::exchange::Exchange;
+use crate::domain::exchange::{Billed, Exchange};
 use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::merchant::{AcceptorId, TerminalId};
 use crate::domain::money::Currency;
@@ -93,6 +93,10 @@ pub struct Told {
     pub approved_minor: Option<i64>,
     /// The same in the currency of the transaction, where the programme converted.
     pub approved_transaction: Option<i64>,
+    /// What the cardholder is billed, where the programme converted. Younger than the rows of
+    /// checkpoints, which keep it beside the answer.
+    #[serde(skip)]
+    pub billed: Option<Billed>,
 }
 
 /// A reversal that came before its original.

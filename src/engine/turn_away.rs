@@ -17,6 +17,7 @@ pub fn turned_away(
         code: code_of(rulebook, facts, reason),
         approval: None,
         approved: None,
+        billed: None,
         evidence: Some(evidence),
         repeated: false,
         show_balances: false,

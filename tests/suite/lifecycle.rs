@@ -80,6 +80,7 @@ const ITEMS: &[(&str, &str)] = &[
     ("no answer in time", "33"),
     ("over-reversal", "26"),
     ("cleared at another rate, up and down", "27"),
+    ("billed in another currency than the transaction's", "36"),
     ("hold over several purses reversed", "28"),
     ("hotel deposit declined, final bill approved", "29"),
     ("three wrong PINs, then the right one", "32"),

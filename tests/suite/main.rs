@@ -44,6 +44,7 @@ mod message_tools;
 mod model;
 mod model_books;
 mod model_dice;
+mod model_holders;
 mod model_operators;
 mod model_oracle;
 mod model_purses;

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cardswitch::domain::account::{AccountId, Kyc, ProgrammeName};
+use cardswitch::domain::account::{AccountId, ProgrammeName};
 use cardswitch::domain::card::{CardId, CardStatus, ExpiryMonth};
 use cardswitch::domain::decision::{ApprovalCode, Reason};
+use cardswitch::domain::exchange::Billed;
 use cardswitch::domain::facts::Facts;
 use cardswitch::domain::holder::Applicant;
 use cardswitch::domain::money::Currency;
@@ -33,8 +34,9 @@ use cardswitch::switch::rulebook::LoadedRules;
 
 use crate::checkpoints::{read_back, written};
 use crate::decisions_notation::{instant, token};
-use crate::model_books::{HeldCard, Holder, Met, Oracle, Place, Product};
+use crate::model_books::{HeldCard, Met, Oracle, Place, Product};
 use crate::model_dice::{Dice, amount};
+use crate::model_holders::holders;
 use crate::model_operators::{Came, Moved, Target};
 use crate::model_rates::{Number, StatedRate};
 
@@ -133,6 +135,8 @@ struct Table<'a> {
     opened: Vec<u64>,
     approvals: Vec<ApprovalCode>,
     given: BTreeSet<Reason>,
+    /// What each answer said that the cardholder is billed, by its record.
+    billed: BTreeMap<u64, Option<Billed>>,
     /// Movements that were asked for, when first, and under which references.
     moved: Vec<(Moved, UnixMs, String)>,
 }
@@ -153,6 +157,7 @@ impl Table<'_> {
             opened: Vec::new(),
             approvals: Vec::new(),
             given: BTreeSet::new(),
+            billed: BTreeMap::new(),
             moved: Vec::new(),
         };
         for number in 0..table.oracle.holders.len() {
@@ -418,6 +423,12 @@ impl Table<'_> {
         });
         same("approved part", &expected.part, &part).map_err(told)?;
         same("repeated", &expected.again, &decision.repeated).map_err(told)?;
+        if decision.repeated {
+            let first = self.billed.get(&decision.sequence);
+            same("billed again", &first, &Some(&decision.billed)).map_err(told)?;
+        } else {
+            self.billed.insert(decision.sequence, decision.billed);
+        }
         let shown = decision.show_balances.then(|| {
             let purses = decision.balances.iter();
             purses.map(|purse| (purse.balance, purse.held)).collect()
@@ -488,91 +499,6 @@ fn card_id(card: usize) -> CardId {
 
 fn account_id(holder: usize) -> AccountId {
     AccountId(u32::try_from(holder + 1).unwrap())
-}
-
-/// Holders with a card each.
-fn holders() -> Vec<(Holder, HeldCard)> {
-    let yen = |minors: &[i64]| minors.iter().map(|it| (Currency::JPY, *it)).collect();
-    let letters = ["JPY", "USD", "EUR", "GBP", "AUD"];
-    let travel = |minors: [i64; 5]| {
-        let row = |(letters, minor)| (Currency::from_alpha(letters).unwrap(), minor);
-        letters.into_iter().zip(minors).map(row).collect()
-    };
-    let (verified, active) = (Kyc::Verified, CardStatus::Active);
-    let (prepaid, gift) = (Product::Prepaid, Product::GiftCode);
-    let on_the_road = Product::Travel;
-    let unverified = Kyc::Unverified;
-    [
-        (
-            "A",
-            prepaid,
-            verified,
-            active,
-            3112,
-            yen(&[2_500_000, 9_000]),
-        ),
-        ("B", prepaid, unverified, active, 3112, yen(&[60_000, 900])),
-        ("C", prepaid, verified, active, 2704, yen(&[9_000, 9_000])),
-        ("D", gift, Kyc::Bearer, active, 0, yen(&[300_000])),
-        (
-            "E",
-            on_the_road,
-            verified,
-            active,
-            3112,
-            travel([5_000, 80_000, 0, 70, 0]),
-        ),
-        (
-            "F",
-            prepaid,
-            verified,
-            CardStatus::Lost,
-            3112,
-            yen(&[5_000, 5_000]),
-        ),
-        (
-            "G",
-            prepaid,
-            verified,
-            CardStatus::Closed,
-            3112,
-            yen(&[5_000, 0]),
-        ),
-        (
-            "H",
-            gift,
-            Kyc::Bearer,
-            CardStatus::NotActivated,
-            0,
-            yen(&[5_000]),
-        ),
-        (
-            "I",
-            on_the_road,
-            verified,
-            active,
-            3112,
-            travel([90_000, 3_000, 7_000, 500, 900]),
-        ),
-    ]
-    .into_iter()
-    .enumerate()
-    .map(|(number, (name, product, kyc, status, yymm, purses))| {
-        let holder = Holder {
-            product,
-            kyc,
-            purses,
-        };
-        let card = HeldCard {
-            holder: number,
-            token: token(name),
-            status,
-            expiry: ExpiryMonth::from_yymm(yymm),
-            wrong_tries: 0,
-        };
-        (holder, card)
-    })
-    .collect()
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, got: &T) -> Step {

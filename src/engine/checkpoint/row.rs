@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth};
 use crate::domain::decision::{ApprovalCode, ResponseCode};
-use crate::domain::exchange::Exchange;
+use crate::domain::exchange::{Billed, Exchange};
 use crate::domain::facts::{LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::holder::Holder;
 use crate::domain::merchant::{AcceptorId, Mcc, TerminalId};
@@ -195,4 +195,6 @@ pub(in super::super) enum AnswerRow<'a> {
     OfEntry(EntryId, ResponseCode),
     /// By itself.
     Whole(UnixMs, TraceKey, Cow<'a, StoredAnswer>),
+    /// By itself, and what the cardholder is billed.
+    Billed(UnixMs, TraceKey, Cow<'a, StoredAnswer>, Billed),
 }

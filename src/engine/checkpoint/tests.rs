@@ -157,6 +157,7 @@ fn answer() -> AnswerRow<'static> {
         balances: Some([balance].into_iter().collect()),
         approved_minor: Some(500),
         approved_transaction: Some(3),
+        billed: None,
     };
     let answer = StoredAnswer {
         card: TOKEN,

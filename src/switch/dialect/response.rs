@@ -6,7 +6,9 @@ use arrayvec::ArrayString;
 use bytes::BytesMut;
 
 use crate::domain::decision::{ApprovalCode, Approved, Balances, Decision, ResponseCode};
+use crate::domain::exchange::Billed;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::rate::share;
 use crate::iso8583::{EncodeError, Message, MessageRule, MessageSpec, MessageWriter};
 
 use super::edition_2003;
@@ -31,6 +33,8 @@ pub struct Reply<'a> {
     pub balances: Option<&'a Balances>,
     /// DE 4, DE 6 and DE 54, where a part was approved.
     pub approved: Option<Approved>,
+    /// DE 6, DE 10 and DE 51, where the programme converted.
+    pub billed: Option<Billed>,
     /// DE 66, where totals were compared.
     pub settlement: Option<u8>,
 }
@@ -51,6 +55,7 @@ impl<'a> Reply<'a> {
             approval: decision.approval,
             balances: decision.show_balances.then_some(&decision.balances),
             approved: decision.approved,
+            billed: decision.billed,
             settlement: None,
         }
     }
@@ -77,8 +82,8 @@ pub fn render(
         Some(echoed) if !echoed.is_empty() => echoed,
         Some(_) | None => dialect.echo.as_slice(),
     };
-    let own = if reply.approved.is_some() {
-        OWN_OF_A_PART
+    let own = if reply.approved.is_some() || reply.billed.is_some() {
+        OWN_OF_AMOUNTS
     } else if reply.settlement.is_some() {
         OWN_OF_A_SETTLEMENT
     } else {
@@ -101,8 +106,8 @@ pub fn render(
 
 /// Elements in which every response says something of its own, ascending.
 const OWN: &[u8] = &[38, 39, 54];
-/// The same where only a part was approved: also what was approved.
-const OWN_OF_A_PART: &[u8] = &[4, 6, 38, 39, 51, 54];
+/// The same where only a part was approved, or the programme converted: also what that comes to.
+const OWN_OF_AMOUNTS: &[u8] = &[4, 5, 6, 10, 38, 39, 51, 54];
 
 /// The same where totals were compared.
 const OWN_OF_A_SETTLEMENT: &[u8] = &[38, 39, 54, 66];
@@ -116,33 +121,47 @@ fn answer(
     number: u8,
     echoed: bool,
 ) -> Result<(), EncodeError> {
-    let billing = reply.approved.and_then(|approved| approved.billing);
-    match (number, &reply.approved) {
-        (4, Some(approved)) => {
-            amount(writer, edition, 4, approved.amount)?;
+    let approved = reply.approved;
+    let part = approved.and_then(|approved| approved.billing);
+    let billing = part.or(reply.billed.map(|billed| billed.amount));
+    match (number, &approved, billing) {
+        (4, Some(approved), _) => amount(writer, edition, 4, approved.amount)?,
+        (5, Some(approved), _) if echoed => {
+            settlement_part(writer, (edition, request), approved)?;
         }
-        (6, _) => {
-            if let Some(billing) = billing {
-                amount(writer, edition, 6, billing)?;
+        (6, _, Some(billing)) => amount(writer, edition, 6, billing)?,
+        (10, ..) if reply.billed.is_some() => {
+            let rate = reply.billed.and_then(|billed| billed.rate.wire());
+            if let Some(rate) = rate {
+                writer.number(10, u64::from(rate))?;
             }
         }
-        (51, _) if edition != Edition::Of2003 && (echoed || billing.is_some()) => {
+        (51, _, Some(billing)) if edition != Edition::Of2003 && !request.has(51) => {
+            let mut code = ArrayString::<3>::new();
+            // Three digits fit.
+            let _ = write!(code, "{:03}", billing.currency.numeric());
+            writer.text(51, &code)?;
+        }
+        (51, _, Some(_)) => {
             writer.copy(request, 51)?;
         }
-        (38, _) => {
+        (4..=10 | 51, ..) if echoed => {
+            writer.copy(request, number)?;
+        }
+        (38, ..) => {
             if let Some(approval) = reply.approval {
                 writer.text(38, &approval)?;
             }
         }
-        (39, _) => {
+        (39, ..) => {
             writer.text(39, &reply.code)?;
         }
-        (66, _) => {
+        (66, ..) => {
             if let Some(settlement) = reply.settlement {
                 writer.number(66, u64::from(settlement))?;
             }
         }
-        (54, approved) => {
+        (54, ..) => {
             if let Some(balances) = reply.balances {
                 writer.text(54, &balance_groups(edition, balances))?;
             } else if let Some(approved) = approved {
@@ -152,6 +171,29 @@ fn answer(
             }
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// DE 5 where a part was approved: the same part of what the request has there, rounded down.
+fn settlement_part(
+    writer: &mut MessageWriter<'_, '_>,
+    (edition, request): (Edition, &Message),
+    approved: &Approved,
+) -> Result<(), EncodeError> {
+    let whole = match edition {
+        Edition::Of1987 | Edition::Of1993 => {
+            let minor = request.number(5);
+            let minor = minor.and_then(|minor| i64::try_from(minor).ok());
+            minor.map(|minor| Amount::new(minor, approved.asked.currency))
+        }
+        Edition::Of2003 => request
+            .digits(5)
+            .and_then(|digits| edition_2003::amount(digits.as_str())),
+    };
+    if let Some(whole) = whole {
+        let part = share(whole.minor, approved.amount.minor, approved.asked.minor);
+        amount(writer, edition, 5, Amount::new(part, whole.currency))?;
     }
     Ok(())
 }
@@ -229,9 +271,12 @@ fn group(text: &mut Groups, edition: Edition, amount_type: &str, amount: Amount)
 
 #[cfg(test)]
 mod tests {
+    use super::super::table;
     use super::*;
     use crate::domain::account::PurseIndex;
     use crate::domain::decision::PurseBalance;
+    use crate::domain::rate::Rate;
+    use crate::iso8583::{Mti, decode};
 
     fn row(purse: u8, letters: &str, balance: i64, held: i64) -> PurseBalance {
         let currency = Currency::from_alpha(letters).unwrap();
@@ -267,5 +312,138 @@ mod tests {
         let text = balance_groups(Edition::Of1987, &balances.into_iter().collect());
         assert_eq!(text.len(), 5 * 20);
         assert!(text.contains("0002840C000000000005"));
+    }
+
+    /// The answer to a purchase of ten dollars that the network billed and settled otherwise, or
+    /// that nobody converted.
+    fn answered(dialect: &str, name: &str, billed: bool, reply: &Reply<'_>) -> Message {
+        let dialect = table::parse(dialect).unwrap();
+        let spec = MessageSpec::builtin(name).unwrap();
+        let is_2003 = dialect.edition == Edition::Of2003;
+        let of = |currency: &'static str, minor: u64| match is_2003 {
+            true => format!("{currency}{minor:012}"),
+            false => format!("{minor:012}"),
+        };
+        let mut texts = vec![(4, of("8402", 1_000)), (11, "7".to_owned())];
+        if billed {
+            texts.push((5, of("9782", 921)));
+            texts.push((6, of("3920", 1_510)));
+            texts.push((9, "60921000".to_owned()));
+            texts.push((10, "41510000".to_owned()));
+            if !is_2003 {
+                texts.push((50, "978".to_owned()));
+                texts.push((51, "392".to_owned()));
+            }
+        }
+        if !is_2003 {
+            texts.push((49, "840".to_owned()));
+        }
+        texts.sort_unstable();
+        let mti = [100, 1_100, 2_100][usize::from(spec.version().unwrap_or_default())];
+        let write = |mti: Mti, texts: &[(u8, String)]| {
+            let mut out = BytesMut::new();
+            let mut writer = MessageWriter::begin(spec, mti, &mut out);
+            for (element, text) in texts {
+                writer.text(*element, text).unwrap();
+            }
+            writer.finish().unwrap();
+            decode(spec, out.freeze()).unwrap()
+        };
+        let request = write(Mti::new(mti), &texts);
+        let mut out = BytesMut::new();
+        assert!(render(&dialect, spec, &request, reply, &mut out).unwrap());
+        decode(spec, out.freeze()).unwrap()
+    }
+
+    #[test]
+    fn amounts_of_an_answer_are_exact_in_every_edition() {
+        let usd = |minor| Amount::new(minor, Currency::from_alpha("USD").unwrap());
+        let yen = |minor| Amount::new(minor, Currency::JPY);
+        let converted = Reply {
+            billed: Some(Billed {
+                amount: yen(1_500),
+                rate: Rate::parse("150.00").unwrap(),
+            }),
+            ..Reply::coded(ResponseCode::from("00").unwrap())
+        };
+        let half = Reply {
+            approved: Some(Approved {
+                amount: usd(500),
+                billing: Some(yen(755)),
+                asked: usd(1_000),
+            }),
+            ..Reply::coded(ResponseCode::from("10").unwrap())
+        };
+        let plain = Reply::coded(ResponseCode::from("00").unwrap());
+        let own = [(4, 1_000), (6, 1_500), (10, 41_500_000)];
+        let part = [
+            (4, 500),
+            (5, 460),
+            (6, 755),
+            (9, 60_921_000),
+            (10, 41_510_000),
+        ];
+        let echoed = [
+            (4, 1_000),
+            (5, 921),
+            (6, 1_510),
+            (9, 60_921_000),
+            (10, 41_510_000),
+        ];
+        for (dialect, spec) in [
+            (
+                include_str!("../../../spec/dialect/iso87.toml"),
+                "iso87-ascii",
+            ),
+            (
+                include_str!("../../../spec/dialect/iso87.toml"),
+                "iso87-binary",
+            ),
+            (
+                include_str!("../../../spec/dialect/visa-style.toml"),
+                "iso87-ascii",
+            ),
+            (
+                include_str!("../../../spec/dialect/mastercard-style.toml"),
+                "iso87-binary",
+            ),
+            (
+                include_str!("../../../spec/dialect/iso93.toml"),
+                "iso93-binary",
+            ),
+            (
+                include_str!("../../../spec/dialect/iso2003.toml"),
+                "iso03-ascii",
+            ),
+            (
+                include_str!("../../../spec/dialect/iso2003.toml"),
+                "iso03-binary",
+            ),
+        ] {
+            for (billed, reply, amounts, currencies) in [
+                (false, &converted, &own[..], ["", "392"]),
+                (true, &half, &part, ["978", "392"]),
+                (true, &plain, &echoed, ["978", "392"]),
+                (false, &plain, &own[..1], ["", ""]),
+            ] {
+                let answer = answered(dialect, spec, billed, reply);
+                for element in [4, 5, 6, 9, 10] {
+                    let expected = amounts.iter().find(|row| row.0 == element);
+                    let digits = answer.text(element);
+                    let minor = digits.as_deref().map(|digits| match digits.len() {
+                        16 => digits[4..].parse::<u64>().unwrap(),
+                        _ => digits.parse().unwrap(),
+                    });
+                    assert_eq!(minor, expected.map(|row| row.1), "{spec} DE{element}");
+                }
+                if spec.starts_with("iso03") {
+                    continue;
+                }
+                for (element, code) in [50, 51].into_iter().zip(currencies) {
+                    let text = answer.text(element).unwrap_or_default();
+                    assert_eq!(text, code, "{spec} DE{element}");
+                }
+            }
+        }
     }
 }
