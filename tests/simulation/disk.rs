@@ -113,7 +113,7 @@ impl Disk {
         let target = match (frames_before, dice.below(10)) {
             (None, 0) => self.watermark.as_mut(),
             (None, 1..4) => self.ring.as_mut(),
-            (None, 4) => {
+            (None, 4 | 5) => {
                 // What it confirmed last is gone everywhere.
                 let ring = self.ring.as_mut().and_then(|ring| ring.get_mut(4_096..));
                 ring.into_iter().for_each(|places| places.fill(0));
