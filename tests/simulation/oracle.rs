@@ -186,7 +186,7 @@ impl Oracle {
                 match (ask.kind, ask.what) {
                     _ if minor <= 0 => {}
                     (Kind::StandIn, _) => self.force_hold(&rest),
-                    (_, What::Purchase) => self.capture(&rest),
+                    (_, What::Purchase) => self.capture(ask, minor),
                     (_, What::Refund) if ask.currency == Money::Yen => self.give_back(&rest),
                     (_, What::Refund | What::Load | What::Enquiry) => {}
                 }
@@ -406,18 +406,20 @@ impl Oracle {
         self.count(id, Channel::Purchase(ask.currency), ask.minor, 1);
     }
 
-    fn capture(&mut self, ask: &Ask) {
+    /// Posts so much of a capture. Its whole amount tells which hold it means: what of it was
+    /// reversed before it came changes what it posts, not what it is about.
+    fn capture(&mut self, ask: &Ask, minor: i64) {
         let same = |deal: &Deal| is_debit(deal.what) && deal.currency == ask.currency;
         let Found::One(id) = self.find(ask, true, same) else {
-            let parts = self.parts_regardless(ask.card, ask.currency, ask.minor);
-            let id = self.open(ask, ask.minor);
+            let parts = self.parts_regardless(ask.card, ask.currency, minor);
+            let id = self.open(ask, minor);
             self.debit(id, &parts);
             return self.rest(id, Stands::Captured);
         };
         self.touched = Some(id);
         let held = &self.deals[id].held;
-        let from_hold = held.first(ask.minor.min(held.total()));
-        let beyond = ask.minor - from_hold.total();
+        let from_hold = held.first(minor.min(held.total()));
+        let beyond = minor - from_hold.total();
         let extra = self.parts_regardless(ask.card, ask.currency, beyond);
         self.let_go(id, &from_hold);
         let mut paid = from_hold;
