@@ -55,13 +55,13 @@ impl Oracle {
         }
         let unsupported = match facts.purpose {
             Purpose::Unnamed => true,
-            Purpose::CashWithdrawal => gift,
             Purpose::AccountFunding | Purpose::QuasiCash => gift,
             Purpose::Load | Purpose::Activation => facts.kind == MessageKind::Authorization,
             Purpose::Purchase
             | Purpose::Refund
             | Purpose::OriginalCredit
             | Purpose::PinChange
+            | Purpose::CashWithdrawal
             | Purpose::BalanceEnquiry => false,
         };
         if unsupported {
@@ -385,6 +385,7 @@ fn blocked(product: Product, facts: &Facts) -> Option<Reason> {
             (recurring, Reason::Recurring),
             (instalment, Reason::Instalment),
             (mcc == 6540, Reason::MerchantCategory),
+            (cash, Reason::CashNotAllowed),
             (
                 facts.presence == Presence::Present,
                 Reason::ChannelNotAllowed,
