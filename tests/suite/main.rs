@@ -62,6 +62,8 @@ mod rates;
 mod reconciliation;
 mod reload;
 mod rules_in_journal;
+mod rules_list;
+mod rules_over_tcp;
 mod rules_page;
 mod scenarios;
 mod secrets;
