@@ -106,7 +106,8 @@ pub fn render(
 type Elements = ArrayVec<u8, 128>;
 
 /// What clients match on, as the specification says of the type, and what the dialect adds to it,
-/// as far as the type may have that. From 1993 on the function code tells answers of the link apart.
+/// as far as the type may have that. From 1993 on the function code tells answers about the link
+/// apart.
 fn echoed<'a>(
     dialect: &'a Dialect,
     spec: &'a MessageSpec,
