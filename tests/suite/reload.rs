@@ -16,7 +16,7 @@ const LINE: &str = "mcc = [\"5541\", \"5542\", \"5552\", \"5172\", \"5983\"]\n";
 const CHANGED: &str = "mcc = [\"5541\", \"5542\", \"5552\", \"5172\", \"5983\", \"5411\"]\n";
 
 /// A switch that reads its programmes from a folder of its own.
-fn open(folder: &Path) -> Desk {
+pub(crate) fn open(folder: &Path) -> Desk {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/programme");
     for file in fs::read_dir(shipped).unwrap() {
         let path = file.unwrap().path();
@@ -34,7 +34,7 @@ fn open(folder: &Path) -> Desk {
     Desk::serve(&["--demo", "--config", config.to_str().unwrap()])
 }
 
-fn edit(folder: &Path, old: &str, new: &str) -> PathBuf {
+pub(crate) fn edit(folder: &Path, old: &str, new: &str) -> PathBuf {
     let path = folder.join("prepaid-jp.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(old), "{old}");

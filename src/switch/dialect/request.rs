@@ -255,7 +255,12 @@ impl RequestParser<'_> {
             rare: None,
             evidence: SmallVec::new(),
         };
-        said::read_rows(self.dialect, self.token_key, message, &mut facts);
+        said::read_rows(
+            (self.dialect, self.spec),
+            self.token_key,
+            message,
+            &mut facts,
+        );
         said::read_elements(edition, message, &mut facts);
         new_pin::read(self.dialect, self.pins, message, &pan, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
