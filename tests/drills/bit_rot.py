@@ -5,17 +5,18 @@ Three small stores are made by a run of the switch (ring, sled and a checkpoint)
 closed, one whose switch was killed with its watermark written before each answer, and one killed
 with the watermark that follows within milliseconds. Then, one at a time: a bit of every byte that
 was ever written, blocks of 512 and 4,096 bytes zeroed, as they were before, or exchanged, files cut
-and files and folders removed. After each, `cardswitch store verify`, and for a part of them `serve`:
+and files and folders removed. After each, `cardswitch store verify`, and for a part of them
+`serve`:
   - says that the store is damaged (exit code 65, or 66 where no store is left), in clear sentences,
   - or comes to exactly the state that the answered messages make, and a card still buys.
 Never a panic, never a state without an answer that a client has seen. In the third store a damage
 of what lies beyond the watermark cannot be told from a torn write; it is counted by itself, and may
 take no record up to the watermark.
 
-  tests/drills/bit_rot.py [CASES] [--every-byte [STORE]...] [--binary PATH] [--seed N]      3,000 cases
+  tests/drills/bit_rot.py [CASES] [--every-byte [STORE]...] [--binary PATH] [--seed N]
 
---every-byte takes all, of one store or of each (hours). DRILL_SHORT=1: 200 cases. Exit code 0 passed, 1 failed. Evidence:
-target/drills/bit_rot.json.
+3,000 cases unless told otherwise; --every-byte takes all, of one store or of each (hours).
+DRILL_SHORT=1: 150 cases. Exit code 0 passed, 1 failed. Evidence: target/drills/bit_rot.json.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from wire import read_message
 CARDS = 4
 WORKERS = 2
 SERVED_ONE_IN = 6
-SHORT_CASES, CASES = 200, 3_000
+SHORT_CASES, CASES = 150, 3_000
 SHARES = {"flips": 0.6, "blocks": 0.25, "cuts": 0.1, "removals": 0.05}
 REFUSED_CODES = {65, 66}
 # Name, when the watermark is written, whether the switch was killed.
@@ -158,7 +159,7 @@ class Place:
     def verdict(self, one, code, said, complaint):
         quiet(said + complaint)
         if code in REFUSED_CODES:
-            check(complaint.startswith("cardswitch: "), f"verify refuses without a word: {complaint}")
+            check(complaint.startswith("cardswitch: "), f"refused without a word: {complaint}")
             return "refused"
         check(code == 0, f"verify: exit code {code}: {complaint}")
         found = json.loads(said)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Midnights, ends of months and years, a leap day, and clocks that jump, in Asia/Tokyo.
 
-A demo switch lives ahead of the wall clock (`serve --demo --clock-ahead`), in front of a moment that
-it then passes through; its programme allows three purchases a day and five a month:
+A demo switch lives ahead of the wall clock (`serve --demo --clock-ahead`), in front of a moment
+that it then passes through; its programme allows three purchases a day and five a month:
 
   midnights       the day's limit begins anew at midnight in Tokyo and not at that of UTC; the
                   month's at the end of a month of 30, 31, 28 and 29 days and of a year, and not on
@@ -25,13 +25,12 @@ target/drills/clock.json.
 import datetime
 import re
 import shutil
-import struct
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 import oracle
+import wall_clock
 from cases import Case, Skipped, run_cases
 from oracle import Acquirer, Book, Switch, check, replay
 
@@ -55,29 +54,6 @@ MIDNIGHTS = [
     ("leap day", (2028, 2, 29), APPROVED),
     ("year end", (2027, 12, 31), APPROVED),
 ]
-
-SHIM = r"""
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-static volatile long *ahead;
-__attribute__((constructor)) static void begin(void) {
-    const char *name = getenv("DRILL_CLOCK");
-    int file = name ? open(name, O_RDONLY) : -1;
-    void *seen = file < 0 ? MAP_FAILED : mmap(0, sizeof(long), PROT_READ, MAP_SHARED, file, 0);
-    if (seen != MAP_FAILED) ahead = seen;
-}
-int clock_gettime(clockid_t id, struct timespec *at) {
-    long done = syscall(SYS_clock_gettime, id, at);
-    if (done == 0 && id == CLOCK_REALTIME && ahead) at->tv_sec += *ahead;
-    return (int)done;
-}
-"""
-
 
 def tokyo(date, hour=0, minute=0, second=0):
     return datetime.datetime(*date, hour, minute, second, tzinfo=TOKYO).timestamp()
@@ -266,7 +242,7 @@ def hold_expires(till):
     until_released(till)
     till.live_at(opened + 86_400)
     check(till.held() == 0, "a clock that went back brought the hold back")
-    capture = till.exchange(till.acquirer._send(till.acquirer._later("0220", "capture", first, 5_000)))
+    capture = till.exchange(till.acquirer.capture(first, 5_000))
     check(capture.answer[0] == APPROVED, f"the late capture: {capture.answer}")
     till.stop()
     return {"released_at": till.reached}
@@ -299,36 +275,14 @@ def goes_back(till):
     return {"at": till.reached}
 
 
-class Clock:
-    """The wall clock of a process, moved while it runs."""
-
-    def __init__(self, work):
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if not compiler:
-            raise Skipped("there is no C compiler for the shim before clock_gettime")
-        source, self.shim = work / "clock.c", work / "clock.so"
-        source.write_text(SHIM)
-        command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(self.shim), str(source)]
-        subprocess.run(command, check=True)
-        self.path = work / "ahead"
-        self.jump(0)
-
-    def jump(self, seconds):
-        mode = "r+b" if self.path.exists() else "wb"
-        with open(self.path, mode) as file:
-            file.write(struct.pack("l", int(seconds)))
-
-    def before(self):
-        return ["env", f"LD_PRELOAD={self.shim}", f"DRILL_CLOCK={self.path}"]
-
-
 def live_jumps(case):
-    clock = Clock(case.work)
+    reason = wall_clock.missing()
+    if reason:
+        raise Skipped(reason)
+    clock = wall_clock.Clock(case.work)
     case.import_cards()
     case.settings = {"retention": {"expire_every_seconds": 1}}
-    switch = case.start(before=clock.before())
-    # env has become the switch: no tracer stands before it.
-    switch.traced = False
+    switch = case.start(before=clock.before)
     check(abs(at_of(switch) - time.time()) < 60, "the shim has moved the clock by itself")
     load = case.load(switch)
     reached = at_of(switch)
@@ -349,8 +303,7 @@ def live_jumps(case):
     audit = case.audit(True, shown)
     check(audit["digest"] == digest, "the replay comes to another state")
     clock.jump(0)
-    switch = case.start(before=clock.before())
-    switch.traced = False
+    switch = case.start(before=clock.before)
     clock.jump(48 * 86_400)
     deadline = time.monotonic() + SECONDS_MAX
     while sum(purse[1] for view in switch.purses(Case.CARDS) for purse in view):

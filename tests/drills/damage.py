@@ -1,4 +1,4 @@
-"""Ways in which stored bytes go bad: flipped bits, torn, swapped and lost blocks, files cut or gone.
+"""Ways in which stored bytes go bad: flipped bits, torn, swapped and lost blocks, files cut.
 
 Every way is a `Damage`: what it is called, which file it hits, and how. It is done in place and
 undone. Python 3 standard library only; not a drill by itself.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A full disk: first questions are turned away, then the switch stops, then nothing is missing.
 
-On a small file system (ext4 in a file, and a tmpfs) under load, with a ballast that leaves what each
-step needs:
+On a small file system (ext4 in a file, and a tmpfs) under load, with a ballast that leaves what
+each step needs:
   1. less is free than `keep_free_mib`: questions get 96 and are counted; advices, reversals and
      repeats of what was answered are taken as ever;
   2. room again: questions are decided again, without a restart, also those that were turned away;

@@ -1,8 +1,8 @@
 """The oracle of the drills of the whole switch; it shares no code with the switch.
 
-A book of what was sent and answered, an acquirer that makes plausible traffic, and a second model of
-a prepaid-jp account that is fed with the journal's decisions in their order. Messages are written in
-`wire.py`, processes are run in `running.py`; their names are offered here as well.
+A book of what was sent and answered, an acquirer that makes plausible traffic, and a second model
+of a prepaid-jp account that is fed with the journal's decisions in their order. Messages are
+written in `wire.py`, processes are run in `running.py`; their names are offered here as well.
 
 Python 3 standard library only. Not a drill by itself, and therefore not executable.
 """
@@ -211,6 +211,10 @@ class Acquirer:
             remaining = self.random.randrange(1, first.minor)
         return self._later(mti, "reversal", first, first.minor, remaining)
 
+    def capture(self, first, minor):
+        """What was sold in the end, of an approved purchase."""
+        return self._send(self._later("0220", "capture", first, minor))
+
     def reversal(self, first):
         """Undoes an approved purchase, in full or in part."""
         return self._send(self._reversal(first))
@@ -223,7 +227,7 @@ class Acquirer:
         if dice < 0.12 and self.open:
             first = self.open.pop(self.random.randrange(len(self.open)))
             share = self.random.choice([1, 1, 0.5, 1.15])
-            return self._send(self._later("0220", "capture", first, max(1, int(first.minor * share))))
+            return self.capture(first, max(1, int(first.minor * share)))
         if dice < 0.22 and self.open:
             return self.reversal(self.random.choice(self.open))
         if dice < 0.30 and self.open:

@@ -69,7 +69,8 @@ class Switch:
         self.process = subprocess.Popen(
             [*before, *command], stdout=subprocess.PIPE, stderr=self.errors, text=True
         )
-        self.traced = bool(before)
+        # `env` becomes the switch, a tracer stands before it.
+        self.traced = bool(before) and before[0] != "env"
         self.said = []
         self.port = self.admin_port = None
         self.reader = threading.Thread(target=self._read, daemon=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Two processes on one store: the second is refused, whatever it is, and the first goes on.
 
-  second process       serve, replay and store verify on a store that a switch has open under load end
-                       with exit code 75 and a clear sentence, import that cannot reach the switch with
-                       69; none of its clients notices, and no record is there that was not answered
+  second process       serve, replay and store verify on a store that a switch has open under load
+                       end with exit code 75 and a clear sentence, import that cannot reach the
+                       switch with 69; none of its clients notices, and each record was answered
   started at once      of several switches started in the same moment one gets the store, the others
                        end with exit code 75; it is free again when the one is killed
   held from elsewhere  a switch is refused while another program holds the lock; then it starts
