@@ -3,6 +3,7 @@
 Python 3 standard library only; not a drill by itself, and therefore not executable.
 """
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -92,6 +93,9 @@ class Switch:
     def wait_ready(self):
         self.ready.wait(START_SECONDS_MAX)
         if self.port is None or self.admin_port is None or self.process.poll() is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # Its output ends a moment before it does.
+                self.process.wait(1)
             code = self.process.poll()
             raise Wrong(f"the switch did not start (exit code {code}): {self.complaint()}")
         return self

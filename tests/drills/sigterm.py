@@ -3,6 +3,7 @@
 
   sigterm under load   every decision in the journal was answered; exit code 0
   sigterm, slow peers  the same for peers that send on and on and read their answers late
+  signals at once      SIGTERM, SIGHUP before it, in the moment in which a door is open: exit code 0
 
   tests/drills/sigterm.py [--binary PATH] [--seed N] [--only CASE]
 
@@ -15,7 +16,7 @@ import time
 
 import oracle
 from cases import run_cases
-from oracle import Acquirer, check
+from oracle import Acquirer, Switch, check
 
 SLOW_REQUESTS = 4_000
 BLOCKED_SECONDS_MAX = 30
@@ -88,7 +89,24 @@ class SlowPeer:
         check(not buffer, f"the last answer was cut: {len(buffer)} bytes of it came")
 
 
-CASES = [sigterm_under_load, sigterm_with_slow_peers]
+def signals_at_once(case):
+    """The first client may come as soon as a door is open, and so may a signal."""
+    rounds = 10 if oracle.is_short() else 50
+    for number in range(rounds):
+        case.running = switch = Switch(
+            case.binary, case.store, case.work, settings=case.settings, arguments=["--demo"]
+        )
+        while switch.port is None and switch.process.poll() is None:
+            time.sleep(0.0005)
+        if number % 2:
+            switch.signal(signal.SIGHUP)
+        switch.signal(signal.SIGTERM)
+        code = switch.wait()
+        check(code == 0, f"exit code {code} after a signal in the first moment of round {number}")
+    return {"rounds": rounds}
+
+
+CASES = [sigterm_under_load, sigterm_with_slow_peers, signals_at_once]
 
 
 if __name__ == "__main__":
