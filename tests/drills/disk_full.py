@@ -203,7 +203,7 @@ def start_while_full(case):
     case.running = switch = oracle.Switch(
         case.binary, case.store, case.work, settings=case.settings
     )
-    switch.ready.wait(60)
+    switch.await_start()
     if switch.admin_port is not None:
         load = case.load(switch, "still full", acquirer=Teller)
         time.sleep(1)

@@ -15,6 +15,8 @@ checkpoint, a copy of the store, and a process that stands still for two seconds
 
   tests/drills/soak.py [MINUTES] [--binary PATH] [--seed N]      60 minutes
 
+SIGINT ends it early: what was lived until then is judged.
+
 DRILL_SHORT=1: a minute and a quarter, a fault every 4 seconds; too short for a drift, so 200 MiB
 are the bound. Needs a C compiler (for the clock). Exit code 0 passed, 1 failed, 77 skipped.
 Evidence: target/drills/soak.json.
@@ -41,7 +43,10 @@ from oracle import Acquirer, Book, Switch, Wrong, check, replay, run_to_end
 
 CARDS = 200
 CONNECTIONS = 6
-PAUSE_SECONDS = 0.01
+# 600 messages a second: what is remembered, and so memory, follows the rate, so it is a steady one.
+TICK_SECONDS, MESSAGES_A_TICK = 0.05, 5
+# A machine that stands still for longer than this has not lived in the meantime.
+STEP_SECONDS_MAX = 1.0
 # How long what is over is kept: 46 days of the fast clock, the least that can be configured.
 KEPT_DAYS = 46
 LIVED_YEARS_MAX = 4
@@ -89,10 +94,12 @@ class Steady(Acquirer):
                 until.wait(0.1)
 
     def talk(self, stream, until):
-        buffer = bytearray()
+        buffer, due = bytearray(), time.monotonic()
         with stream:
-            while not until.wait(PAUSE_SECONDS):
-                sent = [self.compose() for _ in range(self.random.randrange(1, 12))]
+            while not until.wait(max(0, due - time.monotonic())):
+                # What could not be sent in time is not sent later.
+                due = max(due + TICK_SECONDS, time.monotonic() - STEP_SECONDS_MAX)
+                sent = [self.compose() for _ in range(MESSAGES_A_TICK)]
                 stream.sendall(b"".join(wire for wire, _ in sent))
                 if self.cut.is_set():
                     self.cut.clear()
@@ -109,6 +116,19 @@ def reset(stream):
     stream.close()
 
 
+class Watch:
+    """Seconds that went by, without those in which the whole machine stood still."""
+
+    def __init__(self, seconds=0.0):
+        self.total, self.seen = seconds, time.monotonic()
+
+    def seconds(self):
+        now = time.monotonic()
+        self.total += min(now - self.seen, STEP_SECONDS_MAX)
+        self.seen = now
+        return self.total
+
+
 class Soak:
     """One switch with everything that is done to it."""
 
@@ -123,6 +143,7 @@ class Soak:
         self.book = ShortMemory(self.work / "book.jsonl")
         self.clock = wall_clock.Clock(self.work)
         self.until, self.threads, self.wrong = threading.Event(), [], []
+        self.lived, self.planned = 0.0, seconds
         self.samples, self.faults, self.copies = [], {}, 0
         oracle.import_cards(binary, self.store, work, self.cards)
         self.switch = Switch(binary, self.store, work, self.clock.before, self.settings())
@@ -161,11 +182,12 @@ class Soak:
 
     def run_clock(self):
         """46 days go by in some ten seconds to two minutes, four years at most in all."""
-        period = max(10, self.seconds * KEPT_DAYS / (LIVED_YEARS_MAX * 365))
+        period = max(10, self.planned * KEPT_DAYS / (LIVED_YEARS_MAX * 365))
         speed = KEPT_DAYS * 86_400 / period
-        began = time.monotonic()
+        watch = Watch(self.lived)
         while not self.until.wait(0.05):
-            self.clock.jump((time.monotonic() - began) * speed)
+            self.lived = watch.seconds()
+            self.clock.jump(self.lived * speed)
 
     def end(self):
         self.until.set()
@@ -174,6 +196,10 @@ class Soak:
         self.threads = []
         self.wrong += self.book.mistakes
         check(not self.wrong, "; ".join(self.wrong[:3]))
+
+    def stop_early(self):
+        """What was lived until now is judged."""
+        self.seconds = 0
 
     def sample(self):
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -256,8 +282,8 @@ class Soak:
     def run(self, period):
         before = self.quiet_after_a_little_of_everything()
         self.begin()
-        began, number = time.monotonic(), 0
-        while (passed := time.monotonic() - began) < self.seconds:
+        watch, number = Watch(), 0
+        while (passed := watch.seconds()) < self.seconds:
             if passed >= number * period:
                 fault = self.FAULTS[number % len(self.FAULTS)]
                 fault(self)
@@ -266,7 +292,8 @@ class Soak:
                 if not oracle.is_short() or number % 5 == 0:
                     self.tell(passed)
             time.sleep(0.5)
-            self.samples.append((round(time.monotonic() - began, 1), *self.sample()))
+            self.samples.append((round(watch.seconds(), 1), *self.sample()))
+        self.lived_minutes = round(watch.total / 60, 1)
         state = self.switch.state()
         self.end()
         return self.figures(before, self.quiet(), state)
@@ -322,6 +349,7 @@ class Soak:
             check(drift <= DRIFT_MAX, f"resident memory drifts by {drift:.2%}")
         return {
             "answers": self.book.total,
+            "minutes": self.lived_minutes,
             "rss_mib": [round(first, 2), round(last, 2)],
             "drift": round(drift, 4),
             "faults": self.faults,
@@ -381,16 +409,17 @@ def main():
     print(f"soak: {seconds:.0f} s, a fault every {period} s, seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="soak-") as directory:
         soak = Soak(binary, directory, seconds, arguments.seed)
+        signal.signal(signal.SIGINT, lambda *_: soak.stop_early())
         try:
             evidence = {"passed": 1, "failed": 0, **soak.run(period), **soak.books()}
-        except Wrong as wrong:
+        except (Wrong, OSError) as wrong:
             soak.until.set()
             print(f"FAILED {wrong}")
             evidence = {"passed": 0, "failed": 1, "wrong": str(wrong), "samples": soak.samples}
         finally:
             if soak.switch.process.poll() is None:
                 soak.switch.kill()
-    evidence = {"seed": arguments.seed, "seconds": seconds, **evidence}
+    evidence = {"seed": arguments.seed, **evidence}
     path = oracle.write_evidence("soak", binary, evidence)
     print(f"{evidence['passed']} passed, {evidence['failed']} failed (evidence in {path})")
     sys.exit(evidence["failed"])

@@ -68,7 +68,7 @@ def started_at_once(case):
             work.mkdir()
         rivals = [Switch(case.binary, case.store, work, settings=case.settings) for work in works]
         for rival in rivals:
-            rival.ready.wait(60)
+            rival.await_start()
         has_it = [rival for rival in rivals if rival.admin_port is not None]
         check(len(has_it) == 1, f"{len(has_it)} of {RIVALS} have the store")
         for rival in rivals:
