@@ -106,6 +106,11 @@ class Original:
                 waiting -= acquirer.read_some(stream, buffer)
         stream.close()
 
+    def may_end_at(self, sequence):
+        """Whether the damage of an end beyond the watermark may have gone unseen."""
+        watermark = self.sound["journal"]["watermark"]
+        return self.tail_may_go and watermark <= sequence < self.records
+
     def serve(self, store, work):
         return Switch(self.binary, store, work, settings=self.settings)
 
@@ -167,9 +172,8 @@ class Place:
         if found["digest"] == self.original.sound["digest"]:
             return "harmless"
         reached = found["journal"]["last_sequence"]
-        watermark = found["journal"]["watermark"]
         lost = self.original.records - reached
-        check(self.original.tail_may_go and reached >= watermark,
+        check(self.original.may_end_at(reached),
               f"SILENT: verify finds nothing, and {lost} records are gone or changed")  # fmt: skip
         return "tail"
 
@@ -200,7 +204,7 @@ class Place:
     def check_running(self, switch):
         state = switch.state()
         is_same = state["digest"] == self.original.sound["digest"]
-        tail = self.original.tail_may_go and state["sequence"] < self.original.records
+        tail = self.original.may_end_at(state["sequence"])
         check(is_same or tail, f"SILENT: serve started with another state, {state['sequence']}")
         book = Book(self.work / "one.jsonl")
         wire, _ = Acquirer(book, self.original.cards, "buys", 1).purchase(0, 1)

@@ -18,6 +18,7 @@ target/drills/disk_full.json.
 """
 
 import os
+import shutil
 import subprocess
 import time
 
@@ -48,6 +49,8 @@ class Disk:
         if kind == "tmpfs":
             command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs"]
         else:
+            if shutil.which("mkfs.ext4") is None:
+                raise Skipped("mkfs.ext4 is not installed")
             image = case.work / "image"
             with open(image, "wb") as file:
                 file.truncate(DISK_BYTES)

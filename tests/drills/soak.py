@@ -3,11 +3,12 @@
 
 Steady traffic on a few connections while the clock of the switch runs fast, so that holds, stored
 answers and history come of age and go: the state stops growing, and what grows after that leaks.
-One fault after the other, a minute each: a storm of connections, connections cut in the middle of their
-answers, a burst, garbage, half frames and TLS at a plain door, a changed programme with SIGHUP, a
-checkpoint, a copy of the store, and a process that stands still for two seconds. Then:
+One fault after the other, a minute each: a storm of connections, connections cut in the middle of
+their answers, a burst, garbage, half frames and TLS at a plain door, a changed programme with
+SIGHUP, a checkpoint, a copy of the store, and a process that stands still for two seconds. Then:
   - the median of resident memory in the last third of the time is at most 2 % above that of the
-    first third, after a warm-up of a tenth (it rises and falls with each generation of the journal);
+    first third, after a warm-up of a tenth (it rises and falls with each generation of the
+    journal);
   - without clients there are as many descriptors of each kind and as many threads as there were
     before the first fault, and no connection;
   - no answer was wrong, the switch stops with exit code 0, `store verify` finds nothing, and the
