@@ -10,7 +10,15 @@ use super::error::{JournalError, StoreError};
 /// two processes hold locks on two files of the same name.
 #[derive(Debug)]
 pub(super) struct StoreLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that this one is just starting has a copy of the file
+        // until it runs its own program. What cannot be unlocked goes with the last copy.
+        let _ = self.file.unlock();
+    }
 }
 
 impl StoreLock {
@@ -38,6 +46,22 @@ impl StoreLock {
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(StoreLock { _file: file })
+        Ok(StoreLock { file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_was_given_back_is_free_also_where_a_copy_of_its_file_is_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = StoreLock::take(directory.path()).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(StoreLock::take(directory.path()).is_err());
+        drop(lock);
+        StoreLock::take(directory.path()).unwrap();
+        drop(copy);
     }
 }
