@@ -65,7 +65,7 @@ impl CryptogramVersion {
     }
 
     /// The key that a card's cryptogram with that counter is made under.
-    fn key(self, card: TdesKey, counter: u16) -> TdesKey {
+    pub(super) fn key(self, card: TdesKey, counter: u16) -> TdesKey {
         match self {
             CryptogramVersion::V10 => card,
             CryptogramVersion::V18 => session_key(&card, counter),
@@ -75,11 +75,15 @@ impl CryptogramVersion {
     /// What a card with this key would send for these data.
     pub fn request(self, card: TdesKey, counter: u16, data: &[u8]) -> (Cryptogram, TdesKey) {
         let key = self.key(card, counter);
-        let padding = match self {
+        (retail_mac(&key, self.padding(), data), key)
+    }
+
+    /// How what a cryptogram is made over is filled up.
+    pub(super) fn padding(self) -> Padding {
+        match self {
             CryptogramVersion::V10 => Padding::Zeros,
             CryptogramVersion::V18 => Padding::OneThenZeros,
-        };
-        (retail_mac(&key, padding, data), key)
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub mod telemetry;
 
 pub mod pin;
 
+pub mod pin_keys;
+
 pub mod key_file;
 
 pub mod token;

@@ -28,6 +28,7 @@ mod golden_money;
 mod golden_records;
 mod guessing;
 mod holders;
+mod hsm;
 mod imported_parts;
 mod imported_specs;
 mod journal_checkpoints;
