@@ -20,13 +20,22 @@ const DIVERSIFIED_DIGITS: usize = 16;
 ///
 /// `None` when the number has anything but digits.
 pub fn card_key(issuer: &TdesKey, pan: &str, sequence_number: u8) -> Option<TdesKey> {
+    Some(card_key_of(issuer, diversified(pan, sequence_number)?))
+}
+
+/// Those digits, two to a byte.
+pub(super) fn diversified(pan: &str, sequence_number: u8) -> Option<[u8; TDES_BLOCK]> {
     let mut digits = values(pan)?;
     digits.extend([sequence_number / 10 % 10, sequence_number % 10]);
     let missing = DIVERSIFIED_DIGITS.saturating_sub(digits.len());
     let skipped = digits.len().saturating_sub(DIVERSIFIED_DIGITS);
     let zeros = std::iter::repeat_n(0, missing);
-    let left: [u8; TDES_BLOCK] = packed(zeros.chain(digits.into_iter().skip(skipped)));
-    Some(two_halves(issuer, left, left.map(|byte| !byte)))
+    Some(packed(zeros.chain(digits.into_iter().skip(skipped))))
+}
+
+/// The key of one card from those digits.
+pub(super) fn card_key_of(issuer: &TdesKey, digits: [u8; TDES_BLOCK]) -> TdesKey {
+    two_halves(issuer, digits, digits.map(|byte| !byte))
 }
 
 /// The key of one transaction of a card: its counter (ATC) makes it.

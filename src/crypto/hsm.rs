@@ -1,7 +1,8 @@
 //! What the switch asks of whoever keeps its keys: one trait, whatever is behind it.
 //!
-//! What answers is a backend: [`software`](super::software) has keys in the memory of this process.
-//! A request names keys, never has them. Everything fails closed: an answer is
+//! Two backends answer: [`software`](super::software), with keys in the memory of this process, and
+//! a device on the network that speaks host commands ([`payshield`](super::payshield) has its
+//! messages). A request names keys, never has them. Everything fails closed: an answer is
 //! [`Verdict::Right`] only when it was proven so, and every error is a refusal with a reason of its
 //! own. A PIN block with no PIN in it is an error, not a wrong PIN: no try is counted for it.
 

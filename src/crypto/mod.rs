@@ -40,3 +40,5 @@ pub mod emv;
 pub mod hsm;
 
 pub mod software;
+
+pub mod payshield;

@@ -117,6 +117,14 @@ impl SoftwareHsm {
         Ok(())
     }
 
+    /// The bytes of a key, and whether it is an AES key: for a played device, which keeps keys
+    /// outside of itself.
+    pub(super) fn surrender(&self, name: &str) -> Option<(Zeroizing<Vec<u8>>, bool)> {
+        let key = self.key(name).ok()?;
+        let is_aes = matches!(key.key, ProtectionKey::Aes(_));
+        Some((Zeroizing::new(key.bytes().to_vec()), is_aes))
+    }
+
     fn key(&self, name: &str) -> Result<Arc<Held>, HsmError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.get(name).cloned().ok_or_else(|| HsmError::UnknownKey {

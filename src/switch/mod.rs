@@ -20,6 +20,8 @@ pub mod pin_keys;
 
 pub mod key_file;
 
+pub mod hsm;
+
 pub mod token;
 
 pub mod rulebook;

@@ -29,6 +29,8 @@ mod golden_records;
 mod guessing;
 mod holders;
 mod hsm;
+mod hsm_commands;
+mod hsm_device;
 mod imported_parts;
 mod imported_specs;
 mod journal_checkpoints;
