@@ -5,6 +5,7 @@
 
 pub mod config;
 mod config_file;
+pub mod config_hsm;
 #[cfg(test)]
 mod config_tests;
 
@@ -55,6 +56,8 @@ pub mod server;
 mod session;
 
 mod session_end;
+
+mod session_write;
 
 mod link;
 pub mod overload;

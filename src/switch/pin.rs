@@ -22,6 +22,7 @@ use crate::domain::pin_choice::{self, NewPin};
 use crate::domain::time::BusinessDate;
 use crate::engine::state::State;
 
+use super::hsm::desk::QuestionDesk;
 pub use super::pin_keys::{PinKeys, PinKeysError};
 
 /// Bytes of a PIN block of DE 52.
@@ -31,6 +32,9 @@ const BLOCK_BYTES: usize = 8;
 #[derive(Default)]
 pub struct PinDesk {
     keys: Option<PinKeys>,
+    /// Asks a device, which must not be waited for where a socket is served; `None`: the keys are
+    /// in this process.
+    desk: Option<QuestionDesk>,
     /// What the journal says, for reading without asking the single writer.
     on_file: RwLock<HashMap<CardToken, OnFile>>,
 }
@@ -82,6 +86,7 @@ impl PinDesk {
         });
         PinDesk {
             keys: None,
+            desk: None,
             on_file: RwLock::new(known.collect()),
         }
     }
@@ -92,6 +97,24 @@ impl PinDesk {
             keys: Some(keys),
             ..self
         }
+    }
+
+    /// The same with keys that a device keeps, and the desk that asks it.
+    pub fn with_device(self, keys: PinKeys, desk: QuestionDesk) -> PinDesk {
+        PinDesk {
+            desk: Some(desk),
+            ..self.with_keys(keys)
+        }
+    }
+
+    /// Who keeps the keys, for people; `None`: there are none.
+    pub fn keeper(&self) -> Option<String> {
+        self.keys.as_ref().map(|keys| keys.hsm.name())
+    }
+
+    /// The desk that asks a device, where one keeps the keys.
+    pub fn desk(&self) -> Option<&QuestionDesk> {
+        self.desk.as_ref()
     }
 
     /// Learns what tells a card's right PIN from a wrong one, once the journal has it.
@@ -198,7 +221,14 @@ impl PinDesk {
             Ok(Verdict::Right) => PinVerdict::Correct,
             Ok(Verdict::Wrong) => PinVerdict::Wrong,
             Err(HsmError::MalformedPinBlock) => PinVerdict::Malformed,
-            Err(_) => PinVerdict::CannotBeChecked,
+            Err(error) if error.is_outage() => {
+                tracing::debug!(%error, "a PIN was not judged");
+                PinVerdict::Unavailable
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a PIN cannot be judged");
+                PinVerdict::CannotBeChecked
+            }
         }
     }
 

@@ -62,6 +62,11 @@ impl Line for Beside {
     }
 }
 
+/// A device without a network, with the keys of the vectors.
+pub(crate) fn beside() -> PayShield<impl Line> {
+    PayShield::new(Beside(device(SETTINGS)), SETTINGS, table())
+}
+
 fn played(address: SocketAddr) -> Played {
     Played::start(address, device(SETTINGS), 4).unwrap()
 }

@@ -255,11 +255,13 @@ fn read_whole(stream: &mut TcpStream, bytes: &mut [u8], deadline: Instant) -> Re
     let mut missing = bytes;
     while !missing.is_empty() {
         stream.set_read_timeout(Some(left_until(deadline)?))?;
-        let count = stream.read(missing)?;
-        if count == 0 {
-            return Err(Failed::Broken(io::ErrorKind::UnexpectedEof.into()));
+        match stream.read(missing) {
+            Ok(0) => return Err(Failed::Broken(io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => missing = missing.split_at_mut(count).1,
+            // A read with a time limit ends at every signal.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
         }
-        missing = missing.split_at_mut(count).1;
     }
     Ok(())
 }
