@@ -173,15 +173,15 @@ impl Desk<'_> {
         bodies.collect()
     }
 
-    fn look_at<'b>(&self, batch: impl ExactSizeIterator<Item = &'b Body>) {
+    fn look_at<'b>(&self, batch: impl ExactSizeIterator<Item = &'b Body> + Clone) {
         if batch.len() < 2 {
             return;
         }
-        for body in batch {
-            if let Body::Message(facts) = body {
-                black_box(self.state.glance(facts));
-            }
-        }
+        let messages = batch.filter_map(|body| match body {
+            Body::Message(facts) => Some(&**facts),
+            _ => None,
+        });
+        black_box(self.state.glance(messages));
     }
 
     fn take(&mut self, body: Body, applies: bool) {

@@ -97,11 +97,9 @@ fn in_this_process(data: &Path) {
     let (loaded, mut state) = (since(begun), restored.state);
     let base = restored.base.map(|base| base.position);
     let replay = clock::instant();
-    let mut records = 0_u64;
-    let journal = held.open(options, base, &mut |frame| {
-        records += frame.clone().count() as u64;
-        restore::apply_frame(&mut state, frame)
-    });
+    let from = state.sequence();
+    let journal = restore::replayed(&mut state, |replay| held.open(options, base, replay));
+    let records = state.sequence() - from;
     let replayed = since(replay);
     let check = clock::instant();
     state.check_conservation().unwrap();

@@ -236,6 +236,8 @@ async fn serve(
     (store, rates): (OpenStore, Vec<RateRow>),
     log: &log::LogGuard,
 ) -> Result<(), Stopped> {
+    // Before anybody can be served: from then on a signal must not end the process on the spot.
+    let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
     let (records, base_sequence) = (store.records, store.base_sequence);
     for error in &store.passed_over {
         tracing::error!(%error, "a checkpoint cannot be used");
@@ -313,13 +315,9 @@ async fn serve(
     }
     println!("{}", next_step(args.demo, accounts));
 
-    let reloads = tokio::spawn(reload_at_hang_up(
-        signal(SignalKind::hangup())
-            .map_err(|error| Stopped::because(71, format!("listen for signals: {error}")))?,
-        server.rules.clone(),
-        server.jobs.clone(),
-    ));
-    let stopped = server.run(stop_signal()?).await;
+    let (rules, jobs) = (server.rules.clone(), server.jobs.clone());
+    let reloads = tokio::spawn(reload_at_hang_up(hang_up, rules, jobs));
+    let stopped = server.run(stop).await;
     reloads.abort();
     drop(stop_admin);
     // Its connections may be idle; the runtime ends them.
@@ -423,11 +421,17 @@ async fn reload_at_hang_up(mut hang_up: Signal, rules: Arc<RulesInForce>, jobs: 
     }
 }
 
-/// Resolves at SIGINT or SIGTERM.
+/// Comes with every SIGHUP from now on.
+fn hang_up_signal() -> Result<Signal, Stopped> {
+    listen(SignalKind::hangup())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Stopped> {
+    signal(kind).map_err(|error| Stopped::because(71, format!("listen for signals: {error}")))
+}
+
+/// Resolves at the first SIGINT or SIGTERM from now on.
 fn stop_signal() -> Result<impl Future<Output = ()>, Stopped> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| Stopped::because(71, format!("listen for signals: {error}")))
-    };
     let (mut interrupt, mut terminate) = (
         listen(SignalKind::interrupt())?,
         listen(SignalKind::terminate())?,

@@ -12,6 +12,7 @@ use crate::journal::{
     self, Checkpoint, Checkpoints, CopyProgress, Head, HeldStore, Recovery, SledOptions,
 };
 use crate::switch::restore;
+use crate::switch::token::TokenKey;
 
 use super::import::Failed;
 
@@ -129,6 +130,12 @@ pub(super) fn verify(
         let (copy, own) = (scratch.0.display().to_string(), store.display().to_string());
         verified.faults.push(fault.replace(&copy, &own));
     }
+    let recovery = verified.recovery.as_ref();
+    let is_new = recovery.is_none_or(|recovery| recovery.last_sequence == 0);
+    let key = TokenKey::prove(store, is_new);
+    verified
+        .faults
+        .extend(key.err().map(|fault| fault.to_string()));
     Ok(verified)
 }
 

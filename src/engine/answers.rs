@@ -71,6 +71,11 @@ impl AnswerTable {
         self.read(row, booked).map(|row| row.2)
     }
 
+    /// Whether a message with this hash has an answer, most probably this one.
+    pub(super) fn is_indexed(&self, key: &TraceKey) -> bool {
+        self.index.candidates(key).next().is_some()
+    }
+
     /// Stores an answer; `None` when the message has one already.
     pub(super) fn push(
         &mut self,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::domain::account::{AccountId, PurseIndex};
+use crate::domain::account::PurseIndex;
 use crate::domain::money::Currency;
 
 use super::entry::EntryId;
@@ -121,33 +121,41 @@ impl State {
     }
 
     fn check_holds(&self) -> Result<(), NotConserved> {
-        let mut held: BTreeMap<(AccountId, PurseIndex), i64> = BTreeMap::new();
-        for id in self.entries_in_order() {
-            let Some(entry) = self.entries.get(id) else {
-                continue;
-            };
-            for (purse, minor) in entry.held.parts() {
-                let sum = held.entry((entry.account, purse)).or_default();
-                *sum = sum.saturating_add(minor);
-            }
-            let exchange = self.exchanges.get(&id);
-            for leg in exchange.into_iter().flat_map(|exchange| &exchange.held) {
-                let sum = held.entry((entry.account, leg.purse)).or_default();
-                *sum = sum.saturating_add(leg.cost().saturating_sub(leg.worth));
-            }
-        }
+        let mut held: Vec<i64> = Vec::new();
         for record in &self.accounts {
-            for (purse, index) in record.account.purses.iter().zip(0_u8..) {
-                let key = (record.account.id, PurseIndex(index));
-                let entries = held.get(&key).copied().unwrap_or(0);
-                if purse.held != entries {
-                    return Err(NotConserved::Held {
-                        account: record.account.id.0,
-                        purse: index,
-                        held: purse.held,
-                        entries,
-                    });
+            let account = &record.account;
+            held.clear();
+            held.resize(account.purses.len(), 0);
+            // What an entry holds of a purse that the account does not have is held of none.
+            let mut foreign = None;
+            let mut add = |purse: PurseIndex, minor: i64| match held.get_mut(purse.position()) {
+                Some(sum) => *sum = sum.saturating_add(minor),
+                None => foreign = Some((purse.0, minor)),
+            };
+            for id in record.entries.iter() {
+                let Some(entry) = self.entries.get(id) else {
+                    continue;
+                };
+                entry.held.parts().for_each(|part| add(part.0, part.1));
+                let exchange = self.exchanges.get(&id);
+                for leg in exchange.into_iter().flat_map(|exchange| &exchange.held) {
+                    add(leg.purse, leg.cost().saturating_sub(leg.worth));
                 }
+            }
+            let purses = account.purses.iter().map(|purse| purse.held);
+            let differing = purses
+                .zip(&held)
+                .zip(0_u8..)
+                .find(|((purse, sum), _)| purse != *sum)
+                .map(|((purse, sum), index)| (index, purse, *sum));
+            let foreign = foreign.map(|(index, minor)| (index, 0, minor));
+            if let Some((purse, held, entries)) = differing.or(foreign) {
+                return Err(NotConserved::Held {
+                    account: account.id.0,
+                    purse,
+                    held,
+                    entries,
+                });
             }
         }
         Ok(())

@@ -47,6 +47,16 @@ pub enum Event {
     Reconciled(Box<Reconciled>),
 }
 
+impl Event {
+    /// The decision, if it is one.
+    pub fn decided(&self) -> Option<&Decided> {
+        match self {
+            Event::Decided(decided) => Some(decided),
+            _ => None,
+        }
+    }
+}
+
 /// A decision with the facts it was taken on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {

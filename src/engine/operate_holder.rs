@@ -158,7 +158,24 @@ fn change_kyc(state: &State, whose: Whose, kyc: Kyc) -> Decision {
     if known == kyc {
         return Err(OrderRefused::Conflict(format!("it is {kyc:?} already")));
     }
+    is_current(state, whose)?;
     Ok(HolderOperation::KycChanged(whose, kyc))
+}
+
+/// A holder who has another account by now is not named by the one before: the change would reach
+/// the holder and not the account that is in use.
+fn is_current(state: &State, whose: Whose) -> Result<(), OrderRefused> {
+    let Whose::Account(id) = whose else {
+        return Ok(());
+    };
+    let current = state.holders().of_account(id).and_then(|it| it.account);
+    match current.filter(|current| *current != id) {
+        None => Ok(()),
+        Some(current) => Err(OrderRefused::Conflict(format!(
+            "the holder of account {} has account {} by now",
+            id.0, current.0
+        ))),
+    }
 }
 
 /// Cards whose last month is over, in order, with what becomes of them. One that is still valid

@@ -124,7 +124,8 @@ fn cancelled_load(case: &Case<'_>, entry: &Entry) -> Option<Verdict> {
         return None;
     }
     let evidence = "a load in this way cannot be called off by the cardholder".to_owned();
-    if matches!(case.facts.mti, 400 | 401) {
+    // The thousands are the edition's: 0400, 1400, 2400.
+    if matches!(case.facts.mti.checked_rem(1_000), Some(400 | 401)) {
         let refusal = Refusal::because(Reason::LoadNotAllowed, evidence);
         return Some(Verdict::refused(refusal));
     }

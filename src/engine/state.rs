@@ -115,6 +115,9 @@ impl StoredAnswer {
     }
 }
 
+/// Messages of one batch whose places are kept without an allocation while they are looked at.
+const GLANCED_INLINE: usize = 64;
+
 /// By what a later message finds an entry (lifecycle D.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MatchKey {
@@ -317,20 +320,31 @@ impl State {
         self.cards_by_token = index;
     }
 
-    /// Looks at what deciding this message will look at first, and says whether anything is there.
+    /// Looks at what deciding these messages will look at first; says whether anything is there.
     ///
-    /// Done for every message of a batch before the first is decided: the places lie far apart in
-    /// memory, and waiting for many of them at once takes little longer than waiting for one.
-    pub fn glance(&self, facts: &Facts) -> bool {
-        let record = self.card_and_account(&facts.card).and_then(|it| it.1);
-        // Not one after the other: all of it is wanted at once.
-        let used = record.is_some_and(|record| {
-            let purses = &record.account.purses;
-            purses.iter().any(|purse| purse.balance != 0)
-                | record.entries.iter().next_back().is_some()
-                | !record.usage.is_empty()
-        });
-        used | self.answer(&facts.key()).is_some()
+    /// Done for a batch before its first message is decided: the places lie far apart in memory,
+    /// and waiting for many of them at once takes little longer than waiting for one. So each step
+    /// is taken for all messages before the next, which needs what the one before it found.
+    pub fn glance<'a>(&self, messages: impl Iterator<Item = &'a Facts> + Clone) -> bool {
+        let place = |facts: &Facts| self.cards_by_token.place(&facts.card);
+        let places: SmallVec<[_; GLANCED_INLINE]> = messages.clone().filter_map(place).collect();
+        let mut used = false;
+        for (card, _) in &places {
+            used |= self.card(*card).is_some_and(|card| card.token.0 != [0; 16]);
+        }
+        for (_, account) in &places {
+            used |= self.account(*account).is_some_and(|record| {
+                let purses = &record.account.purses;
+                // Not one after the other: all of it is wanted at once.
+                purses.iter().any(|purse| purse.balance != 0)
+                    | record.entries.iter().next_back().is_some()
+                    | !record.usage.is_empty()
+            });
+        }
+        for facts in messages {
+            used |= self.answers_to(facts.kind).is_indexed(&facts.key());
+        }
+        used
     }
 
     /// All cards in order of issue.

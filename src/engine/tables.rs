@@ -103,6 +103,14 @@ impl CardIndex {
         Some((place.card, place.account))
     }
 
+    /// Where the card most probably is that has this token: one token in four
+    /// thousand millions has the tag of another.
+    pub(super) fn place(&self, token: &CardToken) -> Option<(CardId, AccountId)> {
+        let tag = self.tag(token);
+        let place = self.rows.find(CardPlace::hash(tag), |it| it.tag == tag)?;
+        Some((place.card, place.account))
+    }
+
     /// Lets a token stand for a card of an account, and for no other any more.
     pub(super) fn insert(
         &mut self,

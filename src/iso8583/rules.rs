@@ -58,6 +58,15 @@ impl MessageRule {
         &self.echoed
     }
 
+    /// Whether a message of the type may have the element.
+    #[must_use]
+    pub fn may_have(&self, element: u8) -> bool {
+        let optional = self.optional.as_ref();
+        optional.is_none_or(|optional| optional.has(element))
+            || self.mandatory.has(element)
+            || self.echoed.contains(&element)
+    }
+
     /// Elements hidden in this type besides those that hide themselves, ascending.
     pub fn masked(&self) -> impl Iterator<Item = u8> + use<> {
         self.masked.elements()
@@ -88,12 +97,9 @@ impl MessageSpec {
         };
         let missing = rule.mandatory().filter(|element| !message.has(*element));
         let missing = missing.map(RuleBreach::Missing);
-        let unexpected = message.elements().filter(|element| {
-            let optional = rule.optional.as_ref();
-            optional.is_some_and(|optional| !optional.has(*element))
-                && !rule.mandatory.has(*element)
-                && !rule.echoed.contains(element)
-        });
+        let unexpected = message
+            .elements()
+            .filter(|element| !rule.may_have(*element));
         missing
             .chain(unexpected.map(RuleBreach::Unexpected))
             .collect()

@@ -126,6 +126,19 @@ pub struct Refused {
 }
 
 impl<'a> Records<'a> {
+    /// No records.
+    pub fn none() -> Records<'static> {
+        Records {
+            sequences: RangeInclusive::new(1, 0),
+            rest: Reader(&[]),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sequences.is_empty()
+    }
+
     /// Hands them on one by one, until one is refused.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::batch::Batch;
 use super::error::{Damage, JournalError};
-use super::frame::{ChainHash, FrameWriter, decode_frame};
+use super::frame::{ChainHash, FrameWriter, Records, decode_frame};
 use super::group::{FrameSink, write_batch};
 use super::seal::Head;
 use super::{Journal, Replay};
@@ -70,6 +70,7 @@ impl MemoryJournal {
                 chain: frame.chain,
             };
         }
+        replay(Records::none())?;
         let sink = MemorySink {
             store: store.clone(),
             group: Vec::new(),

@@ -105,7 +105,8 @@ pub trait Journal: Send {
     fn chain(&self) -> ChainHash;
 }
 
-/// Receives every record of a journal in order while it opens, frame by frame.
+/// Receives every record of a journal in order while it opens, frame by frame, and at the end no
+/// records once: then everything was handed over, and nothing was written yet.
 ///
 /// A record that is refused stops the opening with [`JournalError::Replay`].
 pub type Replay<'a> = dyn FnMut(Records<'_>) -> Result<(), Refused> + 'a;

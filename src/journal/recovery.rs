@@ -134,6 +134,7 @@ pub(super) fn recover(
     walk.reached_watermark(found == watermark::Found::Missing)?;
     walk.reached_checkpoints(checkpointed)?;
     let torn = walk.check_ring()?;
+    walk.end()?;
     let recovery = Recovery {
         created: plan.is_empty(),
         last_sequence: walk.head.sequence,

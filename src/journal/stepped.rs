@@ -138,6 +138,7 @@ impl<D: Medium> SteppedJournal<D> {
         let beyond = walk.active(frames.into_iter().map(Ok))?;
         walk.reached_watermark(found == Found::Missing)?;
         let torn = walk.check_ring()?;
+        walk.end()?;
         let recovery = Recovery {
             created,
             last_sequence: walk.head.sequence,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Replay;
 use super::error::{JournalError, StoreError};
-use super::frame::{Frame, decode_frame};
+use super::frame::{Frame, Records, decode_frame};
 use super::generation::Generation;
 use super::plan::damage;
 use super::ring::RingId;
@@ -259,6 +259,11 @@ impl Walk<'_, '_> {
             .bytes
             .saturating_add(u64::try_from(bytes.len()).unwrap_or(0));
         Ok(())
+    }
+
+    /// Everything was handed over.
+    pub(super) fn end(&mut self) -> Result<(), JournalError> {
+        Ok((self.replay)(Records::none())?)
     }
 
     /// Accepts a frame beyond a hole only when the hole is an unacknowledged part of its group.

@@ -271,7 +271,7 @@ pub mod knob {
     /// MiB; 0: no ring. A fifth of a second of the highest load measured; a start reads all of it.
     pub const RING_MIB: Knob<u64> = knob("ring_mib", 0, 8, 256);
     /// Records; 0: never by their number. A start replays this many and half again within seconds.
-    pub const EVERY_RECORDS: Knob<u64> = knob("every_records", 0, 1_000_000, 1_000_000_000);
+    pub const EVERY_RECORDS: Knob<u64> = knob("every_records", 0, 2_000_000, 1_000_000_000);
     /// Minutes; 0: never by time. A day: a quiet switch does not write its whole state each hour.
     pub const EVERY_MINUTES: Knob<u64> = knob("every_minutes", 0, 1_440, 525_600);
     /// Records; 0: never. Fewer are replayed in less time than a checkpoint takes.

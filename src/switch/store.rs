@@ -109,9 +109,7 @@ pub fn open(
         passed_over,
     } = restore::newest(&checkpoints);
     let base = base.map(|base| base.position);
-    let opened = held.open(options, base, &mut |records| {
-        restore::apply_frame(&mut state, records)
-    });
+    let opened = restore::replayed(&mut state, |replay| held.open(options, base, replay));
     let journal = match opened {
         Ok(journal) => journal,
         Err(error) if passed_over.is_empty() => return Err(error.into()),

@@ -1,244 +1,29 @@
-"""What the drills of the whole switch share; it shares no code with the switch.
+"""The oracle of the drills of the whole switch; it shares no code with the switch.
 
-Three parts: messages written and read by hand (ISO 8583:1987 in ASCII behind a two-byte length),
-the switch as a process, and the oracle: a book of what was sent and answered, and a second model of
-a prepaid-jp account that is fed with the journal's decisions in their order.
+A book of what was sent and answered, an acquirer that makes plausible traffic, and a second model
+of a prepaid-jp account that is fed with the journal's decisions in their order. Messages are
+written in `wire.py`, processes are run in `running.py`; their names are offered here as well.
 
 Python 3 standard library only. Not a drill by itself, and therefore not executable.
 """
 
-import hashlib
-import http.client
 import json
-import os
 import random
-import signal
-import socket
-import struct
-import subprocess
 import threading
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-BINARY = ROOT / "target" / "release" / "cardswitch"
-EVIDENCE = ROOT / "target" / "drills"
-START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 30
-SLOW_DISK_MICROSECONDS = 15_000
-ANSWER_SECONDS_MAX = 20
-
-
-class Wrong(Exception):
-    """The switch did something it must not do."""
-
-
-def check(fact, sentence):
-    if not fact:
-        raise Wrong(sentence)
-
-
-# Messages ------------------------------------------------------------------------------------
-
-# Element: digits of its length prefix (0: fixed), length when fixed.
-LAYOUT = {
-    2: (2, 0), 3: (0, 6), 4: (0, 12), 7: (0, 10), 11: (0, 6), 12: (0, 6), 13: (0, 4), 14: (0, 4),
-    18: (0, 4), 22: (0, 3), 25: (0, 2), 32: (2, 0), 33: (2, 0), 37: (0, 12), 38: (0, 6),
-    39: (0, 2), 41: (0, 8), 42: (0, 15), 43: (0, 40), 49: (0, 3), 54: (3, 0), 70: (0, 3),
-    90: (0, 42), 95: (0, 42),
-}  # fmt: skip
-
-
-def write_message(mti, elements):
-    bits, body = 0, []
-    for number in sorted(elements):
-        prefix, length = LAYOUT[number]
-        value = elements[number]
-        if prefix:
-            value = f"{len(value):0{prefix}}{value}"
-        elif len(value) != length:
-            raise ValueError(f"element {number}: {len(value)} characters, expected {length}")
-        bits |= 1 << (128 - number)
-        body.append(value)
-    if any(number > 64 for number in elements):
-        bitmap = f"{bits | 1 << 127:032X}"
-    else:
-        bitmap = f"{bits >> 64:016X}"
-    message = (mti + bitmap + "".join(body)).encode("ascii")
-    return struct.pack(">H", len(message)) + message
-
-
-def read_message(frame):
-    text = frame.decode("ascii")
-    mti, at = text[:4], 20
-    bits, last = int(text[4:20], 16) << 64, 64
-    if bits >> 127:
-        bits, at, last = bits | int(text[20:36], 16), 36, 128
-    elements = {}
-    for number in range(2, last + 1):
-        if not bits >> (128 - number) & 1:
-            continue
-        prefix, length = LAYOUT[number]
-        if prefix:
-            length, at = int(text[at : at + prefix]), at + prefix
-        elements[number] = text[at : at + length]
-        at += length
-    check(at == len(text), f"an answer {mti} with {len(text) - at} characters too many")
-    return mti, elements
-
-
-def cut_frames(buffer):
-    """Takes whole frames off the front of a bytearray."""
-    while len(buffer) >= 2:
-        (length,) = struct.unpack_from(">H", buffer)
-        if len(buffer) < 2 + length:
-            return
-        yield bytes(buffer[2 : 2 + length])
-        del buffer[: 2 + length]
-
-
-# The switch as a process ---------------------------------------------------------------------
-
-
-def slow_disk():
-    """What to put before a command so that each write and flush waits before it begins.
-
-    Between an answer and the write it should have waited for lie microseconds, which a kill hits
-    hardly ever; with a slow disk it is hit nearly always. None where the system forbids tracing.
-    """
-    delay = f"inject=pwrite64,fdatasync:delay_enter={SLOW_DISK_MICROSECONDS}"
-    prefix = ["strace", "-f", "--seccomp-bpf", "-o", "/dev/null"]
-    prefix += ["-e", "trace=pwrite64,fdatasync", "-e", delay]
-    try:
-        probe = subprocess.run([*prefix, "true"], capture_output=True, check=False)
-    except FileNotFoundError:
-        return None
-    return prefix if probe.returncode == 0 else None
-
-
-class Switch:
-    """One running `cardswitch serve` on free ports of loopback, `before` its command a tracer."""
-
-    def __init__(self, binary, store, work, before=()):
-        self.errors_path = Path(work) / "switch.err"
-        config = Path(work) / "switch.toml"
-        # Small generations, so that kills and cuts fall into rotations too.
-        config.write_text('[log]\nfile = false\nstdout = "off"\n[journal]\nrotate_mib = 16\n')
-        command = [str(binary), "serve", "--config", str(config), "--data", str(store)]
-        command += ["--listen", "127.0.0.1:0,be2,iso87-ascii", "--admin", "127.0.0.1:0"]
-        self.errors = open(self.errors_path, "w+")
-        self.process = subprocess.Popen(
-            [*before, *command], stdout=subprocess.PIPE, stderr=self.errors, text=True
-        )
-        self.traced = bool(before)
-        self.said = []
-        self.port = self.admin_port = None
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.ready = threading.Event()
-        self.reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.said.append(line.strip())
-            words = line.split()
-            if words[:1] == ["listening"]:
-                self.port = int(words[1].rsplit(":", 1)[1])
-            elif words[:1] == ["admin"]:
-                self.admin_port = int(words[1].split("/")[2].rsplit(":", 1)[1])
-            elif words[:1] == ["next"]:
-                self.ready.set()
-        self.ready.set()
-
-    def wait_ready(self):
-        self.ready.wait(START_SECONDS_MAX)
-        if self.port is None or self.admin_port is None or self.process.poll() is not None:
-            code = self.process.poll()
-            raise Wrong(f"the switch did not start (exit code {code}): {self.complaint()}")
-        return self
-
-    def complaint(self):
-        return self.errors_path.read_text().strip()
-
-    def signal(self, number):
-        """To the switch itself, also when a tracer stands before it."""
-        pid = self.process.pid
-        if self.traced:
-            pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-        os.kill(pid, number)
-
-    def kill(self):
-        self.signal(signal.SIGKILL)
-        self.process.wait()
-        self.reader.join()
-        self.errors.close()
-
-    def wait(self, seconds=STOP_SECONDS_MAX):
-        """The exit code, or a complaint when it does not end."""
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise Wrong(f"the switch was still running after {seconds} s") from None
-        self.reader.join()
-        self.errors.close()
-        return code
-
-    def stop(self):
-        self.signal(signal.SIGTERM)
-        code = self.wait()
-        check(code == 0, f"exit code {code} after SIGTERM, expected 0: {self.complaint()}")
-
-    def get(self, path, connection=None):
-        connection = connection or self.admin()
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-        check(response.status == 200, f"GET {path}: status {response.status}")
-        return json.loads(body)
-
-    def admin(self):
-        return http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=30)
-
-    def state(self):
-        state = self.get("/v1/state")
-        check(state["conserved"], f"money is not conserved: {state['fault']}")
-        return state
-
-    def purses(self, accounts):
-        """Balance and held amount of every purse of the first accounts."""
-        connection = self.admin()
-        views = [self.get(f"/v1/accounts/{n}", connection) for n in range(1, accounts + 1)]
-        connection.close()
-        return [[(purse["balance"], purse["held"]) for purse in view["purses"]] for view in views]
-
-    def connect(self, receive_bytes=None):
-        stream = socket.socket()
-        if receive_bytes:
-            stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        stream.settimeout(ANSWER_SECONDS_MAX)
-        stream.connect(("127.0.0.1", self.port))
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return stream
-
-
-def run_to_end(binary, *arguments):
-    """A command that ends by itself: exit code, standard output, standard error."""
-    ended = subprocess.run(
-        [str(binary), *map(str, arguments)], capture_output=True, text=True, timeout=300
-    )
-    return ended.returncode, ended.stdout, ended.stderr.strip()
-
-
-def replay(binary, store):
-    """The decisions of a store in order, and the summary of its replay."""
-    code, said, complaint = run_to_end(
-        binary, "replay", "--data", store, "--decisions", "--json"
-    )
-    check(code == 0, f"replay ended with {code}: {complaint or said[-300:]}")
-    rows = [json.loads(line) for line in said.splitlines()]
-    summary = rows.pop()
-    check(summary["conserved"], f"replay: money is not conserved: {summary['fault']}")
-    return rows, summary
-
+from running import (  # noqa: F401: for the drills
+    ANSWER_SECONDS_MAX,
+    ROOT,
+    Switch,
+    binary_of,
+    is_short,
+    replay,
+    run_to_end,
+    slow_disk,
+    write_evidence,
+)
+from wire import Wrong, check, cut_frames, read_message, write_message  # noqa: F401
 
 # Cards ---------------------------------------------------------------------------------------
 
@@ -295,6 +80,7 @@ class Request:
         self.original = original
         self.remaining = remaining
         self.answer = None  # (DE 39, DE 38)
+        self.after_reversal = False
 
 
 class Book:
@@ -308,6 +94,9 @@ class Book:
         self.answers = 0
         self.approvals = 0
         self.repeats = 0
+        self.turned_away = self.perhaps = 0
+        # Codes that mean "not now" to a question: it may be asked again, and nothing was recorded.
+        self.not_now = frozenset()
         self.mistakes = []
 
     def next_trace(self):
@@ -334,6 +123,10 @@ class Book:
             self.answers += 1
             if request is None:
                 self.mistakes.append(f"an answer to a request never sent: {identity}")
+            elif request.answer is None and self._is_turned_away(request, answer):
+                # What follows its reversal is declined with such a code too, and recorded.
+                self.perhaps += request.after_reversal
+                self.turned_away += not request.after_reversal
             elif request.answer is None:
                 request.answer = answer
                 self.approvals += answer[0] == "00"
@@ -346,6 +139,9 @@ class Book:
                         f"{identity}: answered {request.answer}, repeated {answer}"
                     )
         return request
+
+    def _is_turned_away(self, request, answer):
+        return answer[0] in self.not_now and request.mti[1:3] in ("10", "20")
 
     def unanswered(self):
         return [request for request in self.requests.values() if request.answer is None]
@@ -410,9 +206,18 @@ class Acquirer:
 
     def _reversal(self, first):
         mti = self.random.choice(["0400", "0420"])
+        remaining = None
         if first.minor > 1 and self.random.random() < 0.4:
-            return self._later(mti, "reversal", first, first.minor, self.random.randrange(1, first.minor))
-        return self._later(mti, "reversal", first, first.minor)
+            remaining = self.random.randrange(1, first.minor)
+        return self._later(mti, "reversal", first, first.minor, remaining)
+
+    def capture(self, first, minor):
+        """What was sold in the end, of an approved purchase."""
+        return self._send(self._later("0220", "capture", first, minor))
+
+    def reversal(self, first):
+        """Undoes an approved purchase, in full or in part."""
+        return self._send(self._reversal(first))
 
     def compose(self):
         """Wire bytes and the identities whose answers will come, after noting them in the book."""
@@ -422,9 +227,9 @@ class Acquirer:
         if dice < 0.12 and self.open:
             first = self.open.pop(self.random.randrange(len(self.open)))
             share = self.random.choice([1, 1, 0.5, 1.15])
-            return self._send(self._later("0220", "capture", first, max(1, int(first.minor * share))))
+            return self.capture(first, max(1, int(first.minor * share)))
         if dice < 0.22 and self.open:
-            return self._send(self._reversal(self.random.choice(self.open)))
+            return self.reversal(self.random.choice(self.open))
         if dice < 0.30 and self.open:
             first = self.random.choice(self.open)
             if self.random.random() < 0.1:
@@ -447,10 +252,19 @@ class Acquirer:
         if dice < 0.47:
             # The reversal comes first: the original must be declined when it comes.
             first = self._fresh("0100", "purchase", card, minor)
+            first.after_reversal = True
             wire, expected = self._send(self._later("0420", "reversal", first, minor))
             more, also = self._send(first)
             return wire + more, expected + also
         mti = "0200" if dice < 0.60 else "0100"
+        return self.purchase(card, minor, mti)
+
+    def advice(self, card, minor):
+        """A refund that was given already."""
+        return self._send(self._fresh("0220", "refund", card, minor, "200000"))
+
+    def purchase(self, card, minor, mti="0100"):
+        """A purchase by itself."""
         return self._send(self._fresh(mti, "purchase", card, minor))
 
     def _send(self, request):
@@ -499,13 +313,13 @@ class Acquirer:
 class Load:
     """Several connections at work."""
 
-    def __init__(self, switch, book, cards, seed, connections):
+    def __init__(self, switch, book, cards, seed, connections, acquirer=Acquirer):
         self.until = threading.Event()
         self.threads = []
         for number in range(connections):
-            acquirer = Acquirer(book, cards, seed, number)
+            at_work = acquirer(book, cards, seed, number)
             arguments = (switch.connect(), self.until)
-            self.threads.append(threading.Thread(target=acquirer.work, args=arguments))
+            self.threads.append(threading.Thread(target=at_work.work, args=arguments))
         for thread in self.threads:
             thread.start()
 
@@ -739,35 +553,3 @@ class Oracle:
         for number, (account, purses) in enumerate(zip(self.accounts, shown, strict=True), start=1):
             expected = list(zip(account.balance, account.held))
             check(purses == expected, f"account {number}: shows {purses}, expected {expected}")
-
-
-# Evidence ------------------------------------------------------------------------------------
-
-
-def commit():
-    command = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-
-def digest_of(binary):
-    return hashlib.sha256(Path(binary).read_bytes()).hexdigest()
-
-
-def write_evidence(name, binary, content):
-    EVIDENCE.mkdir(parents=True, exist_ok=True)
-    path = EVIDENCE / f"{name}.json"
-    about = {"drill": name, "commit": commit(), "binary_sha256": digest_of(binary)}
-    content = {**about, "kernel": os.uname().release, **content}
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    return path.relative_to(ROOT)
-
-
-def is_short():
-    return os.environ.get("DRILL_SHORT") == "1"
-
-
-def binary_of(argument):
-    binary = Path(argument or os.environ.get("DRILL_BINARY") or BINARY)
-    if not binary.is_file():
-        raise SystemExit(f"{binary} is missing: cargo build --release")
-    return binary.resolve()

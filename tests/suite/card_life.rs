@@ -13,7 +13,8 @@ use crate::support::{Client, Draft, SPECS, text};
 const SHIPPED: &str = "5352312000000044";
 const KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
 
-fn block(digits: &str, pan: &str) -> String {
+/// The PIN block of these digits under the demo key.
+pub(crate) fn block(digits: &str, pan: &str) -> String {
     let table: toml::Table = KEYS.parse().unwrap();
     let zone = TdesKey::from_hex(table["zone_key"].as_str().unwrap());
     let zone = zone.unwrap_or_else(|error| panic!("{error}"));

@@ -69,6 +69,18 @@ fn a_holder_is_old_enough_or_has_consent_and_has_one_account() {
     assert_eq!(desk.code(&pan, 100), "51");
     assert_eq!(desk.post(&close, &json!({})).0, 200);
     assert_eq!(desk.post("/v1/accounts", &second).0, 200);
+    // Who is verified by the account before would not be by the one in use.
+    let verified = json!({ "kyc": "verified" });
+    let (status, told) = desk.post(&format!("/v1/accounts/{id}/kyc"), &verified);
+    assert_eq!(status, 409, "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("by now"));
+    let path = format!("/v1/holders/{number}/kyc");
+    assert_eq!(desk.post(&path, &verified).0, 200);
+    let current = desk.get(&format!("/v1/holders/{number}"))["account"].clone();
+    assert_eq!(
+        desk.get(&format!("/v1/accounts/{current}"))["kyc"],
+        "verified"
+    );
     desk.close();
 }
 

@@ -85,6 +85,7 @@ const ITEMS: &[(&str, &str)] = &[
     ("hotel deposit declined, final bill approved", "29"),
     ("three wrong PINs, then the right one", "32"),
     ("refund to an expired card", "30"),
+    ("totals of a business day compared", "37"),
 ];
 
 const HEAD: &str = "# The life of a transaction

@@ -14,6 +14,7 @@ use cardswitch::domain::rare_facts::{LifecycleId, LoadChannel};
 use cardswitch::domain::short_text::ShortText;
 use cardswitch::domain::time::{BusinessDate, Calendar, UnixMs};
 
+use crate::model_desk::Desk;
 use crate::model_operators::MovedBefore;
 use crate::model_purses::{Foreign, Paid};
 use crate::model_rates::StatedRate;
@@ -42,6 +43,8 @@ pub(crate) struct HeldCard {
     pub(crate) expiry: Option<ExpiryMonth>,
     /// Wrong PINs since the last right one.
     pub(crate) wrong_tries: u8,
+    /// Whether there is a PIN, and whether it is the account's.
+    pub(crate) pin: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +101,8 @@ pub(crate) struct Deal {
 pub(crate) struct Answered {
     pub(crate) at: i64,
     pub(crate) facts: Facts,
+    /// Whose card it was about.
+    pub(crate) card: Option<usize>,
     pub(crate) reason: Reason,
     pub(crate) shown: Option<Vec<(i64, i64)>>,
     pub(crate) deal: Option<usize>,
@@ -135,10 +140,19 @@ pub(crate) enum Met {
     ClosedForfeited,
     Replaced,
     PinChange,
+    PaidByDevice,
+    DeadDevice,
+    DeviceAgain,
+    CardWentOn,
+    CardLapsed,
+    LapsedAgainDue,
+    SecondAccount,
+    LineAgain,
+    LineOfClosed,
 }
 
 impl Met {
-    pub(crate) const ALL: [Met; 24] = [
+    pub(crate) const ALL: [Met; 33] = [
         Met::Cash,
         Met::CashFee,
         Met::FeeGivenBack,
@@ -163,6 +177,15 @@ impl Met {
         Met::ClosedForfeited,
         Met::Replaced,
         Met::PinChange,
+        Met::PaidByDevice,
+        Met::DeadDevice,
+        Met::DeviceAgain,
+        Met::CardWentOn,
+        Met::CardLapsed,
+        Met::LapsedAgainDue,
+        Met::SecondAccount,
+        Met::LineAgain,
+        Met::LineOfClosed,
     ];
 }
 
@@ -211,6 +234,8 @@ pub(crate) struct Oracle {
     pub(crate) beside: Vec<(Place, Currency, i64)>,
     /// Transfers and charges by the reference that each was given.
     pub(crate) movements: Vec<(String, MovedBefore)>,
+    /// Devices, people, links, clearing batches.
+    pub(crate) desk: Desk,
     /// Amount of the message in hand.
     pub(crate) hand: Hand,
     /// Of the message in hand: what was approved, where that is less than was asked.
@@ -250,10 +275,6 @@ impl Oracle {
         if happened {
             self.met.insert(what);
         }
-    }
-
-    pub(crate) fn card_of(&self, facts: &Facts) -> Option<usize> {
-        self.cards.iter().position(|card| card.token == facts.card)
     }
 
     /// Of worth that legs stand for, their cost; of the rest, itself.
@@ -420,8 +441,8 @@ impl Oracle {
         kinds.into_iter().find_map(|kind| {
             self.answers.iter().find(|one| {
                 let of = &one.facts;
-                (of.kind, of.trace, of.terminal, of.card)
-                    == (kind, trace, facts.terminal, facts.card)
+                let key = (of.kind, of.trace, of.terminal);
+                key == (kind, trace, facts.terminal) && one.card == self.card_of(facts)
             })
         })
     }

@@ -90,7 +90,7 @@ impl Dice {
         let mut facts = plain_facts(mti).unwrap();
         facts.purpose = purpose;
         facts.trace = trace(dice);
-        let holders = [0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 8];
+        let holders = [0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9];
         let card = match dice.below(16) {
             0 => None,
             1..6 => Some(cards.len() - 1 - usize::try_from(dice.below(4)).unwrap()),
@@ -140,7 +140,7 @@ impl Dice {
     fn following(&mut self, earlier: Facts, approvals: &[ApprovalCode]) -> Facts {
         let dice = self;
         let mti = match earlier.purpose {
-            Purpose::Load if dice.chance(50) => dice.pick(&[400, 420]),
+            Purpose::Load if dice.chance(75) => dice.pick(&[400, 420]),
             _ => dice.pick(&[220, 220, 400, 420, 120, 200, 100]),
         };
         let mut facts = plain_facts(mti).unwrap();
@@ -175,9 +175,12 @@ impl Dice {
         }
         facts.stand_in_approved = !dice.chance(10);
         rare_facts(dice, &mut facts);
-        if earlier.purpose == Purpose::Load && dice.chance(60) {
-            facts.rare.get_or_insert_default().advice_reason =
-                Some(dice.pick(&[AdviceReason::Cancelled, AdviceReason::Timeout]));
+        if earlier.purpose == Purpose::Load && dice.chance(80) {
+            facts.rare.get_or_insert_default().advice_reason = Some(dice.pick(&[
+                AdviceReason::Cancelled,
+                AdviceReason::Cancelled,
+                AdviceReason::Timeout,
+            ]));
         }
         let earlier_id = earlier.rare.as_ref().and_then(|rare| rare.lifecycle_id);
         if let (true, Some(id)) = (dice.chance(70), earlier_id) {

@@ -71,6 +71,14 @@ pub(crate) fn holders() -> Vec<(Holder, HeldCard)> {
             3112,
             travel([90_000, 3_000, 7_000, 500, 900]),
         ),
+        (
+            "J",
+            on_the_road,
+            verified,
+            CardStatus::NotActivated,
+            3112,
+            travel([60_000, 9_000, 0, 0, 0]),
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -86,6 +94,7 @@ pub(crate) fn holders() -> Vec<(Holder, HeldCard)> {
             status,
             expiry: ExpiryMonth::from_yymm(yymm),
             wrong_tries: 0,
+            pin: None,
         };
         (holder, card)
     })

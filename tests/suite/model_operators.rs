@@ -20,7 +20,7 @@ const CHARGE_FEE: i64 = 100;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Moved {
     pub(crate) from: usize,
-    /// Another holder, or two currencies of the same.
+    /// Another holder, two currencies of the same, or something on paper.
     pub(crate) to: Target,
     pub(crate) minor: i64,
 }
@@ -29,6 +29,8 @@ pub(crate) struct Moved {
 pub(crate) enum Target {
     Holder(usize),
     Currencies(Currency, Currency),
+    /// Whether it is a statement; else it is a notice of the PIN.
+    Paper(bool),
 }
 
 /// A movement that was carried out.
@@ -126,21 +128,23 @@ impl Oracle {
         Came::Done
     }
 
-    /// An operator gives a card another status. A card of a till begins there.
+    /// An operator gives a card another status. A card of a till begins there,
+    /// one that is shipped with its holder.
     pub(crate) fn change_status(&mut self, card: usize, status: CardStatus) -> Came {
-        let sold = self.holders[self.cards[card].holder].product == Product::GiftCode;
-        let now = &mut self.cards[card].status;
-        let begins = *now == CardStatus::NotActivated
-            && matches!(status, CardStatus::Active | CardStatus::Frozen);
-        if *now == status || *now == CardStatus::Closed || (sold && begins) {
+        let product = self.holders[self.cards[card].holder].product;
+        let now = self.cards[card].status;
+        let begins = now == CardStatus::NotActivated
+            && matches!(status, CardStatus::Active | CardStatus::Frozen)
+            && product != Product::Prepaid;
+        if now == status || now == CardStatus::Closed || begins {
             return Came::Refused;
         }
-        *now = status;
+        self.set_status(card, status);
         Came::Done
     }
 
-    /// A card in place of another: the account goes on with it, and the PIN that nobody set here
-    /// does not.
+    /// A card in place of another: the account goes on with it, and the PIN where it is the
+    /// account's.
     pub(crate) fn replace(
         &mut self,
         at: UnixMs,
@@ -160,16 +164,23 @@ impl Oracle {
             CardStatus::Lost | CardStatus::Stolen | CardStatus::Frozen
         );
         let is_taken = self.cards.iter().any(|known| known.token == with.token);
+        let old = &self.cards[card];
+        let pin = old.pin.filter(|of_account| *of_account);
+        let wrong_tries = if pin.is_some() { old.wrong_tries } else { 0 };
         if self.cards[card].status == CardStatus::Closed || has_ended || !is_gone || is_taken {
             return Came::Refused;
         }
-        self.cards[card].status = status;
-        self.cards.push(with);
+        self.set_status(card, status);
+        self.issue(HeldCard {
+            pin,
+            wrong_tries,
+            ..with
+        });
         self.meet(Met::Replaced, true);
         Came::Done
     }
 
-    fn is_open(&self, holder: usize) -> bool {
+    pub(crate) fn is_open(&self, holder: usize) -> bool {
         let mut cards = self.cards.iter().filter(|card| card.holder == holder);
         cards.any(|card| card.status != CardStatus::Closed)
     }
@@ -206,8 +217,10 @@ impl Oracle {
             self.beside.push((rest, *currency, *balance - part));
             *balance = 0;
         }
-        for card in self.cards.iter_mut().filter(|card| card.holder == holder) {
-            card.status = CardStatus::Closed;
+        for card in 0..self.cards.len() {
+            if self.cards[card].holder == holder {
+                self.set_status(card, CardStatus::Closed);
+            }
         }
         Came::Done
     }
@@ -228,13 +241,13 @@ impl Oracle {
             Target::Currencies(source, target) => {
                 self.charge(what.from, source, target, what.minor)
             }
+            Target::Paper(_) => self.paper(what.from),
         };
         if !fits {
             return Came::Refused;
         }
-        let is_charge = matches!(what.to, Target::Currencies(..));
-        self.meet(Met::Charge, is_charge);
-        self.meet(Met::Transfer, !is_charge);
+        self.meet(Met::Charge, matches!(what.to, Target::Currencies(..)));
+        self.meet(Met::Transfer, matches!(what.to, Target::Holder(_)));
         let date = self.today();
         self.movements
             .push((reference.to_owned(), MovedBefore { what, date }));

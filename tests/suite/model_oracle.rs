@@ -13,9 +13,10 @@ use cardswitch::domain::rare_facts::{AdviceReason, LoadChannel};
 use cardswitch::domain::time::{Calendar, UnixMs};
 
 use crate::model_books::{
-    Answered, Deal, Hand, HeldCard, Holder, Match, Met, Oracle, Part, Product, Stands, is_debit,
-    life_days, paid_in, take_first, take_last, total,
+    Answered, Deal, Hand, Holder, Match, Met, Oracle, Part, Product, Stands, is_debit, life_days,
+    paid_in, take_first, take_last, total,
 };
+use crate::model_desk::Desk;
 use crate::model_purses::Paid;
 use crate::model_rates::share;
 
@@ -30,11 +31,12 @@ pub(crate) struct Expectation {
 }
 
 impl Oracle {
-    pub(crate) fn new(holders: Vec<Holder>, cards: Vec<HeldCard>, refills: bool) -> Oracle {
+    /// With these accounts, to which cards are issued.
+    pub(crate) fn new(holders: Vec<Holder>, refills: bool) -> Oracle {
         let nothing = Amount::new(0, Currency::JPY);
         Oracle {
             holders,
-            cards,
+            cards: Vec::new(),
             refills,
             calendar: Calendar::in_zone("Asia/Tokyo").unwrap(),
             at: 0,
@@ -45,6 +47,7 @@ impl Oracle {
             beside: Vec::new(),
             met: BTreeSet::new(),
             movements: Vec::new(),
+            desk: Desk::default(),
             hand: Hand {
                 amount: nothing,
                 asked: nothing,
@@ -104,6 +107,7 @@ impl Oracle {
         self.answers.push(Answered {
             at: self.at,
             facts: facts.clone(),
+            card: self.card_of(facts),
             reason,
             shown: shown.clone(),
             deal: self.touched,
@@ -133,7 +137,7 @@ impl Oracle {
         let came_late = self
             .reversed_before
             .iter()
-            .find(|one| (one.1, one.2) == (facts.card, facts.trace))
+            .find(|one| (one.1, one.2) == (self.cards[card].token, facts.trace))
             .map(|one| one.3);
         let is_advice = matches!(
             facts.kind,
@@ -176,7 +180,11 @@ impl Oracle {
                 }
                 None => Reason::InsufficientFunds,
             },
-            Some(reason) => reason,
+            Some(reason) => {
+                let is_dead = reason == Reason::InvalidCard && self.is_from_dead_device(facts);
+                self.meet(Met::DeadDevice, is_dead);
+                reason
+            }
             None => {
                 self.approve(card, facts, approval);
                 Reason::Approved
@@ -188,9 +196,13 @@ impl Oracle {
         let holder = self.cards[card].holder;
         let amount = self.hand.amount;
         let at_once = facts.kind == MessageKind::Financial;
+        self.meet(Met::PaidByDevice, self.is_from_device(facts));
         let moves_nothing = matches!(facts.purpose, Purpose::BalanceEnquiry | Purpose::PinChange);
         if moves_nothing || facts.is_account_verification() {
-            self.meet(Met::PinChange, facts.purpose == Purpose::PinChange);
+            if facts.purpose == Purpose::PinChange {
+                self.meet(Met::PinChange, true);
+                self.cards[card].pin = Some(false);
+            }
             return;
         }
         let code = approval.or(facts.quoted_approval);
@@ -454,13 +466,14 @@ impl Oracle {
                 if self.answered(facts, original).is_some() || !undoes {
                     return Reason::Approved;
                 }
-                let set = |one: &&mut (i64, CardToken, Trace, i64)| {
-                    (one.1, one.2) == (facts.card, original)
-                };
+                // A device and its card are one.
+                let token = self.cards[card].token;
+                let set =
+                    |one: &&mut (i64, CardToken, Trace, i64)| (one.1, one.2) == (token, original);
                 match self.reversed_before.iter_mut().find(set) {
                     Some(one) => one.3 = one.3.min(remaining),
                     None => {
-                        let row = (self.at, facts.card, original, remaining);
+                        let row = (self.at, token, original, remaining);
                         self.reversed_before.push(row);
                     }
                 }

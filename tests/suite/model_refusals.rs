@@ -14,9 +14,7 @@ use cardswitch::domain::rare_facts::LoadChannel;
 use crate::model_books::{
     Deal, Hand, HeldCard, Holder, Oracle, Product, gives_back, is_load, paid_in, total,
 };
-
-/// Wrong PINs that lock one, in both products that have PINs.
-const PIN_TRIES: u8 = 3;
+use crate::model_desk::PIN_TRIES;
 
 impl Oracle {
     /// Counts a wrong PIN and forgives for a right one, whatever was answered; a locked one stays.
@@ -55,13 +53,13 @@ impl Oracle {
         }
         let unsupported = match facts.purpose {
             Purpose::Unnamed => true,
-            Purpose::CashWithdrawal => gift,
             Purpose::AccountFunding | Purpose::QuasiCash => gift,
             Purpose::Load | Purpose::Activation => facts.kind == MessageKind::Authorization,
             Purpose::Purchase
             | Purpose::Refund
             | Purpose::OriginalCredit
             | Purpose::PinChange
+            | Purpose::CashWithdrawal
             | Purpose::BalanceEnquiry => false,
         };
         if unsupported {
@@ -133,6 +131,9 @@ impl Oracle {
         let refund = gives_back(facts.purpose);
         match status {
             CardStatus::Closed => return Some(Reason::AccountClosed),
+            CardStatus::Active if !refund && self.is_from_dead_device(facts) => {
+                return Some(Reason::InvalidCard);
+            }
             CardStatus::Active => {}
             CardStatus::NotActivated if facts.purpose == Purpose::Activation => {}
             _ if refund => {}
@@ -386,6 +387,7 @@ fn blocked(product: Product, facts: &Facts) -> Option<Reason> {
             (recurring, Reason::Recurring),
             (instalment, Reason::Instalment),
             (mcc == 6540, Reason::MerchantCategory),
+            (cash, Reason::CashNotAllowed),
             (
                 facts.presence == Presence::Present,
                 Reason::ChannelNotAllowed,

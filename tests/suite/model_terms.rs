@@ -10,7 +10,7 @@ impl Oracle {
     /// The part of a purchase that there is money for, where both sides take a part.
     pub(crate) fn affordable(&self, card: usize, facts: &Facts) -> Option<(Hand, Part)> {
         let holder = self.cards[card].holder;
-        // The odd rounds are those of the changed programme.
+        // As the programme says that is in force.
         let agreed = match self.holders[holder].product {
             Product::Prepaid => self.refills,
             Product::GiftCode => true,

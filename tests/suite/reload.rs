@@ -1,9 +1,10 @@
 //! Programmes changed without a restart: one more line blocks a category, and the next purchase
-//! there is declined over TCP; a file with mistakes changes nothing.
+//! there is declined over TCP; a file with mistakes changes nothing. And signals from the first
+//! moment on.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::json;
@@ -16,7 +17,7 @@ const LINE: &str = "mcc = [\"5541\", \"5542\", \"5552\", \"5172\", \"5983\"]\n";
 const CHANGED: &str = "mcc = [\"5541\", \"5542\", \"5552\", \"5172\", \"5983\", \"5411\"]\n";
 
 /// A switch that reads its programmes from a folder of its own.
-fn open(folder: &Path) -> Desk {
+pub(crate) fn open(folder: &Path) -> Desk {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/programme");
     for file in fs::read_dir(shipped).unwrap() {
         let path = file.unwrap().path();
@@ -34,7 +35,7 @@ fn open(folder: &Path) -> Desk {
     Desk::serve(&["--demo", "--config", config.to_str().unwrap()])
 }
 
-fn edit(folder: &Path, old: &str, new: &str) -> PathBuf {
+pub(crate) fn edit(folder: &Path, old: &str, new: &str) -> PathBuf {
     let path = folder.join("prepaid-jp.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(old), "{old}");
@@ -125,4 +126,34 @@ fn the_hang_up_signal_reloads_and_each_decision_tells_its_version() {
     }
     assert_eq!(desk.code(EVERYDAY, 100), "00");
     desk.close();
+}
+
+#[test]
+fn a_signal_in_the_moment_in_which_a_door_opens_ends_nothing_on_the_spot() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("stdout");
+    let mut switch = Command::new(env!("CARGO_BIN_EXE_cardswitch"))
+        .args(["serve", "--demo", "--admin", "127.0.0.1:0"])
+        .args(["--listen", "127.0.0.1:0,be2,iso87-ascii", "--data"])
+        .arg(directory.path().join("store"))
+        .stdin(Stdio::null())
+        .stdout(File::create(&out).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !fs::read_to_string(&out).unwrap().contains("\nlistening ") {
+        assert_eq!(switch.try_wait().unwrap(), None);
+        thread::yield_now();
+    }
+    for signal in ["-HUP", "-TERM"] {
+        let id = switch.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    assert_eq!(switch.wait().unwrap().code(), Some(0));
 }

@@ -132,6 +132,7 @@ fn a_statement_is_cut_by_day_and_into_pages_and_comes_as_csv() {
         Some(["purchase", "refunded"].as_slice())
     );
     for (path, status) in [
+        ("/v1/accounts/1/statement", 200),
         ("/v1/accounts/999/statement", 404),
         ("/v1/accounts/1/statement?from=tomorrow", 400),
         ("/v1/accounts/1/statement?limit=0", 400),
@@ -225,6 +226,20 @@ fn notices_come_in_order_and_go_on_where_a_reader_stopped() {
     assert_eq!(kinds(&heard), ["decline"]);
     assert_eq!(heard["events"][0]["minor"], 888_888);
     assert_eq!(desk.status("/v1/events?limit=0"), 400);
+    desk.close();
+}
+
+#[test]
+fn what_is_no_news_to_its_holder_is_not_told() {
+    let mut desk = Desk::open();
+    let bought = desk.purchase(EVERYDAY, 3_000);
+    assert_eq!(desk.client.code(&bought), "00");
+    let captured = bought.clone().mti("0220").set(11, "000901");
+    assert_eq!(desk.client.code(&captured), "00");
+    let enquiry = desk.purchase(EVERYDAY, 0).set(3, "310000");
+    assert_eq!(desk.client.code(&enquiry), "00");
+    assert_eq!(desk.status("/v1/events"), 200);
+    assert_eq!(desk.get("/v1/events")["events"], json!([]));
     desk.close();
 }
 

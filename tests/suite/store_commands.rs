@@ -190,6 +190,7 @@ fn verifying_changes_nothing_and_finds_what_is_damaged() {
         "j/0000000000000000/db".to_owned(),
         "watermark".to_owned(),
         "ring".to_owned(),
+        "card-token.key".to_owned(),
     ] {
         let path = data.join(&name);
         let whole = fs::read(&path).unwrap();

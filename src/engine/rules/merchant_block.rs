@@ -2,10 +2,11 @@
 //!
 //! When several blocks match, the reason that stands first in the order of precedence is the
 //! answer. A merchant listed as allowed (A26b) passes blocks by category, not those by what the
-//! message itself says.
+//! message itself says. A programme without cash blocks it everywhere (B2).
 
 use crate::domain::block::{Block, Scene};
 use crate::domain::decision::Reason;
+use crate::domain::facts::Purpose;
 use crate::engine::case::{Case, Intent, Refusal};
 
 use super::{Intents, Rule};
@@ -25,7 +26,14 @@ pub const RULE: Rule = Rule {
         Reason::ChannelNotAllowed,
     ],
     intents: Intents::of(&[Intent::Spend, Intent::Verify]),
-    check: |case| refusal(case, false),
+    check: |case| match no_cash(case) {
+        Some(cash) => Some(
+            refusal(case, false)
+                .filter(|it| it.reason < cash.reason)
+                .unwrap_or(cash),
+        ),
+        None => refusal(case, false),
+    },
     shadow: Some(|case| refusal(case, true)),
 };
 
@@ -44,6 +52,12 @@ fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
         .filter(|block| block.shadow == shadow && block.matches(&scene))
         .min_by_key(|block| block.reason)?;
     Some(Refusal::because(block.reason, evidence(block, &scene)))
+}
+
+/// Cash where the programme has none.
+fn no_cash(case: &Case<'_>) -> Option<Refusal> {
+    let wanted = case.facts.purpose == Purpose::CashWithdrawal && case.programme.cash.is_none();
+    wanted.then(|| Refusal::because(Reason::CashNotAllowed, "cash is not offered".to_owned()))
 }
 
 /// `fuel (A19): mcc 5541`, `recurring (A18): DE60 positions 9-10 = 02`.

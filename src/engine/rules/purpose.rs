@@ -1,6 +1,7 @@
 //! What is not offered here is refused as not supported, not as a matter of funds.
 //!
-//! Account funding and quasi-cash are left to the programme's blocks where it names them (A23).
+//! Account funding and quasi-cash are left to the programme's blocks where it names them (A23),
+//! cash to `merchant_block`.
 
 use crate::domain::decision::Reason;
 use crate::domain::facts::{MessageKind, Purpose};
@@ -19,7 +20,6 @@ pub const RULE: Rule = Rule {
 
 fn check(case: &Case<'_>) -> Option<Refusal> {
     let evidence = match case.facts.purpose {
-        Purpose::CashWithdrawal if case.programme.cash.is_none() => "cash is not offered",
         Purpose::Unnamed => "the processing code is not one of the dialect's",
         Purpose::AccountFunding | Purpose::QuasiCash if !is_left_to_blocks(case) => {
             "funding and quasi-cash are not offered"

@@ -254,7 +254,12 @@ impl RequestParser<'_> {
             rare: None,
             evidence: SmallVec::new(),
         };
-        said::read_rows(self.dialect, self.token_key, message, &mut facts);
+        said::read_rows(
+            (self.dialect, self.spec),
+            self.token_key,
+            message,
+            &mut facts,
+        );
         said::read_elements(edition, message, &mut facts);
         pins::read(
             self.dialect,

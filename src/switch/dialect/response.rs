@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use arrayvec::ArrayString;
+use arrayvec::{ArrayString, ArrayVec};
 use bytes::BytesMut;
 
 use crate::domain::decision::{ApprovalCode, Approved, Balances, Decision, ResponseCode};
 use crate::domain::exchange::Billed;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::rate::share;
-use crate::iso8583::{EncodeError, Message, MessageRule, MessageSpec, MessageWriter};
+use crate::iso8583::{EncodeError, Message, MessageSpec, MessageWriter, Mti};
 
 use super::edition_2003;
 use super::table::{Dialect, Edition};
@@ -61,8 +61,8 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// Writes the response to a request. What it repeats is what the specification says of its type,
-/// and what the dialect says when the specification does not.
+/// Writes the response to a request. It repeats what the specification says of its type, and what
+/// the dialect says besides.
 ///
 /// Returns whether there is one: a message that is not a request has none.
 ///
@@ -78,10 +78,8 @@ pub fn render(
     let Some(mti) = request.mti().response() else {
         return Ok(false);
     };
-    let echoed = match spec.rule(mti).map(MessageRule::echoed) {
-        Some(echoed) if !echoed.is_empty() => echoed,
-        Some(_) | None => dialect.echo.as_slice(),
-    };
+    let mut both = Elements::new();
+    let echoed = echoed(dialect, spec, mti, &mut both);
     let own = if reply.approved.is_some() || reply.billed.is_some() {
         OWN_OF_AMOUNTS
     } else if reply.settlement.is_some() {
@@ -103,6 +101,48 @@ pub fn render(
     writer.finish()?;
     Ok(true)
 }
+
+/// Numbers of elements, ascending.
+type Elements = ArrayVec<u8, 128>;
+
+/// What clients match on, as the specification says of the type, and what the dialect adds to it,
+/// as far as the type may have that. From 1993 on the function code tells answers about the link
+/// apart.
+fn echoed<'a>(
+    dialect: &'a Dialect,
+    spec: &'a MessageSpec,
+    mti: Mti,
+    both: &'a mut Elements,
+) -> &'a [u8] {
+    let rule = spec.rule(mti);
+    let of_type = rule.map_or(&[][..], |rule| rule.echoed());
+    let is_of_link = dialect.edition != Edition::Of1987 && matches!(mti.class(), 5 | 8);
+    if of_type == dialect.echo && !is_of_link {
+        return of_type;
+    }
+    let fits = |element: &&u8| rule.is_none_or(|rule| rule.may_have(**element));
+    let mut added = dialect.echo.iter().filter(fits).peekable();
+    // No more than there are elements fit, and there is room for those.
+    let mut push = |element: u8| both.try_push(element).is_ok();
+    for element in of_type {
+        while let Some(before) = added.next_if(|other| *other < element) {
+            push(*before);
+        }
+        added.next_if_eq(&element);
+        push(*element);
+    }
+    added.for_each(|element| {
+        push(*element);
+    });
+    if is_of_link && !both.contains(&FUNCTION_CODE) {
+        both.try_push(FUNCTION_CODE).ok();
+        both.sort_unstable();
+    }
+    both
+}
+
+/// DE 24, from 1993 on.
+const FUNCTION_CODE: u8 = 24;
 
 /// Elements in which every response says something of its own, ascending.
 const OWN: &[u8] = &[38, 39, 54];
@@ -353,6 +393,57 @@ mod tests {
         let mut out = BytesMut::new();
         assert!(render(&dialect, spec, &request, reply, &mut out).unwrap());
         decode(spec, out.freeze()).unwrap()
+    }
+
+    /// Elements of the answer to a message with these.
+    fn answer_has(dialect: &str, spec: &MessageSpec, mti: u16, asked: &[u8]) -> Vec<u8> {
+        let dialect = table::parse(dialect).unwrap();
+        let mut out = BytesMut::new();
+        let mut writer = MessageWriter::begin(spec, Mti::new(mti), &mut out);
+        for element in asked {
+            writer.text(*element, "1").unwrap();
+        }
+        writer.finish().unwrap();
+        let request = decode(spec, out.freeze()).unwrap();
+        let (mut out, code) = (BytesMut::new(), ResponseCode::from("0").unwrap());
+        assert!(render(&dialect, spec, &request, &Reply::coded(code), &mut out).unwrap());
+        decode(spec, out.freeze()).unwrap().elements().collect()
+    }
+
+    #[test]
+    fn an_answer_repeats_what_specification_and_dialect_say() {
+        let iso87 = include_str!("../../../spec/dialect/iso87.toml");
+        let visa = include_str!("../../../spec/dialect/visa-style.toml");
+        let mastercard = include_str!("../../../spec/dialect/mastercard-style.toml");
+        let iso93 = include_str!("../../../spec/dialect/iso93.toml");
+        let asked: &[u8] = &[4, 11, 15, 19, 32, 48, 62, 63];
+        let spec = MessageSpec::builtin("iso87-ascii").unwrap();
+        let later = MessageSpec::builtin("iso93-ascii").unwrap();
+        let text = include_str!("../../../spec/iso8583/iso93-ascii.toml");
+        let silent = MessageSpec::parse(text.split("\n[messages.").next().unwrap()).unwrap();
+        let rows: [(_, _, _, &[u8], &[u8]); 8] = [
+            (iso87, spec, 100, asked, &[4, 11, 32, 39]),
+            (visa, spec, 100, asked, &[4, 11, 19, 32, 39, 62, 63]),
+            (mastercard, spec, 100, asked, &[4, 11, 15, 32, 39, 63]),
+            (mastercard, spec, 500, &[11, 15, 63], &[11, 15, 39, 63]),
+            (iso93, later, 1_100, &[11, 24, 32], &[11, 32, 39]),
+            (iso93, later, 1_804, &[11, 24, 32], &[11, 24, 32, 39]),
+            (iso93, &silent, 1_100, &[11, 24, 32], &[11, 32, 39]),
+            (iso93, &silent, 1_804, &[11, 24, 32], &[11, 24, 32, 39]),
+        ];
+        for (dialect, spec, mti, asked, expected) in rows {
+            let got = answer_has(dialect, spec, mti, asked);
+            assert_eq!(got, expected, "{mti} {}", spec.name());
+        }
+        // What the specification does not let a type have is not added to it.
+        let strict = include_str!("../../../spec/iso8583/iso87-ascii.toml").replacen(
+            "mandatory = [11, 39]\n",
+            "mandatory = [11, 39]\noptional = [38, 62]\n",
+            1,
+        );
+        let strict = MessageSpec::parse(&strict).unwrap();
+        let got = answer_has(visa, &strict, 100, asked);
+        assert_eq!(got, [4, 11, 32, 39, 62]);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use crate::domain::conditions::LocalTime;
 use crate::domain::facts::{Evidence, Facts};
 use crate::domain::rare_facts::{CapturePart, CompanyCode, FundingBin, MonthDay, RareFacts};
-use crate::iso8583::Message;
+use crate::iso8583::{Message, MessageSpec};
 use crate::switch::token::TokenKey;
 
-use super::table::{Dialect, Edition, Indicator, Reach, ReadFact, Statement};
+use super::table::{Dialect, Edition, ElementRows, Indicator, Reach, ReadFact, Statement};
 use super::value_set::Read;
 
 /// Characters of one group of additional amounts (DE 54).
@@ -20,7 +20,7 @@ const CASH_BACK: &str = "40";
 /// Sets the facts that the rows of a dialect's table read. Of the rows of one fact, the one that
 /// stands first in the file decides.
 pub(super) fn read_rows(
-    dialect: &Dialect,
+    (dialect, spec): (&Dialect, &MessageSpec),
     token_key: &TokenKey,
     message: &Message,
     facts: &mut Facts,
@@ -32,10 +32,17 @@ pub(super) fn read_rows(
         if !message.has(rows.element) {
             continue;
         }
-        let digits = message.digits(rows.element);
+        let digits = match rows.part.is_empty() {
+            true => message.digits(rows.element),
+            false => None,
+        };
         let text = match &digits {
             Some(digits) => Cow::Borrowed(digits.as_str()),
-            None => text_of(message, rows.element),
+            None if rows.part.is_empty() => text_of(message, rows.element),
+            None => match text_of_part(message, spec, rows) {
+                Some(text) => Cow::Owned(text),
+                None => continue,
+            },
         };
         if let Some(fitting) = rows.fitting(&text) {
             let indicators = fitting
@@ -87,6 +94,18 @@ pub(super) fn read_rows(
             last: count.is_some_and(|count| number >= count),
         });
     }
+}
+
+/// The text of a part of an element; of bytes, two hexadecimal digits for each. A part that is not
+/// there, or that the specification does not tell apart, states nothing.
+fn text_of_part(message: &Message, spec: &MessageSpec, rows: &ElementRows) -> Option<String> {
+    let mut parts = message.parts(spec, rows.element)?.ok()?;
+    let (last, path) = rows.part.split_last()?;
+    for key in path {
+        let part = parts.iter().find(|part| part.key() == key)?;
+        parts = part.parts()?.ok()?;
+    }
+    Some(parts.iter().find(|part| part.key() == last)?.shown())
 }
 
 /// The text of an element; of bytes, two hexadecimal digits for each.
@@ -266,12 +285,87 @@ mod tests {
     use super::super::table;
     use super::*;
     use crate::domain::conditions::{Attendance, EntryMode, PointOfService, StoredCredential};
-    use crate::domain::facts::{Certainty, LinkNumber};
+    use crate::domain::facts::{Certainty, Initiation, LinkNumber};
     use crate::domain::rare_facts::LoadChannel;
-    use crate::iso8583::{self, MessageSpec, MessageWriter, Mti};
+    use crate::iso8583::{self, MessageWriter, Mti};
     use crate::switch::config::ReplacementAmounts;
     use crate::switch::pin::PinDesk;
     use crate::switch::rulebook::LoadedRules;
+
+    #[test]
+    fn a_part_within_an_element_states_what_its_row_says() {
+        let text = include_str!("../../../spec/dialect/iso2003.toml").replace(
+            "\n[pin_change]",
+            "
+[[indicator]]
+fact = \"initiation\"
+value = \"recurring\"
+element = 104
+part = \"56.81\"
+equals = [\"4D313032\"]
+
+[[indicator]]
+fact = \"stored-credential\"
+value = \"merchant-use\"
+element = 104
+part = \"56.82\"
+byte = 2
+bits = \"80\"
+
+[[indicator]]
+fact = \"load-channel\"
+value = \"bank\"
+element = 43
+part = \"4\"
+equals = [\"TOKYO\"]
+
+[[reading]]
+fact = \"load-partner\"
+element = 104
+part = \"57.5F20\"
+from = 1
+length = 8
+
+[pin_change]",
+        );
+        let dialect = table::parse(&text).unwrap();
+        let spec = MessageSpec::builtin("iso03-ascii").unwrap();
+        let read = |name: &[u8], data: &[u8]| {
+            let texts = [
+                (2, "4761739001010119"),
+                (3, "000000"),
+                (4, "3920000000005001"),
+                (7, "0301150000"),
+                (11, "000000000001"),
+                (12, "20270301150000"),
+                (24, "100"),
+            ];
+            read_by(&dialect, spec, (2_100, &texts, &[(43, name), (104, data)]))
+        };
+        // Dataset 56 of ten bytes: tag 81 has four, tag 82 two; dataset 57: tag 5F20 has four.
+        let whole = b"\x56\x00\x0a\x81\x04M102\x82\x02\x00\x80\x57\x00\x07\x5f\x20\x04AB12";
+        let facts = read(b"\x10\x00\x00\x00\x00\x00\x00\x0005TOKYO", whole);
+        assert_eq!(facts.initiation, Initiation::Recurring);
+        assert_eq!(facts.point.stored_credential, StoredCredential::MerchantUse);
+        assert_eq!(
+            facts.rare.as_ref().unwrap().load_channel,
+            Some(LoadChannel::Bank)
+        );
+        let partner = facts.rare.as_ref().unwrap().load_partner.unwrap();
+        assert_eq!(partner.as_str(), "41423132");
+        let source = &facts.evidence[0].source;
+        assert_eq!(source, "DE104 part 56.81 = 4D313032");
+        for (name, data) in [
+            (&b"A shop"[..], &b"\x56\x00\x06\x81\x04M103"[..]),
+            (b"A shop", b"\x57\x00\x06\x81\x04M102"),
+            (b"A shop", b"\x56\x00\x09\x81\x04M102"),
+            (b"A shop", b"\x56\x00\x00"),
+        ] {
+            let facts = read(name, data);
+            assert_eq!(facts.initiation, Initiation::Cardholder, "{data:?}");
+            assert_eq!(facts.rare.as_ref().and_then(|rare| rare.load_channel), None);
+        }
+    }
 
     #[test]
     fn a_second_of_the_year_counts_from_its_first_midnight() {
@@ -291,7 +385,6 @@ mod tests {
     /// What the generic dialect reads in a message with these elements.
     fn read(elements: &[(u8, &str)]) -> Facts {
         let dialect = table::parse(include_str!("../../../spec/dialect/iso87.toml")).unwrap();
-        let rules = LoadedRules::load(None, None).unwrap();
         let spec = MessageSpec::builtin("iso87-ascii").unwrap();
         let always = [
             (2, "4761739001010119"),
@@ -303,15 +396,27 @@ mod tests {
         ];
         let mut all: Vec<(u8, &str)> = always.into_iter().chain(elements.iter().copied()).collect();
         all.sort_by_key(|row| row.0);
+        read_by(&dialect, spec, (100, &all, &[]))
+    }
+
+    /// Type, texts, and bytes behind them.
+    type Said<'a> = (u16, &'a [(u8, &'a str)], &'a [(u8, &'a [u8])]);
+
+    /// What a dialect reads.
+    fn read_by(dialect: &Dialect, spec: &MessageSpec, (mti, texts, binary): Said<'_>) -> Facts {
+        let rules = LoadedRules::load(None, None).unwrap();
         let mut bytes = BytesMut::new();
-        let mut writer = MessageWriter::begin(spec, Mti::new(100), &mut bytes);
-        for (element, value) in all {
-            writer.text(element, value).unwrap();
+        let mut writer = MessageWriter::begin(spec, Mti::new(mti), &mut bytes);
+        for (element, value) in texts {
+            writer.text(*element, value).unwrap();
+        }
+        for (element, value) in binary {
+            writer.binary(*element, value).unwrap();
         }
         writer.finish().unwrap();
         let message = iso8583::decode(spec, bytes.freeze()).unwrap();
         let parser = RequestParser {
-            dialect: &dialect,
+            dialect,
             spec,
             dialect_number: 0,
             token_key: &TokenKey::fixed([7; 32]),

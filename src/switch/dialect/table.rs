@@ -121,6 +121,9 @@ pub enum Management {
 pub struct ElementRows {
     /// Data element.
     pub element: u8,
+    /// Names of the part of it that is read, and of the part of that, as the specification divides
+    /// the element; none for the whole.
+    pub part: Vec<String>,
     /// Rows that set a fact of a fixed list, with their place in the file.
     pub indicators: Vec<(usize, Indicator)>,
     /// Rows that take a fact over as it stands, with their place in the file.

@@ -19,6 +19,7 @@ pub(super) struct IndicatorRow {
     fact: String,
     value: String,
     element: u8,
+    part: Option<String>,
     subelement: Option<u8>,
     from: Option<usize>,
     length: Option<usize>,
@@ -36,6 +37,7 @@ pub(super) struct IndicatorRow {
 pub(super) struct ReadingRow {
     fact: ReadFact,
     element: u8,
+    part: Option<String>,
     subelement: Option<u8>,
     from: Option<usize>,
     length: Option<usize>,
@@ -49,17 +51,18 @@ pub(super) fn element_rows(
 ) -> Vec<ElementRows> {
     let mut rows: Vec<ElementRows> = Vec::new();
     for (n, row) in indicators.into_iter().enumerate() {
-        let element = row.element;
-        match indicator(row) {
-            Ok(indicator) => with_rows(&mut rows, element, |row| {
+        let place = Place::of(row.element, &row.part, row.subelement);
+        match place.and_then(|place| Ok((place, indicator(row)?))) {
+            Ok((place, indicator)) => with_rows(&mut rows, place, |row| {
                 row.indicators.push((n, indicator));
             }),
             Err(mistake) => mistakes.push(format!("indicator[{n}]: {mistake}")),
         }
     }
     for (n, row) in readings.into_iter().enumerate() {
-        match part(row.element, row.from, row.length) {
-            Ok(part) => {
+        let place = Place::of(row.element, &row.part, row.subelement);
+        match place.and_then(|place| Ok((place, part(row.element, row.from, row.length)?))) {
+            Ok((place, part)) => {
                 let reach = Reach {
                     subelement: row.subelement,
                     part,
@@ -68,9 +71,7 @@ pub(super) fn element_rows(
                     fact: row.fact,
                     reach,
                 };
-                with_rows(&mut rows, row.element, |row| {
-                    row.readings.push((n, reading))
-                });
+                with_rows(&mut rows, place, |row| row.readings.push((n, reading)));
             }
             Err(mistake) => mistakes.push(format!("reading[{n}]: {mistake}")),
         }
@@ -84,13 +85,36 @@ pub(super) fn element_rows(
     rows
 }
 
-/// Has the rows of one element changed.
-fn with_rows(rows: &mut Vec<ElementRows>, element: u8, change: impl FnOnce(&mut ElementRows)) {
-    if let Some(known) = rows.iter_mut().find(|row| row.element == element) {
+/// What a row reads: an element, or a part of it.
+struct Place {
+    element: u8,
+    part: Vec<String>,
+}
+
+impl Place {
+    fn of(element: u8, part: &Option<String>, subelement: Option<u8>) -> Result<Place, String> {
+        let keys = part.iter().flat_map(|path| path.split('.'));
+        let part: Vec<String> = keys.map(str::to_owned).collect();
+        if part.iter().any(String::is_empty) {
+            return Err("part: expected names of parts with dots between them".to_owned());
+        }
+        if !part.is_empty() && subelement.is_some() {
+            return Err("expected part or subelement".to_owned());
+        }
+        Ok(Place { element, part })
+    }
+}
+
+/// Has the rows of one element, or of one part of it, changed.
+fn with_rows(rows: &mut Vec<ElementRows>, place: Place, change: impl FnOnce(&mut ElementRows)) {
+    let Place { element, part } = place;
+    let mut known = rows.iter_mut();
+    if let Some(known) = known.find(|row| row.element == element && row.part == part) {
         return change(known);
     }
     let mut fresh = ElementRows {
         element,
+        part,
         indicators: Vec::new(),
         readings: Vec::new(),
         short: None,
@@ -127,9 +151,10 @@ fn indicator(row: IndicatorRow) -> Result<Indicator, String> {
         }
         Some(_) => return Err("expected byte, or from and length".to_owned()),
     };
-    let element = match row.subelement {
-        None => format!("DE{}", row.element),
-        Some(subelement) => format!("DE{} subelement {subelement:02}", row.element),
+    let element = match (row.subelement, &row.part) {
+        (None, None) => format!("DE{}", row.element),
+        (None, Some(part)) => format!("DE{} part {part}", row.element),
+        (Some(subelement), _) => format!("DE{} subelement {subelement:02}", row.element),
     };
     let place = match row.from.zip(row.length) {
         None => match row.byte {

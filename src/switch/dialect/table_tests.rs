@@ -74,6 +74,12 @@ fn the_dialect_of_2003_is_sound_and_reads_bits_of_bytes() {
         ),
         ("byte = 9\nbits = \"F8\"", "byte = 9", "or bits of a byte"),
         ("byte = 9\n", "byte = 0\n", "both at least 1"),
+        ("byte = 9\n", "byte = 9\npart = \"71.\"\n", "names of parts"),
+        (
+            "byte = 9\n",
+            "byte = 9\npart = \"71\"\nsubelement = 3\n",
+            "part or subelement",
+        ),
         (
             "byte = 9\n",
             "byte = 9\nfrom = 1\n",
