@@ -33,6 +33,8 @@ pub mod message;
 
 pub mod key;
 
+pub mod hsm;
+
 pub mod doctor;
 
 pub mod store;
@@ -76,6 +78,8 @@ enum Command {
     Spec(spec::SpecArgs),
     /// Make, take in, give out, list and seal anew the keys of a key file.
     Key(key::KeyArgs),
+    /// Play an HSM device, or look at one.
+    Hsm(hsm::HsmArgs),
     /// Check programme files, tell them in words, try them on a recorded period.
     Programme(programme::ProgrammeArgs),
 }
@@ -95,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Ledger(args) => replay::run_ledger(&args),
         Command::Spec(args) => spec::run(&args),
         Command::Key(args) => key::run(args),
+        Command::Hsm(args) => hsm::run(args),
         Command::Programme(args) => programme::run(&args),
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::crypto::hsm::Hsm;
+use crate::crypto::payshield::client::PayShield;
 use crate::domain::money::Amount;
 use crate::domain::rate_file::{self, RateRow};
 use crate::engine::command::{Answer, Body};
@@ -19,10 +21,13 @@ use crate::ops::admin::{self, AdminContext};
 use crate::ops::log;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
-use crate::switch::config::{Config, Listener, Overrides};
+use crate::switch::config::{Config, HsmConfig, Listener, Overrides};
+use crate::switch::hsm::desk::QuestionDesk;
+use crate::switch::hsm::key_table;
+use crate::switch::hsm::line::DeviceLine;
 use crate::switch::jobs::Jobs;
 use crate::switch::key_file::KeyFile;
-use crate::switch::pin::PinKeys;
+use crate::switch::pin::{PinDesk, PinKeys};
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::server::Server;
@@ -108,13 +113,20 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     raise_open_files(&config);
     let mut store = store::open(&config.data_dir, &config.journal, &rules)
         .map_err(|error| Stopped::because(error.exit_code(), error))?;
-    if let Some(keys) = pin_keys(args, &config)? {
-        store.pins = store.pins.with_keys(keys);
-    }
+    store.pins = match &config.hsm {
+        Some(hsm) => with_device(store.pins, hsm)?,
+        None => match pin_keys(args, &config)? {
+            Some(keys) => store.pins.with_keys(keys),
+            None => store.pins,
+        },
+    };
     let rates = rates(args, &config)?;
     let directory = config.log_directory();
     let log = log::init(&config.log, directory.as_deref(), clock::now)
         .map_err(|error| Stopped::because(73, error))?;
+    if let Some(keeper) = store.pins.keeper() {
+        tracing::info!(keeper, "PINs are judged with keys that this one keeps");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.io_threads_resolved())
         .thread_name("io")
@@ -142,6 +154,31 @@ fn pin_keys(args: &ServeArgs, config: &Config) -> Result<Option<PinKeys>, Stoppe
         (None, None) => return Ok(None),
     };
     keys.map(Some).map_err(|error| Stopped::because(78, error))
+}
+
+/// A desk whose keys devices keep. One that is away now may come back; one that says other check
+/// values than the table has the wrong keys.
+fn with_device(pins: PinDesk, config: &HsmConfig) -> Result<PinDesk, Stopped> {
+    let table = key_table::load(&config.keys).map_err(|error| Stopped::because(78, error))?;
+    let threads = config
+        .connections_max
+        .saturating_mul(config.addresses.len());
+    let terms = config.terms();
+    let no_threads = |error| Stopped::because(71, format!("look after the HSM: {error}"));
+    let desk = QuestionDesk::new(threads, terms.deadline).map_err(no_threads)?;
+    let line = DeviceLine::new(terms).map_err(no_threads)?;
+    let hsm = PayShield::new(line, config.settings, table);
+    match hsm.health() {
+        Err(error) => eprintln!("cardswitch: {error}; PINs are refused until it is there"),
+        Ok(_) => match key_table::disagreements(&hsm).as_slice() {
+            [] => {}
+            wrong => return Err(Stopped::because(78, wrong.join("; "))),
+        },
+    }
+    let place = config.keys.display().to_string();
+    let keys = PinKeys::kept_by(&place, Arc::new(hsm));
+    let keys = keys.map_err(|error| Stopped::because(78, error))?;
+    Ok(pins.with_device(keys, desk))
 }
 
 /// The exchange rates to take in at start: those of the configured file, else of the demo.

@@ -20,13 +20,22 @@ const DIVERSIFIED_DIGITS: usize = 16;
 ///
 /// `None` when the number has anything but digits.
 pub fn card_key(issuer: &TdesKey, pan: &str, sequence_number: u8) -> Option<TdesKey> {
+    Some(card_key_of(issuer, diversified(pan, sequence_number)?))
+}
+
+/// Those digits, two to a byte.
+pub(super) fn diversified(pan: &str, sequence_number: u8) -> Option<[u8; TDES_BLOCK]> {
     let mut digits = values(pan)?;
     digits.extend([sequence_number / 10 % 10, sequence_number % 10]);
     let missing = DIVERSIFIED_DIGITS.saturating_sub(digits.len());
     let skipped = digits.len().saturating_sub(DIVERSIFIED_DIGITS);
     let zeros = std::iter::repeat_n(0, missing);
-    let left: [u8; TDES_BLOCK] = packed(zeros.chain(digits.into_iter().skip(skipped)));
-    Some(two_halves(issuer, left, left.map(|byte| !byte)))
+    Some(packed(zeros.chain(digits.into_iter().skip(skipped))))
+}
+
+/// The key of one card from those digits.
+pub(super) fn card_key_of(issuer: &TdesKey, digits: [u8; TDES_BLOCK]) -> TdesKey {
+    two_halves(issuer, digits, digits.map(|byte| !byte))
 }
 
 /// The key of one transaction of a card: its counter (ATC) makes it.
@@ -65,7 +74,7 @@ impl CryptogramVersion {
     }
 
     /// The key that a card's cryptogram with that counter is made under.
-    fn key(self, card: TdesKey, counter: u16) -> TdesKey {
+    pub(super) fn key(self, card: TdesKey, counter: u16) -> TdesKey {
         match self {
             CryptogramVersion::V10 => card,
             CryptogramVersion::V18 => session_key(&card, counter),
@@ -75,11 +84,15 @@ impl CryptogramVersion {
     /// What a card with this key would send for these data.
     pub fn request(self, card: TdesKey, counter: u16, data: &[u8]) -> (Cryptogram, TdesKey) {
         let key = self.key(card, counter);
-        let padding = match self {
+        (retail_mac(&key, self.padding(), data), key)
+    }
+
+    /// How what a cryptogram is made over is filled up.
+    pub(super) fn padding(self) -> Padding {
+        match self {
             CryptogramVersion::V10 => Padding::Zeros,
             CryptogramVersion::V18 => Padding::OneThenZeros,
-        };
-        (retail_mac(&key, padding, data), key)
+        }
     }
 }
 

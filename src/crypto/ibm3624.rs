@@ -19,6 +19,11 @@ impl DecimalizationTable {
     pub fn parse(text: &str) -> Option<DecimalizationTable> {
         values(text)?.try_into().ok().map(DecimalizationTable)
     }
+
+    /// Its digits, as numbers.
+    pub fn digits(&self) -> impl Iterator<Item = u8> + use<> {
+        self.0.into_iter()
+    }
 }
 
 /// What the issuer keeps of a PIN: how far each digit is from the natural PIN, modulo ten.

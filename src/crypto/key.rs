@@ -107,6 +107,11 @@ impl TdesKey {
         TdesKey::derived(Zeroizing::new(self.bytes.map(|byte| byte ^ mask)))
     }
 
+    /// Its bytes, to be enciphered under another key.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..]
+    }
+
     /// One block under the left half alone.
     pub(super) fn encrypt_left(&self, block: [u8; TDES_BLOCK]) -> [u8; TDES_BLOCK] {
         let mut block: Block<Des> = block.into();

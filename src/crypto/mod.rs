@@ -36,3 +36,9 @@ pub mod cvv;
 pub mod mac;
 
 pub mod emv;
+
+pub mod hsm;
+
+pub mod software;
+
+pub mod payshield;

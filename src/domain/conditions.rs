@@ -72,6 +72,8 @@ pub enum PinVerdict {
     Malformed,
     /// There is no key or no device to look at it with.
     CannotBeChecked,
+    /// The device that would look at it did not answer, or refused to look.
+    Unavailable,
 }
 
 /// The conditions at the point of service, packed into one number in the journal.

@@ -60,6 +60,8 @@ pub enum Reason {
     CurrencyNotAllowed,
     /// Too many wrong PINs, with this one or before (A7).
     PinLocked,
+    /// The device that would judge the PIN did not answer, or refused to.
+    HsmUnavailable,
     /// A PIN block came and nothing can verify it.
     PinNotVerifiable,
     /// What is in the PIN block is no PIN (A7).
@@ -112,7 +114,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 44] = [
+    pub const ALL: [Reason; 45] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
@@ -133,6 +135,7 @@ impl Reason {
         Reason::InvalidAmount,
         Reason::CurrencyNotAllowed,
         Reason::PinLocked,
+        Reason::HsmUnavailable,
         Reason::PinNotVerifiable,
         Reason::PinMalformed,
         Reason::PinRequired,
@@ -182,6 +185,7 @@ impl Reason {
             Reason::InvalidAmount => "invalid-amount",
             Reason::CurrencyNotAllowed => "currency-not-allowed",
             Reason::PinLocked => "pin-locked",
+            Reason::HsmUnavailable => "hsm-unavailable",
             Reason::PinNotVerifiable => "pin-not-verifiable",
             Reason::PinMalformed => "pin-malformed",
             Reason::PinRequired => "pin-required",

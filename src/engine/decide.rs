@@ -95,7 +95,7 @@ fn decide_message(
     }
     // A fault of ours is no answer to keep: the repeat is decided once we can.
     let keep = match verdict.reason {
-        Reason::SystemFault => Keep::Unstored,
+        Reason::SystemFault | Reason::HsmUnavailable => Keep::Unstored,
         _ => Keep::Stored,
     };
     let mut outcome = conclude(rulebook, state, matter, keep, verdict);

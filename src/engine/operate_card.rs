@@ -135,7 +135,10 @@ fn judge(programme: &Programme, card: &Card, pin: PinVerdict) -> Result<(), Refu
             let what = "a PIN has exactly four digits (A6)".to_owned();
             Err((OrderRefused::NotAllowed(what), None))
         }
-        PinVerdict::Absent | PinVerdict::Unverified | PinVerdict::CannotBeChecked => {
+        PinVerdict::Absent
+        | PinVerdict::Unverified
+        | PinVerdict::CannotBeChecked
+        | PinVerdict::Unavailable => {
             let what = "there is nothing to verify the PIN with".to_owned();
             Err((OrderRefused::Conflict(what), None))
         }

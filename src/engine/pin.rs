@@ -24,7 +24,8 @@ pub(super) fn counted(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
         PinVerdict::Absent
         | PinVerdict::Unverified
         | PinVerdict::Malformed
-        | PinVerdict::CannotBeChecked => before,
+        | PinVerdict::CannotBeChecked
+        | PinVerdict::Unavailable => before,
     };
     if wrong_tries != before && !is_locked(case) {
         verdict.effects.push(Effect::PinTried { wrong_tries });

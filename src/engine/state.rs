@@ -320,11 +320,11 @@ impl State {
         self.cards_by_token = index;
     }
 
-    /// Looks at what deciding these messages will look at first, and says whether anything is there.
+    /// Looks at what deciding these messages will look at first; says whether anything is there.
     ///
-    /// Done for a batch before its first message is decided: the places lie far apart in memory, and
-    /// waiting for many of them at once takes little longer than waiting for one. So each step is
-    /// taken for all messages before the next, which needs what the one before it found.
+    /// Done for a batch before its first message is decided: the places lie far apart in memory,
+    /// and waiting for many of them at once takes little longer than waiting for one. So each step
+    /// is taken for all messages before the next, which needs what the one before it found.
     pub fn glance<'a>(&self, messages: impl Iterator<Item = &'a Facts> + Clone) -> bool {
         let place = |facts: &Facts| self.cards_by_token.place(&facts.card);
         let places: SmallVec<[_; GLANCED_INLINE]> = messages.clone().filter_map(place).collect();

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use super::config_hsm::HsmConfig;
 use super::{config_file, spec_source};
 use crate::journal::{CommitPoint, SledOptions, WatermarkPolicy};
 use crate::transport::{Framing, FramingError, PRESETS};
@@ -31,6 +32,8 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// File of the key that opens it; `None`: the environment has it.
     pub sealing_key_file: Option<PathBuf>,
+    /// Devices that keep the keys, instead of `pin_keys` and `key_file`; `None`: there are none.
+    pub hsm: Option<HsmConfig>,
     /// File of exchange rates, taken in at start; `None`: those that the journal has.
     pub rates: Option<PathBuf>,
     /// Folder in which the operators' API may have copies of the store made; `None`: nowhere.
@@ -283,6 +286,16 @@ pub mod knob {
     pub const TOMBSTONE_RETENTION_HOURS: Knob<u64> = knob("tombstone_retention_hours", 1, 48, 720);
     /// Seconds. Holds end by day, so a minute is exact enough and the sweep stays small.
     pub const EXPIRE_EVERY_SECONDS: Knob<u64> = knob("expire_every_seconds", 1, 60, 3_600);
+    /// Connections to one device; as many threads ask it. Devices take some 64 in all.
+    pub const HSM_CONNECTIONS_MAX: Knob<usize> = knob("connections_max", 1, 8, 64);
+    /// Milliseconds. A device takes a few; beyond, a card holder is told 96 while somebody waits.
+    pub const HSM_DEADLINE_MS: Knob<u64> = knob("deadline_ms", 10, 1_500, 30_000);
+    /// Milliseconds. A dead device costs nobody a connection attempt for so long.
+    pub const HSM_RETRY_MS: Knob<u64> = knob("retry_ms", 0, 1_000, 60_000);
+    /// Milliseconds. A device that is back is used after this at the latest.
+    pub const HSM_HEALTH_EVERY_MS: Knob<u64> = knob("health_every_ms", 10, 5_000, 600_000);
+    /// Characters. What the device was set up with; four is what most are.
+    pub const HSM_HEADER_CHARACTERS: Knob<usize> = knob("header_characters", 0, 4, 8);
     /// MiB. About 70,000 decisions, small enough for any editor.
     pub const LOG_FILE_MIB_MAX: Knob<u64> = knob("file_mib_max", 1, 64, 4_096);
     /// Files. With the standard size 640 MiB in all, so a log cannot fill the store's disk.
@@ -316,6 +329,7 @@ impl Config {
             pin_keys: None,
             key_file: None,
             sealing_key_file: None,
+            hsm: None,
             rates: None,
             backups_dir: None,
             io_threads: knob::IO_THREADS.standard,

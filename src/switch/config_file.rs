@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use super::config::{
-    CheckpointConfig, Config, ConfigError, ConfigMistake, JournalConfig, Knob, Listener, LogConfig,
-    LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig, SequencerConfig,
-    WhenFull, framing_exists, framings_expected, knob,
+    CheckpointConfig, Config, ConfigError, ConfigMistake, HsmConfig, JournalConfig, Knob, Listener,
+    LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
+    SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
 use super::spec_source;
+use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
 
@@ -65,6 +66,7 @@ pub(super) fn parse(
         pin_keys: top.path_optional("pin_keys", &mut notes),
         key_file: top.path_optional("key_file", &mut notes),
         sealing_key_file: top.path_optional("sealing_key_file", &mut notes),
+        hsm: hsm(&mut top, &mut notes),
         rates: top.path_optional("rates", &mut notes),
         backups_dir: top.path_optional("backups_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
@@ -102,6 +104,14 @@ pub(super) fn parse(
 
 /// What holds between knobs, wherever each came from.
 fn check_whole(config: &Config, notes: &mut Notes) {
+    if let (Some(hsm), true) = (
+        &config.hsm,
+        config.pin_keys.is_some() || config.key_file.is_some(),
+    ) {
+        let expected = "either this or pin_keys or key_file";
+        let mistake = ConfigMistake::new("hsm", expected, hsm.keys.display());
+        notes.mistakes.push(mistake);
+    }
     if let (Some(pin_keys), Some(_)) = (&config.pin_keys, &config.key_file) {
         let expected = "either this or key_file";
         let mistake = ConfigMistake::new("pin_keys", expected, pin_keys.display());
@@ -215,6 +225,44 @@ fn listener(mut section: Section, notes: &mut Notes) -> Listener {
     };
     section.finish(notes);
     listener
+}
+
+/// Devices that keep the keys; none without the section.
+fn hsm(top: &mut Section, notes: &mut Notes) -> Option<HsmConfig> {
+    if !top.table.contains_key("hsm") {
+        return None;
+    }
+    let mut section = top.section("hsm", notes);
+    let (addresses, keys) = (section.addresses(notes), section.text("keys", notes));
+    let standard = HsmConfig::standard(addresses, PathBuf::from(keys.unwrap_or_default()));
+    let settings = standard.settings;
+    let hsm = HsmConfig {
+        connections_max: section.number(&knob::HSM_CONNECTIONS_MAX, notes),
+        deadline_ms: section.number(&knob::HSM_DEADLINE_MS, notes),
+        retry_ms: section.number(&knob::HSM_RETRY_MS, notes),
+        health_every_ms: section.number(&knob::HSM_HEALTH_EVERY_MS, notes),
+        header_characters: section.number(&knob::HSM_HEADER_CHARACTERS, notes),
+        settings: Settings {
+            kw_scheme: section.letter("kw_scheme", settings.kw_scheme, notes),
+            kw_has_unpredictable: section.switch(
+                "kw_has_unpredictable",
+                settings.kw_has_unpredictable,
+                notes,
+            ),
+            kw_device_fills: section.switch("kw_device_fills", settings.kw_device_fills, notes),
+            cmac_algorithm: section.letter("cmac_algorithm", settings.cmac_algorithm, notes),
+            block_scheme: section.letter("block_scheme", settings.block_scheme, notes),
+            account_end: section.letter("account_end", settings.account_end, notes),
+            device_judges_choice: section.switch(
+                "device_judges_choice",
+                settings.device_judges_choice,
+                notes,
+            ),
+        },
+        ..standard
+    };
+    section.finish(notes);
+    Some(hsm)
 }
 
 fn sequencer(mut section: Section, notes: &mut Notes) -> SequencerConfig {
@@ -371,6 +419,36 @@ impl Section {
             Some(other) => {
                 notes.mistake(&self.key_of(key), "true or false", &other);
                 standard
+            }
+        }
+    }
+
+    /// One character.
+    fn letter(&mut self, key: &str, standard: u8, notes: &mut Notes) -> u8 {
+        let Some(value) = self.take(key, notes) else {
+            return standard;
+        };
+        match value.as_str().map(str::as_bytes) {
+            Some([letter]) if letter.is_ascii_graphic() => *letter,
+            _ => {
+                notes.mistake(&self.key_of(key), "one character", &value);
+                standard
+            }
+        }
+    }
+
+    /// The addresses of devices; at least one.
+    fn addresses(&mut self, notes: &mut Notes) -> Vec<SocketAddr> {
+        let value = self.take("addresses", notes);
+        let value = value.unwrap_or_else(|| Value::Array(Vec::new()));
+        let rows = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        let read = |row: &Value| row.as_str().and_then(|text| text.parse().ok());
+        match rows.iter().map(read).collect::<Option<Vec<SocketAddr>>>() {
+            Some(addresses) if !addresses.is_empty() => addresses,
+            _ => {
+                let expected = "addresses such as [\"127.0.0.1:1500\"]";
+                notes.mistake(&self.key_of("addresses"), expected, &value);
+                Vec::new()
             }
         }
     }

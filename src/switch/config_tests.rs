@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::config::{Config, ConfigError, Listener, Overrides, knob};
+use super::config::{Config, ConfigError, HsmConfig, Listener, Overrides, knob};
 use super::config_file::parse;
 use crate::journal::SledOptions;
 use crate::transport::Framing;
@@ -213,5 +213,32 @@ fn standard_journal_is_the_measured_one() {
     assert_eq!(
         Config::standard().journal.options(),
         SledOptions::standard()
+    );
+}
+
+#[test]
+fn devices_are_a_section_of_their_own_which_the_page_shows_with_its_standard_values() {
+    let page: String = SAMPLE
+        .lines()
+        .skip_while(|line| !line.starts_with("# [hsm]"))
+        .take_while(|line| line.starts_with("# "))
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect();
+    let (config, absent) = parse(&page, &Overrides::none()).unwrap();
+    let addresses = vec!["127.0.0.1:1500".parse().unwrap()];
+    let standard = HsmConfig::standard(addresses, PathBuf::from("hsm-keys.toml"));
+    assert_eq!(config.hsm, Some(standard));
+    assert!(
+        !absent.iter().any(|key| key.starts_with("hsm.")),
+        "{absent:?}"
+    );
+    let wrong = "key_file = \"a\"\n[hsm]\naddresses = [\"x\"]\nkeys = \"k\"\nkw_scheme = \"22\"";
+    assert_eq!(
+        mistakes(wrong),
+        [
+            "hsm.addresses: expected addresses such as [\"127.0.0.1:1500\"], got [\"x\"]",
+            "hsm.kw_scheme: expected one character, got \"22\"",
+            "hsm: expected either this or pin_keys or key_file, got k",
+        ]
     );
 }

@@ -5,6 +5,7 @@
 
 pub mod config;
 mod config_file;
+pub mod config_hsm;
 #[cfg(test)]
 mod config_tests;
 
@@ -16,7 +17,11 @@ pub mod telemetry;
 
 pub mod pin;
 
+pub mod pin_keys;
+
 pub mod key_file;
+
+pub mod hsm;
 
 pub mod token;
 
@@ -51,6 +56,8 @@ pub mod server;
 mod session;
 
 mod session_end;
+
+mod session_write;
 
 mod link;
 pub mod overload;

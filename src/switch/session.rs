@@ -5,7 +5,6 @@
 //! requests wait for their answer, and no byte is read beyond that; what was handed over is
 //! answered or, when the peer has gone, at least logged.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +26,8 @@ use super::dialect::request::{Reject, Request, RequestParser, Settlement};
 use super::dialect::response::{Reply, render};
 use super::dialect::table::Management;
 use super::doctor::{EXAMINED_BYTES_MAX, examine};
+use super::hsm::desk::Answered;
+use super::hsm::waiting::{self, WaitingRequests};
 use super::in_flight::{InFlight, InFlightTable};
 use super::jobs::{Job, SequencerReply, SequencerRequest};
 use super::link::Link;
@@ -34,12 +35,11 @@ use super::overload::{is_decided, is_question};
 use super::read_room::ReadRoom;
 use super::session_end::SessionEnd;
 use super::session_log::{self, Steps};
+use super::session_write;
 use super::settlement;
 use super::slowing;
 use super::telemetry::Telemetry;
 
-/// After the last answer of a stopping switch: a peer silent for so long sends nothing more.
-const LINGER_QUIET: Duration = Duration::from_millis(250);
 /// How long a peer may go on sending to a stopping switch before it is closed all the same.
 const LINGER_MAX: Duration = Duration::from_secs(3);
 /// Whether the peer has signed on.
@@ -63,6 +63,8 @@ pub(super) struct Session<'a> {
     in_flight: InFlightTable,
     replies_in: mpsc::Sender<Vec<SequencerReply>>,
     replies: mpsc::Receiver<Vec<SequencerReply>>,
+    /// Requests that wait for a device, where one keeps the keys.
+    waiting: Option<Box<WaitingRequests>>,
     read: BytesMut,
     /// A message that needs room, and came when there was none.
     held: Option<Frame>,
@@ -101,6 +103,10 @@ impl<'a> Session<'a> {
             in_flight: InFlightTable::new(in_flight_max),
             replies_in,
             replies,
+            waiting: link
+                .pins
+                .desk()
+                .map(|_| Box::new(WaitingRequests::new(in_flight_max))),
             read: BytesMut::new(),
             held: None,
             read_room: ReadRoom::new(),
@@ -125,8 +131,15 @@ impl<'a> Session<'a> {
         // Whatever it said last, what it asked before is answered while it can be told.
         self.writable = !matches!(end, SessionEnd::WriteTimeout(_) | SessionEnd::Io(_));
         while !self.in_flight.is_empty() {
-            let Some(replies) = self.replies.recv().await else {
-                break;
+            let replies = tokio::select! {
+                Some(answered) = waiting::next(&mut self.waiting), if self.awaits_device() => {
+                    if self.release(answered).await.is_err() {
+                        break;
+                    }
+                    continue;
+                }
+                Some(replies) = self.replies.recv() => replies,
+                else => break,
             };
             if let Err(late) = self.answer(replies).await {
                 self.writable = false;
@@ -137,23 +150,10 @@ impl<'a> Session<'a> {
         let _ = self.stream.shutdown().await;
         if matches!(end, SessionEnd::Stopping) {
             // The limit passed: the peer has had its chance.
-            let _ = tokio::time::timeout(LINGER_MAX, self.discard_until_quiet()).await;
+            let quiet = session_write::discard_until_quiet(&mut self.stream);
+            let _ = tokio::time::timeout(LINGER_MAX, quiet).await;
         }
         end
-    }
-
-    /// Reads on without listening: a socket closed with unread bytes in it is reset, and a reset
-    /// takes back the answers that the peer has not received yet.
-    async fn discard_until_quiet(&mut self) {
-        loop {
-            self.read.clear();
-            self.read_room.reserve(&mut self.read);
-            let read = self.stream.read_buf(&mut self.read);
-            match tokio::time::timeout(LINGER_QUIET, read).await {
-                Ok(Ok(1..)) => {}
-                Ok(Ok(0) | Err(_)) | Err(_) => return,
-            }
-        }
     }
 
     async fn serve_until_end(
@@ -172,6 +172,9 @@ impl<'a> Session<'a> {
                     self.answer(replies).await?;
                     // Frames that had no room may have some now.
                     self.take_frames().await?;
+                }
+                Some(answered) = waiting::next(&mut self.waiting), if self.awaits_device() => {
+                    self.release(answered).await?;
                 }
                 read = self.stream.read_buf(&mut self.read), if self.may_take() => {
                     let count = read?;
@@ -325,17 +328,7 @@ impl<'a> Session<'a> {
             (false, Some(began)) if frames == 0 => Some(began),
             (false, _) => Some(clock::instant()),
         };
-        if !requests.is_empty() {
-            let job = Job::Requests {
-                requests,
-                replies: self.replies_in.clone(),
-            };
-            self.link
-                .jobs
-                .submit(job)
-                .await
-                .map_err(|_| SessionEnd::Stopping)?;
-        }
+        self.submit(requests).await?;
         for (frame, message, wanted, steps) in std::mem::take(&mut self.settlements) {
             let settled = settlement::settle(self.link, wanted).await;
             match settled.map_err(|_| SessionEnd::Stopping)? {
@@ -345,6 +338,31 @@ impl<'a> Session<'a> {
         }
         self.write_out().await?;
         broken.map_or(Ok(()), Err)
+    }
+
+    /// Hands requests over as one job.
+    async fn submit(&self, requests: Vec<SequencerRequest>) -> Result<(), SessionEnd> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let job = Job::Requests {
+            requests,
+            replies: self.replies_in.clone(),
+        };
+        let submitted = self.link.jobs.submit(job).await;
+        submitted.map_err(|_| SessionEnd::Stopping)
+    }
+
+    /// Whether a device has still to answer.
+    fn awaits_device(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|it| !it.is_empty())
+    }
+
+    /// Hands over what a device has answered, and what waited behind it.
+    async fn release(&mut self, answered: Answered) -> Result<(), SessionEnd> {
+        let waiting = self.waiting.as_mut();
+        let released = waiting.map(|waiting| waiting.released(answered));
+        self.submit(released.unwrap_or_default()).await
     }
 
     /// Translates the message of a frame; returns when that was done.
@@ -396,11 +414,17 @@ impl<'a> Session<'a> {
                     received,
                     decoded,
                 });
-                requests.push(SequencerRequest {
+                let asked = SequencerRequest {
                     slot,
                     facts: request.facts,
                     submitted,
-                });
+                };
+                match &mut self.waiting {
+                    None => requests.push(asked),
+                    Some(waiting) => {
+                        requests.extend(waiting.take(asked, request.questions, &self.link.pins));
+                    }
+                }
                 return submitted;
             }
             Request::Management(what) => self.manage(&frame, &message, what),
@@ -546,42 +570,17 @@ impl<'a> Session<'a> {
 
     /// Writes everything rendered so far, then logs it.
     async fn write_out(&mut self) -> Result<(), SessionEnd> {
+        let link = self.link;
         let rendered = clock::tick();
         let result = if self.write.is_empty() {
             Ok(())
         } else {
-            self.write_all().await
+            session_write::write_all(link, &mut self.stream, &self.write).await
         };
         self.write.clear();
         let delivered = result.is_ok() && self.writable;
-        let link = self.link;
         let names = (&*link.listener.name, &*self.rulebook);
         self.lines.log(names, &link.telemetry, rendered, delivered);
         result
-    }
-
-    async fn write_all(&mut self) -> Result<(), SessionEnd> {
-        // Nearly always the socket takes everything at once, and no timer is needed.
-        let mut written = match self.stream.try_write(&self.write) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error.into()),
-        };
-        let limit_ms = self.link.listener.write_timeout_ms;
-        while let Some(rest) = self.write.get(written..).filter(|rest| !rest.is_empty()) {
-            let progress =
-                tokio::time::timeout(Duration::from_millis(limit_ms), self.stream.write(rest))
-                    .await;
-            match progress {
-                Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Ok(Ok(count)) => written += count,
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => {
-                    Telemetry::add(&self.link.telemetry.connections_timed_out);
-                    return Err(SessionEnd::WriteTimeout(limit_ms));
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -20,7 +20,7 @@ const COMPONENTS: [&str; 2] = [
 ];
 
 /// Standard output, standard error and exit code of `cardswitch key` in a directory.
-fn key(directory: &Path, arguments: &[&str], input: &str) -> (String, String, i32) {
+pub(crate) fn key(directory: &Path, arguments: &[&str], input: &str) -> (String, String, i32) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cardswitch"))
         .arg("key")
         .args(arguments)
@@ -39,10 +39,10 @@ fn key(directory: &Path, arguments: &[&str], input: &str) -> (String, String, i3
     (text(output.stdout), text(output.stderr), code)
 }
 
-const PLACE: [&str; 4] = ["--keys", "keys.toml", "--sealing-key", "sealing"];
+pub(crate) const PLACE: [&str; 4] = ["--keys", "keys.toml", "--sealing-key", "sealing"];
 
 /// A directory with a sealing key and two keys that came in as components.
-fn ceremony() -> tempfile::TempDir {
+pub(crate) fn ceremony() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str], input: &str| {
         let (out, error, code) = key(directory.path(), arguments, input);

@@ -42,12 +42,13 @@ const ANSWERS_HOURS: u32 = 48;
 pub(crate) const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no message here can
-/// meet: listed merchants, blocks by place and time.
-const NOT_ON_THE_TABLE: [Reason; 7] = [
+/// meet: a device that is away, listed merchants, blocks by place and time.
+const NOT_ON_THE_TABLE: [Reason; 8] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::Overload,
     Reason::SystemFault,
+    Reason::HsmUnavailable,
     Reason::MerchantDenied,
     Reason::CountryNotAllowed,
     Reason::TimeNotAllowed,

@@ -295,6 +295,7 @@ fn pin_refusal(wrong_tries: u8, pin: PinVerdict, needed: bool) -> Option<Reason>
         PinVerdict::Malformed => Some(Reason::PinMalformed),
         PinVerdict::Wrong if wrong_tries + 1 == PIN_TRIES => Some(Reason::PinLocked),
         PinVerdict::Wrong => Some(Reason::PinWrong),
+        PinVerdict::Unavailable => Some(Reason::HsmUnavailable),
         PinVerdict::Unverified | PinVerdict::CannotBeChecked => Some(Reason::PinNotVerifiable),
     }
 }

@@ -3,6 +3,7 @@
 //! The engine sees a verdict, never a PIN. What is no PIN at all (a damaged block, a wrong key) is
 //! refused and counts as no try. A block that nothing can verify must not look verified: the
 //! programme says whether such a message is refused or decided without it, unless a PIN is needed.
+//! It is refused with a reason of its own where a device should have answered and did not.
 
 use crate::domain::conditions::{EntryMode, PinVerdict};
 use crate::domain::decision::Reason;
@@ -18,6 +19,7 @@ pub const RULE: Rule = Rule {
     name: "pin",
     reasons: &[
         Reason::PinLocked,
+        Reason::HsmUnavailable,
         Reason::PinNotVerifiable,
         Reason::PinMalformed,
         Reason::PinRequired,
@@ -50,12 +52,9 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
         PinVerdict::Absent | PinVerdict::Correct => None,
         PinVerdict::Malformed => Some(Refusal::plain(Reason::PinMalformed)),
         PinVerdict::Wrong => Some(wrong(case)),
-        PinVerdict::Unverified | PinVerdict::CannotBeChecked => {
+        PinVerdict::Unverified | PinVerdict::CannotBeChecked | PinVerdict::Unavailable => {
             let refused = case.programme.pin_block == Unverified::Refuse || needed();
-            refused.then(|| {
-                let evidence = "nothing to verify the PIN block with".to_owned();
-                Refusal::because(Reason::PinNotVerifiable, evidence)
-            })
+            refused.then(|| unverified(verdict))
         }
     }
 }
@@ -74,6 +73,14 @@ fn applies(case: &Case<'_>, needed: PinUse) -> bool {
             buys && physical && case.facts.point.pin_pad
         }
     }
+}
+
+fn unverified(verdict: PinVerdict) -> Refusal {
+    if verdict == PinVerdict::Unavailable {
+        return Refusal::plain(Reason::HsmUnavailable);
+    }
+    let evidence = "nothing to verify the PIN block with".to_owned();
+    Refusal::because(Reason::PinNotVerifiable, evidence)
 }
 
 fn missing(case: &Case<'_>) -> Refusal {

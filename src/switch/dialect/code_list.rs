@@ -139,7 +139,7 @@ fn can_change(reason: Reason) -> bool {
     );
     let is_ours = matches!(
         reason,
-        Reason::NotSignedOn | Reason::Overload | Reason::SystemFault
+        Reason::NotSignedOn | Reason::Overload | Reason::SystemFault | Reason::HsmUnavailable
     );
     is_ours || is_about_one_card(reason) && !is_for_ever
 }

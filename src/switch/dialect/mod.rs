@@ -16,7 +16,8 @@ pub mod request;
 
 mod edition_2003;
 
-mod new_pin;
+mod pins;
+mod route;
 
 mod said;
 

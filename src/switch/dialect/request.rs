@@ -6,11 +6,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::domain::card::ExpiryMonth;
-use crate::domain::conditions::{PinVerdict, PointOfService};
+use crate::domain::conditions::PointOfService;
 use crate::domain::decision::{ApprovalCode, Reason};
-use crate::domain::facts::{
-    Evidence, FactName, Facts, IssuerRoute, LinkNumber, MessageKind, Purpose, Trace,
-};
+use crate::domain::facts::{Evidence, FactName, Facts, LinkNumber, MessageKind, Purpose, Trace};
 use crate::domain::masking;
 use crate::domain::merchant::{AcceptorName, Mcc, Origin};
 use crate::domain::money::{Amount, Currency};
@@ -21,11 +19,13 @@ use crate::domain::short_text::ShortText;
 use crate::engine::reconcile::{CutOver, Reconcile};
 use crate::iso8583::{Message, MessageSpec, Mti};
 use crate::switch::config::ReplacementAmounts;
+use crate::switch::hsm::desk::Questions;
 use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
 use super::edition_2003;
-use super::new_pin;
+use super::pins;
+use super::route::route;
 use super::said;
 use super::table::{Dialect, Edition, Management};
 
@@ -68,6 +68,8 @@ pub struct CardRequest {
     pub facts: Arc<Facts>,
     /// The card number as it may be shown.
     pub masked: MaskedPan,
+    /// What a device must say before it may be decided.
+    pub questions: Option<Box<Questions>>,
 }
 
 /// A message that will not be processed.
@@ -212,6 +214,7 @@ impl RequestParser<'_> {
         let (amount, remaining) = self.amounts(kind, message, purpose)?;
         let (acceptor_name, merchant_country) = self.acceptor(message);
         let card = self.token_key.token(&pan);
+        let mut questions = None;
         let mut facts = Facts {
             kind,
             mti: message.mti().number(),
@@ -244,11 +247,7 @@ impl RequestParser<'_> {
             certainty: Default::default(),
             device: Default::default(),
             presence: Default::default(),
-            pin: match message.binary(52) {
-                Some(block) => self.pins.verdict(&block, &pan, &card),
-                None if message.has(52) => PinVerdict::Malformed,
-                None => PinVerdict::Absent,
-            },
+            pin: pins::verdict(self.pins, message, &pan, card, &mut questions),
             link: self.link_number,
             point: PointOfService::default(),
             local: said::local_time(edition, message, trace.transmitted),
@@ -262,7 +261,14 @@ impl RequestParser<'_> {
             &mut facts,
         );
         said::read_elements(edition, message, &mut facts);
-        new_pin::read(self.dialect, self.pins, message, &pan, &mut facts);
+        pins::read(
+            self.dialect,
+            self.pins,
+            message,
+            &pan,
+            &mut facts,
+            &mut questions,
+        );
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
             let source = format!("processing code {:02}", processing_code / 10_000).into();
             facts.evidence.push(Evidence {
@@ -273,6 +279,7 @@ impl RequestParser<'_> {
         Ok(CardRequest {
             facts: Arc::new(facts),
             masked: pan.masked(),
+            questions,
         })
     }
 
@@ -438,21 +445,6 @@ fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
     let pan = Pan::parse(number)
         .ok_or_else(|| Reject::wrong(35, "a card number before the separator"))?;
     Ok((pan, track_expiry))
-}
-
-fn route(rulebook: &Rulebook, pan: &Pan) -> IssuerRoute {
-    match rulebook.range_of(pan) {
-        None => IssuerRoute::Unknown,
-        Some((_, range)) => {
-            let well_formed = pan.expose().len() == range.pan_length
-                && (!range.check_digit || pan.has_valid_check_digit());
-            if well_formed {
-                IssuerRoute::Ours
-            } else {
-                IssuerRoute::Malformed
-            }
-        }
-    }
 }
 
 /// DE 4 and DE 49, in 2003 DE 4 alone; what moves no money needs neither.
