@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use cardswitch::journal::{
-    Batch, CommitPoint, Journal, MemoryJournal, MemoryStore, SledJournal, SledOptions,
+    Batch, CommitPoint, Journal, MemoryJournal, MemoryStore, Records, SledJournal, SledOptions,
     WatermarkPolicy,
 };
 use criterion::measurement::WallTime;
@@ -45,7 +45,7 @@ fn append(criterion: &mut Criterion) {
                 sled_journal(&mut group, &format!("{point}_{policy}"), options, records);
             }
         }
-        let (store, mut replay) = (MemoryStore::new(), |_: u64, _: &[u8]| Ok(()));
+        let (store, mut replay) = (MemoryStore::new(), |_: Records<'_>| Ok(()));
         let memory = orderly(MemoryJournal::open(&store, &mut replay));
         journal(&mut group, "memory", memory, records);
     }
@@ -128,7 +128,7 @@ fn sled_journal(
 }
 
 fn open(directory: &Path, options: SledOptions) -> SledJournal {
-    orderly(SledJournal::open(directory, options, &mut |_, _| Ok(())))
+    orderly(SledJournal::open(directory, options, &mut |_| Ok(())))
 }
 
 fn journal(

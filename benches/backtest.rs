@@ -79,7 +79,7 @@ fn main() {
 /// A day of purchases, most of them approved, by cards at random.
 fn record_day(data: &Path, decisions: u32) {
     let rules = LoadedRules::load(None, None).unwrap();
-    let journal = SledJournal::open(data, SledOptions::standard(), &mut |_, _| Ok(()));
+    let journal = SledJournal::open(data, SledOptions::standard(), &mut |_| Ok(()));
     let mut day = Day {
         rulebook: &rules.rulebook,
         journal: journal.unwrap(),

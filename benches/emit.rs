@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use cardswitch::domain::account::{AccountId, Purse};
+use cardswitch::domain::merchant::Mcc;
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::{CardToken, Pan};
 use cardswitch::domain::time::UnixMs;
@@ -36,22 +37,22 @@ fn purchase() -> DecisionLine<'static> {
     DecisionLine {
         at: UnixMs(1_795_288_113_042),
         link: "iso87-ascii-8583",
-        mti: "0100",
-        stan: Some("000042"),
-        rrn: Some("633119000042"),
+        mti: 100,
+        stan: Some(42),
+        rrn: Some(b"633119000042"),
         card: Pan::parse("4761739001010119").map(|pan| pan.masked()),
         card_token: Some(CardToken([0xa5; 16])),
         account: Some(AccountId(1_000_007)),
         amount: Some(Amount::new(1_200, Currency::JPY)),
-        mcc: Some("5411"),
-        merchant: Some("000000012345678"),
-        terminal: Some("T0000001"),
+        mcc: Some(Mcc(5411)),
+        merchant: Some("000000012345678".as_bytes()),
+        terminal: Some(b"T0000001"),
         purpose: "purchase",
         decision: DecisionWord::Approved,
         reason: None,
         evidence: None,
         code: "00",
-        approval: Some("4F7K2Q"),
+        approval: Some(b"4F7K2Q"),
         repeat: false,
         balances: &BALANCES,
         sequence: Some(123_456),

@@ -98,9 +98,9 @@ fn in_this_process(data: &Path) {
     let base = restored.base.map(|base| base.position);
     let replay = clock::instant();
     let mut records = 0_u64;
-    let journal = held.open(options, base, &mut |sequence, bytes| {
-        records += 1;
-        restore::apply_record(&mut state, sequence, bytes)
+    let journal = held.open(options, base, &mut |frame| {
+        records += frame.clone().count() as u64;
+        restore::apply_frame(&mut state, frame)
     });
     let replayed = since(replay);
     let check = clock::instant();
@@ -202,7 +202,7 @@ struct Past {
 impl Past {
     fn open(data: &Path, cards: u32, days: u32) -> Past {
         TokenKey::open(data, true).unwrap();
-        let journal = SledJournal::open(data, SledOptions::standard(), &mut |_, _| Ok(()));
+        let journal = SledJournal::open(data, SledOptions::standard(), &mut |_| Ok(()));
         let mut batch = Batch::new();
         batch.clear(1);
         Past {

@@ -11,7 +11,7 @@
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
-use cardswitch::domain::decision::{ApprovalCode, Reason};
+use cardswitch::domain::decision::Reason;
 use cardswitch::domain::facts::LinkNumber;
 use cardswitch::iso8583::{self, Message, MessageSpec, MessageWriter, Mti};
 use cardswitch::switch::config::ReplacementAmounts;
@@ -98,7 +98,7 @@ fn translate(criterion: &mut Criterion) {
             });
         });
         let reply = Reply {
-            approval: ApprovalCode::from("4F7K2Q").ok(),
+            approval: "4F7K2Q".parse().ok(),
             ..Reply::coded(dialect.codes.code(Reason::Approved))
         };
         let mut out = BytesMut::new();

@@ -124,13 +124,15 @@ fn read(data: &Path, sender: &SyncSender<Vec<Row>>) -> Result<(), String> {
             .send(full)
             .map_err(|_| "nobody decides any more".to_owned())
     };
-    let opened = SledJournal::open(data, SledOptions::standard(), &mut |sequence, bytes| {
-        let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-        rows.push((sequence, at, event));
-        if rows.len() == HANDED_RECORDS {
-            hand_over(&mut rows)?;
-        }
-        Ok(())
+    let opened = SledJournal::open(data, SledOptions::standard(), &mut |records| {
+        records.each(|sequence, bytes| {
+            let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
+            rows.push((sequence, at, event));
+            if rows.len() == HANDED_RECORDS {
+                hand_over(&mut rows)?;
+            }
+            Ok(())
+        })
     });
     let journal = opened.map_err(|error| error.to_string())?;
     hand_over(&mut rows)?;

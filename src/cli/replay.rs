@@ -110,19 +110,21 @@ fn replay(args: &ReplayArgs) -> Result<Replayed, (u8, String)> {
         replayed.postings.begin_at(&state);
         replayed.state = state;
     }
-    let opened = held.open(options, position, &mut |sequence, bytes| {
-        let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-        replayed.postings.add(&event, &replayed.state);
-        if let Event::Decided(decided) = &event {
-            replayed.decisions += 1;
-            if args.decisions {
-                println!("{}", decision_line(sequence, decided));
+    let opened = held.open(options, position, &mut |records| {
+        records.each(|sequence, bytes| {
+            let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
+            replayed.postings.add(&event, &replayed.state);
+            if let Event::Decided(decided) = &event {
+                replayed.decisions += 1;
+                if args.decisions {
+                    println!("{}", decision_line(sequence, decided));
+                }
             }
-        }
-        replayed
-            .state
-            .apply(sequence, at, &event)
-            .map_err(|error| error.to_string())
+            replayed
+                .state
+                .apply(sequence, at, &event)
+                .map_err(|error| error.to_string())
+        })
     });
     opened.map_err(failed)?.close().map_err(failed)?;
     Ok(replayed)

@@ -180,8 +180,8 @@ fn prove(copy: &Path, verified: &mut Verified) -> Result<(), String> {
         }
     };
     compare(&state);
-    let opened = held.open(options, base, &mut |sequence, bytes| {
-        restore::apply_record(&mut state, sequence, bytes)?;
+    let opened = held.open(options, base, &mut |records| {
+        restore::apply_frame(&mut state, records)?;
         compare(&state);
         Ok(())
     });

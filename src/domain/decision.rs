@@ -11,6 +11,7 @@ use super::card::CardId;
 use super::exchange::Billed;
 use super::money::{Amount, Currency};
 use super::pan::MaskedPan;
+use super::short_text::ShortText;
 
 /// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
 /// several hold, the first of this list is the answer.
@@ -250,7 +251,7 @@ impl fmt::Display for Reason {
 pub type ResponseCode = ArrayString<4>;
 
 /// DE 38, six characters.
-pub type ApprovalCode = ArrayString<6>;
+pub type ApprovalCode = ShortText<6>;
 
 /// The response code of every reason in one dialect (rule D2).
 #[derive(Clone, Debug, PartialEq, Eq)]

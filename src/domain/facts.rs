@@ -6,14 +6,13 @@
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 
-use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::card::ExpiryMonth;
 use super::conditions::{LocalTime, PinVerdict, PointOfService};
 use super::decision::{ApprovalCode, Approved};
-use super::merchant::{AcceptorId, AcceptorName, Mcc, Origin, TerminalId};
+use super::merchant::{AcceptorId, AcceptorName, Mcc, Origin, RetrievalReference, TerminalId};
 use super::money::Amount;
 use super::pan::CardToken;
 use super::rare_facts::{LifecycleId, RareFacts};
@@ -247,7 +246,7 @@ pub struct Facts {
     /// Where it comes from.
     pub origin: Origin,
     /// Retrieval reference number (DE 37).
-    pub rrn: ArrayString<12>,
+    pub rrn: RetrievalReference,
     /// Approval code quoted by a completion (DE 38).
     pub quoted_approval: Option<ApprovalCode>,
     /// Trace of the message that this one undoes or completes (DE 90).
@@ -289,7 +288,7 @@ impl Facts {
             kind: self.kind,
             trace,
             terminal: if is_line {
-                TerminalId::new()
+                TerminalId::EMPTY
             } else {
                 self.terminal
             },
@@ -322,7 +321,7 @@ impl Facts {
             acceptor: AcceptorId::default(),
             acceptor_name: AcceptorName::default(),
             origin: Origin::default(),
-            rrn: ArrayString::new(),
+            rrn: RetrievalReference::EMPTY,
             quoted_approval: None,
             original: None,
             stand_in_approved: true,

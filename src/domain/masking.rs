@@ -14,17 +14,22 @@ const ACCEPTOR_DIGITS: usize = 15;
 
 /// Returns a masked copy if `value` holds a digit run that could be a card number.
 pub fn masked(value: &str) -> Option<String> {
+    masked_bytes(value.as_bytes())
+}
+
+/// The same for text whose bytes are at hand; `None` also for what is not UTF-8.
+pub fn masked_bytes(value: &[u8]) -> Option<String> {
     let shortest = *PAN_DIGITS.start();
     // A run so long covers one of these places: most text is passed over at a glance.
     let mut places = value
-        .bytes()
+        .iter()
         .skip(shortest.wrapping_sub(1))
         .step_by(shortest);
-    if !places.any(|byte| byte.is_ascii_digit()) {
+    if !places.any(u8::is_ascii_digit) {
         return None;
     }
     let mut copy: Option<Vec<u8>> = None;
-    let mut rest = value.as_bytes();
+    let mut rest = value;
     let mut offset = 0_usize;
     while let Some(start) = rest.iter().position(u8::is_ascii_digit) {
         let tail = rest.get(start..).unwrap_or_default();
@@ -33,7 +38,7 @@ pub fn masked(value: &str) -> Option<String> {
         if could_be_pan(run) {
             let first = offset.saturating_add(start);
             let last = first.saturating_add(length.saturating_sub(LAST_DIGITS));
-            let copy = copy.get_or_insert_with(|| value.as_bytes().to_vec());
+            let copy = copy.get_or_insert_with(|| value.to_vec());
             if let Some(digits) = copy.get_mut(first..last) {
                 digits.fill(b'*');
             }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
+
+use super::short_text::ShortText;
 
 /// Merchant category code, 0000 to 9999 (ISO 18245).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,13 +23,16 @@ impl fmt::Debug for Mcc {
 }
 
 /// Terminal identification (DE 41), right spaces cut.
-pub type TerminalId = ArrayString<8>;
+pub type TerminalId = ShortText<8>;
 
 /// Card acceptor identification (DE 42), right spaces cut.
-pub type AcceptorId = ArrayString<15>;
+pub type AcceptorId = ShortText<15>;
 
 /// Card acceptor name and location (DE 43), right spaces cut.
-pub type AcceptorName = ArrayString<40>;
+pub type AcceptorName = ShortText<40>;
+
+/// Retrieval reference number (DE 37), right spaces cut.
+pub type RetrievalReference = ShortText<12>;
 
 /// What the message says about where it comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,8 @@ pub mod rate;
 
 pub mod time;
 
+pub mod short_text;
+
 pub mod pan;
 
 pub mod masking;

@@ -1,18 +1,18 @@
 //! Facts that few messages state: kept apart, so that an ordinary purchase pays nothing for them.
 
-use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use super::pin_choice::NewPin;
+use super::short_text::ShortText;
 
 /// The network's own name for one transaction through its life (lifecycle D.1, rung 1).
-pub type LifecycleId = ArrayString<15>;
+pub type LifecycleId = ShortText<15>;
 
 /// Company code of the partner that took a load.
-pub type CompanyCode = ArrayString<11>;
+pub type CompanyCode = ShortText<11>;
 
 /// Leading digits, eight at most, of the card that paid for a load: they name its issuer.
-pub type FundingBin = ArrayString<8>;
+pub type FundingBin = ShortText<8>;
 
 /// One part of a capture that comes in several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

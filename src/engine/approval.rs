@@ -11,13 +11,13 @@ pub fn approval_code(sequence: u64) -> ApprovalCode {
     // Odd and no multiple of 3, so it has no common factor with 36^6.
     const STRIDE: u64 = 1_357_911_131;
     let mut rest = (sequence % CODES).wrapping_mul(STRIDE) % CODES;
-    let mut code = ApprovalCode::new();
-    for _ in 0..6 {
+    let characters = [(); 6].map(|()| {
         let digit = usize::try_from(rest % 36).unwrap_or_default();
-        code.push(ALPHABET.get(digit).copied().map_or('0', char::from));
         rest /= 36;
-    }
-    code
+        ALPHABET.get(digit).copied().unwrap_or(b'0')
+    });
+    // Six characters fit.
+    ApprovalCode::of_ascii(&characters).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -28,6 +28,6 @@ mod tests {
     fn approval_codes_of_neighbours_differ_and_have_six_characters() {
         let codes: std::collections::BTreeSet<_> = (1..=10_000).map(approval_code).collect();
         assert_eq!(codes.len(), 10_000);
-        assert!(codes.iter().all(|code| code.len() == 6));
+        assert!(codes.iter().all(|code| code.as_str().len() == 6));
     }
 }

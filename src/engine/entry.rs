@@ -6,7 +6,6 @@
 //! ```
 //! A part captured leaves the rest pending. Released and reversed entries stay matchable.
 
-use arrayvec::ArrayString;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -14,7 +13,7 @@ use crate::domain::account::{AccountId, Split};
 use crate::domain::card::CardId;
 use crate::domain::decision::ApprovalCode;
 use crate::domain::facts::{Facts, MessageKind, Purpose, Trace};
-use crate::domain::merchant::{AcceptorId, Mcc, TerminalId};
+use crate::domain::merchant::{AcceptorId, Mcc, RetrievalReference, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::programme::Channel;
 use crate::domain::rare_facts::LifecycleId;
@@ -77,47 +76,16 @@ pub struct Entry {
     pub rested_at: UnixMs,
     /// Trace of the message that opened it.
     pub trace: Trace,
-    terminal: ShortText<8>,
-    acceptor: ShortText<15>,
-    rrn: ShortText<12>,
-    approval: Option<ShortText<6>>,
+    terminal: TerminalId,
+    acceptor: AcceptorId,
+    rrn: RetrievalReference,
+    approval: Option<ApprovalCode>,
     /// Merchant category; above every category where there is none.
     mcc: u16,
     /// Seconds after which an uncaptured hold is released; [`ENDLESS`] where it is none, and
     /// [`RARE_LIFE`] where the instant stands with what few entries have.
     life: u32,
     rare: Option<Box<Rare>>,
-}
-
-/// A text that knows its length in one byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ShortText<const N: usize> {
-    length: u8,
-    bytes: [u8; N],
-}
-
-impl<const N: usize> ShortText<N> {
-    fn of(text: &ArrayString<N>) -> ShortText<N> {
-        let mut bytes = [0; N];
-        for (own, byte) in bytes.iter_mut().zip(text.bytes()) {
-            *own = byte;
-        }
-        ShortText {
-            length: u8::try_from(text.len()).unwrap_or_default(),
-            bytes,
-        }
-    }
-
-    fn get(&self) -> ArrayString<N> {
-        let bytes = self.bytes.get(..usize::from(self.length));
-        let text = bytes.and_then(|bytes| str::from_utf8(bytes).ok());
-        text.and_then(|text| ArrayString::from(text).ok())
-            .unwrap_or_default()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.length == 0
-    }
 }
 
 /// What few entries have.
@@ -175,10 +143,10 @@ impl Entry {
             opened_at: opening.at,
             rested_at: UnixMs::default(),
             trace: facts.trace,
-            terminal: ShortText::of(&facts.terminal),
-            acceptor: ShortText::of(&facts.acceptor),
-            rrn: ShortText::of(&facts.rrn),
-            approval: opening.approval.as_ref().map(ShortText::of),
+            terminal: facts.terminal,
+            acceptor: facts.acceptor,
+            rrn: facts.rrn,
+            approval: opening.approval,
             mcc: facts.mcc.map_or(NO_MCC, |mcc| mcc.0),
             life,
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
@@ -215,7 +183,7 @@ impl Entry {
             trace: self.trace,
             terminal: self.terminal(),
             acceptor: self.acceptor(),
-            rrn: self.rrn.get(),
+            rrn: self.rrn,
             approval: self.approval(),
             rare: (rare != RareRow::default()).then(|| Box::new(rare)),
         }
@@ -250,10 +218,10 @@ impl Entry {
             opened_at: row.opened_at,
             rested_at: row.rested_at,
             trace: row.trace,
-            terminal: ShortText::of(&row.terminal),
-            acceptor: ShortText::of(&row.acceptor),
-            rrn: ShortText::of(&row.rrn),
-            approval: row.approval.as_ref().map(ShortText::of),
+            terminal: row.terminal,
+            acceptor: row.acceptor,
+            rrn: row.rrn,
+            approval: row.approval,
             mcc: row.mcc.map_or(NO_MCC, |mcc| mcc.0),
             life,
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
@@ -262,22 +230,22 @@ impl Entry {
 
     /// Terminal.
     pub fn terminal(&self) -> TerminalId {
-        self.terminal.get()
+        self.terminal
     }
 
     /// Card acceptor.
     pub fn acceptor(&self) -> AcceptorId {
-        self.acceptor.get()
+        self.acceptor
     }
 
     /// Retrieval reference number, where the message had one.
-    pub fn rrn(&self) -> Option<ArrayString<12>> {
-        (!self.rrn.is_empty()).then(|| self.rrn.get())
+    pub fn rrn(&self) -> Option<RetrievalReference> {
+        (!self.rrn.is_empty()).then_some(self.rrn)
     }
 
     /// Approval code.
     pub fn approval(&self) -> Option<ApprovalCode> {
-        self.approval.as_ref().map(ShortText::get)
+        self.approval
     }
 
     /// When an uncaptured hold is released.
@@ -386,7 +354,7 @@ impl Serialize for Entry {
         fields.serialize_field("trace", &self.trace)?;
         fields.serialize_field("terminal", &self.terminal())?;
         fields.serialize_field("acceptor", &self.acceptor())?;
-        fields.serialize_field("rrn", &self.rrn.get())?;
+        fields.serialize_field("rrn", &self.rrn)?;
         fields.serialize_field("approval", &self.approval())?;
         fields.serialize_field("lifecycle", &self.lifecycle())?;
         fields.end()

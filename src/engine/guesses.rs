@@ -35,7 +35,7 @@ impl Guesses {
     /// Counts an attempt of an acceptor, and of its link.
     pub(super) fn count(&mut self, link: LinkNumber, acceptor: AcceptorId, at: UnixMs) {
         let minute = at.0.div_euclid(MINUTE_MS);
-        let whole = (link, AcceptorId::new());
+        let whole = (link, AcceptorId::EMPTY);
         self.count_one(whole, minute);
         if !acceptor.is_empty() {
             self.count_one((link, acceptor), minute);
@@ -100,7 +100,7 @@ impl Guesses {
         } else {
             sum((link, acceptor))
         };
-        (own, sum((link, AcceptorId::new())))
+        (own, sum((link, AcceptorId::EMPTY)))
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     const LINK: LinkNumber = LinkNumber(1);
 
     fn acceptor(name: &str) -> AcceptorId {
-        AcceptorId::from(name).unwrap()
+        name.parse().unwrap()
     }
 
     fn at(minute: i64) -> UnixMs {

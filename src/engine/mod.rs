@@ -27,6 +27,8 @@ pub mod record;
 
 mod record_v1;
 
+mod record_writer;
+
 pub mod entry;
 
 pub mod usage;

@@ -4,12 +4,14 @@
 //! does not know. Old bytes are kept in `fixtures/journal/` and must decode for ever; version 1 is
 //! read by `record_v1.rs`.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::time::UnixMs;
 
 use super::event::Event;
 use super::record_v1::EventV1;
+use super::record_writer::RecordWriter;
 
 /// The version written by this program.
 pub const VERSION: u8 = 2;
@@ -50,9 +52,9 @@ pub fn encode(at: UnixMs, event: &Event, out: &mut Vec<u8>) -> Result<(), postca
     out.push(VERSION);
     #[cfg(feature = "planted-bugs")]
     if planted!(PinCounterNotJournalled) {
-        return postcard::serialize_with_flavor(&(at, without_pin_tries(event)), Tail(out));
+        return (at, without_pin_tries(event)).serialize(&mut RecordWriter::behind(out));
     }
-    postcard::serialize_with_flavor(&(at, event), Tail(out))
+    (at, event).serialize(&mut RecordWriter::behind(out))
 }
 
 /// An event as the planted bug journals it.
@@ -65,36 +67,6 @@ fn without_pin_tries(event: &Event) -> Event {
         decided.effects.retain(|effect| !is_try(effect));
     }
     event
-}
-
-/// So many bytes are written one by one: a number is most often shorter than a call to copy it.
-const SHORT_BYTES: usize = 10;
-
-/// The end of a buffer: what is written goes there piece by piece, not byte by byte.
-struct Tail<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Tail<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> Result<(), postcard::Error> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> Result<(), postcard::Error> {
-        if bytes.len() <= SHORT_BYTES {
-            bytes.iter().for_each(|byte| self.0.push(*byte));
-        } else {
-            self.0.extend_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    fn finalize(self) -> Result<(), postcard::Error> {
-        Ok(())
-    }
 }
 
 /// Reads the byte form of an event.

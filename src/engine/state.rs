@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -17,7 +16,7 @@ use crate::domain::card::{Card, CardId};
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
 use crate::domain::exchange::{Billed, Exchange};
 use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
-use crate::domain::merchant::{AcceptorId, TerminalId};
+use crate::domain::merchant::{AcceptorId, RetrievalReference, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::programme::Channel;
@@ -122,7 +121,7 @@ pub enum MatchKey {
     /// Card and trace of the original.
     Trace(CardId, Trace),
     /// Card, retrieval reference number and terminal.
-    Reference(CardId, ArrayString<12>, TerminalId),
+    Reference(CardId, RetrievalReference, TerminalId),
     /// Card, approval code and card acceptor.
     Approval(CardId, ApprovalCode, AcceptorId),
     /// Card and the network's name for the transaction.

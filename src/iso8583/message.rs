@@ -339,6 +339,16 @@ impl Message {
         text_of(coding, self.value(place, coding)?, place.length())
     }
 
+    /// The characters of a text element that stands in the frame as ASCII; `None` for any other.
+    #[must_use]
+    pub fn ascii(&self, element: u8) -> Option<&[u8]> {
+        let (place, coding) = self.slot(element)?;
+        match coding {
+            Coding::Text(_) => self.value(place, coding).filter(|value| value.is_ascii()),
+            _ => None,
+        }
+    }
+
     /// The bytes of a binary element, `None` for any other; hexadecimal text becomes owned bytes.
     #[must_use]
     pub fn binary(&self, element: u8) -> Option<Cow<'_, [u8]>> {

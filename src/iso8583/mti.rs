@@ -71,6 +71,15 @@ impl Mti {
         self.0
     }
 
+    /// The four digits as one number, 100 for `0100`.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        let shifted =
+            |number: u16, digit: &u8| number.wrapping_mul(10).wrapping_add((*digit).into());
+        // Four digits fit.
+        self.0.iter().fold(0, shifted)
+    }
+
     /// First digit: the edition of the standard, 0 for 1987.
     #[must_use]
     pub const fn version(self) -> u8 {

@@ -1,6 +1,7 @@
 //! Reads little-endian numbers from the front of a byte slice, never past its end.
 
 /// A slice that only shrinks from the front.
+#[derive(Clone)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::frame::Refused;
+
 use super::frame::RECORD_BYTES_MAX;
 
 /// An error of a journal. After one, the process stops: see [`JournalError::exit_code`].
@@ -83,6 +85,15 @@ pub enum JournalError {
         /// What the receiver said.
         reason: String,
     },
+}
+
+impl From<Refused> for JournalError {
+    fn from(refused: Refused) -> JournalError {
+        JournalError::Replay {
+            sequence: refused.sequence,
+            reason: refused.reason,
+        }
+    }
 }
 
 /// One piece of damage: where, what should be there and what is.

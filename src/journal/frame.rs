@@ -22,6 +22,7 @@
 //! frame had been acknowledged).
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::batch::PREFIX_BYTES;
 use super::bytes::Reader;
@@ -100,10 +101,52 @@ impl<'a> Frame<'a> {
     }
 
     /// Its records in order, each with its sequence.
-    pub fn records(&self) -> impl Iterator<Item = (u64, &'a [u8])> + use<'a> {
-        let mut rest = Reader(self.payload);
-        (self.header.first_sequence..=self.last_sequence())
-            .map_while(move |sequence| record(&mut rest).map(|bytes| (sequence, bytes)))
+    pub fn records(&self) -> Records<'a> {
+        Records {
+            sequences: self.header.first_sequence..=self.last_sequence(),
+            rest: Reader(self.payload),
+        }
+    }
+}
+
+/// The records of one frame in order, each with its sequence.
+#[derive(Clone)]
+pub struct Records<'a> {
+    sequences: RangeInclusive<u64>,
+    rest: Reader<'a>,
+}
+
+/// A record that its receiver refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its sequence.
+    pub sequence: u64,
+    /// What the receiver said.
+    pub reason: String,
+}
+
+impl<'a> Records<'a> {
+    /// Hands them on one by one, until one is refused.
+    ///
+    /// # Errors
+    /// [`Refused`] names the record and the reason.
+    pub fn each(
+        self,
+        mut take: impl FnMut(u64, &'a [u8]) -> Result<(), String>,
+    ) -> Result<(), Refused> {
+        for (sequence, record) in self {
+            take(sequence, record).map_err(|reason| Refused { sequence, reason })?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = (u64, &'a [u8]);
+
+    fn next(&mut self) -> Option<(u64, &'a [u8])> {
+        let sequence = self.sequences.next()?;
+        record(&mut self.rest).map(|bytes| (sequence, bytes))
     }
 }
 

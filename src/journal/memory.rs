@@ -64,10 +64,7 @@ impl MemoryJournal {
                     &"a frame that does not follow the one before it",
                 ));
             }
-            for (sequence, record) in frame.records() {
-                replay(sequence, record)
-                    .map_err(|reason| JournalError::Replay { sequence, reason })?;
-            }
+            replay(frame.records())?;
             head = Head {
                 sequence: frame.last_sequence(),
                 chain: frame.chain,

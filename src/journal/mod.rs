@@ -73,7 +73,7 @@ pub use self::checkpoint::{CHUNK_BYTES_MAX, CheckpointError, CheckpointWriter, C
 pub use self::error::{Damage, JournalError};
 pub use self::frame::{
     ChainHash, FRAME_BYTES_MAX, Frame, FrameError, FrameHeader, FrameWriter, RECORD_BYTES_MAX,
-    decode_frame,
+    Records, Refused, decode_frame,
 };
 pub use self::held::HeldStore;
 pub use self::inspect::{GenerationView, StoreView, is_open, view};
@@ -105,7 +105,7 @@ pub trait Journal: Send {
     fn chain(&self) -> ChainHash;
 }
 
-/// Receives every record of a journal in order while it opens: sequence and bytes.
+/// Receives every record of a journal in order while it opens, frame by frame.
 ///
-/// A message returned as an error stops the opening with [`JournalError::Replay`].
-pub type Replay<'a> = dyn FnMut(u64, &[u8]) -> Result<(), String> + 'a;
+/// A record that is refused stops the opening with [`JournalError::Replay`].
+pub type Replay<'a> = dyn FnMut(Records<'_>) -> Result<(), Refused> + 'a;

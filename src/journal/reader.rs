@@ -136,12 +136,8 @@ impl JournalReader {
             if end.sequence > until {
                 return ControlFlow::Break(());
             }
-            let followed = follow(&self.directory, head, frame).and_then(|()| {
-                frame.records().try_for_each(|(sequence, record)| {
-                    take(sequence, record)
-                        .map_err(|reason| JournalError::Replay { sequence, reason })
-                })
-            });
+            let followed = follow(&self.directory, head, frame)
+                .and_then(|()| take(frame.records()).map_err(JournalError::from));
             if let Err(error) = followed {
                 fault = Some(error);
                 return ControlFlow::Break(());

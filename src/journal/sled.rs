@@ -32,7 +32,7 @@ use super::{Journal, Replay};
 ///
 /// let directory = tempfile::tempdir()?;
 /// let mut journal =
-///     SledJournal::open(directory.path(), SledOptions::standard(), &mut |_, _| Ok(()))?;
+///     SledJournal::open(directory.path(), SledOptions::standard(), &mut |_| Ok(()))?;
 /// let mut batch = Batch::new();
 /// batch.clear(journal.last_sequence() + 1);
 /// batch.push(|record| record.extend_from_slice(b"hold opened"));

@@ -249,10 +249,9 @@ impl Walk<'_, '_> {
                 self.in_sled.insert(sequence);
             }
         }
-        let base = self.base.sequence;
-        for (sequence, record) in frame.records().filter(|record| record.0 > base) {
-            (self.replay)(sequence, record)
-                .map_err(|reason| JournalError::Replay { sequence, reason })?;
+        // A checkpoint's position is the end of a frame.
+        if last.sequence > self.base.sequence {
+            (self.replay)(frame.records())?;
         }
         self.head = last;
         self.frames = self.frames.saturating_add(1);

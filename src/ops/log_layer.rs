@@ -210,7 +210,10 @@ impl LineWriter {
         self.key(name);
         let masked = masking::masked(value);
         self.masked |= masked.is_some();
-        escape(&mut self.line, masked.as_deref().unwrap_or(value));
+        escape(
+            &mut self.line,
+            masked.as_deref().unwrap_or(value).as_bytes(),
+        );
     }
 }
 
@@ -224,7 +227,7 @@ impl Visit for LineWriter {
             Some(masked) => {
                 self.key(field.name());
                 self.masked = true;
-                escape(&mut self.line, &masked);
+                escape(&mut self.line, masked.as_bytes());
             }
             None => {
                 self.key(field.name());

@@ -7,6 +7,7 @@ use crate::switch::decision_line::{
 use super::log::*;
 use super::log_layer::JsonLines;
 use crate::domain::account::{AccountId, Purse};
+use crate::domain::merchant::Mcc;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{CardToken, Pan};
 use crate::domain::time::UnixMs;
@@ -56,16 +57,16 @@ fn purchase() -> DecisionLine<'static> {
     DecisionLine {
         at: UnixMs(1_795_288_113_042),
         link: "iso87-ascii-8583",
-        mti: "0100",
-        stan: Some("000042"),
-        rrn: Some("633119000042"),
+        mti: 100,
+        stan: Some(42),
+        rrn: Some(b"633119000042"),
         card: Pan::parse("4761739001010119").map(|pan| pan.masked()),
         card_token: Some(CardToken([0x0a; 16])),
         account: Some(AccountId(7)),
         amount: Some(Amount::new(1_200, Currency::JPY)),
-        mcc: Some("5411"),
-        merchant: Some("LAWSON \"A\"\n\u{1}加盟店"),
-        terminal: Some("T0000001"),
+        mcc: Some(Mcc(5411)),
+        merchant: Some("LAWSON \"A\"\n\u{1}加盟店".as_bytes()),
+        terminal: Some(b"T0000001"),
         purpose: "purchase",
         decision: DecisionWord::Declined,
         reason: Some("insufficient_funds"),
@@ -145,7 +146,7 @@ fn other_events_carry_level_target_message_and_fields() {
 fn card_number_in_any_value_is_masked_and_counted() {
     let (lines, masked) = logged(LogLevel::Info, || {
         emit(&DecisionLine {
-            merchant: Some("4761739001010119"),
+            merchant: Some("4761739001010119".as_bytes()),
             ..purchase()
         });
         tracing::info!(frame = ?"x4761739001010119", "4761739001010119");

@@ -20,7 +20,9 @@ use crate::engine::checkpoint::SaveError;
 use crate::engine::digest;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{Checkpoint, CheckpointError, Checkpoints, CopyProgress, Head, JournalReader};
+use crate::journal::{
+    Checkpoint, CheckpointError, Checkpoints, CopyProgress, Head, JournalReader, Records,
+};
 
 use super::backup::{self, Copied};
 use super::clock;
@@ -308,11 +310,11 @@ impl Worker {
         let until = self.durable();
         let (mut head, mut attempts) = (base, 0);
         while head.sequence < until {
-            let mut take = |sequence, bytes: &[u8]| {
+            let mut take = |records: Records<'_>| {
                 if self.stopping.load(Relaxed) {
-                    return Err("the switch is stopping".to_owned());
+                    return records.each(|_, _| Err("the switch is stopping".to_owned()));
                 }
-                restore::apply_record(&mut state, sequence, bytes)
+                restore::apply_frame(&mut state, records)
             };
             let read = self.source.reader.frames(head, until, &mut take);
             let read = read.map_err(|error| error.to_string())?;

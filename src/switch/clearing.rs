@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::card::CardId;
@@ -16,6 +15,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{CardToken, Pan};
 use crate::domain::rare_facts::{CapturePart, MonthDay, RareFacts};
 use crate::domain::rulebook::Rulebook;
+use crate::domain::short_text::ShortText;
 use crate::engine::clearing::{Matched, Presented, Presentment};
 use crate::engine::command::{Answer, Body, Command};
 use crate::engine::decide::decide;
@@ -139,9 +139,9 @@ impl<'a> Reader<'a> {
         self.read(column, expected, read)
     }
 
-    fn characters<const N: usize>(&mut self, column: &str) -> ArrayString<N> {
+    fn characters<const N: usize>(&mut self, column: &str) -> ShortText<N> {
         let expected = format!("{N} characters at most");
-        self.read(column, &expected, |text| ArrayString::from(text).ok())
+        self.read(column, &expected, ShortText::of)
             .unwrap_or_default()
     }
 
@@ -218,9 +218,9 @@ pub fn read_line(columns: &Columns, token_key: &TokenKey) -> Result<Line, Vec<St
     let original = original(&mut reader);
     let rare = rare_facts(&mut reader, token_key);
     let acceptor_name = reader.characters::<40>("acceptor_name");
-    let acceptor_name = match masking::masked(&acceptor_name) {
+    let acceptor_name = match masking::masked(acceptor_name.as_str()) {
         // A masked text is as long as before, so it fits.
-        Some(masked) => ArrayString::from(&masked).unwrap_or_default(),
+        Some(masked) => ShortText::of(&masked).unwrap_or_default(),
         None => acceptor_name,
     };
     let facts = Facts {

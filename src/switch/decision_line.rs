@@ -8,6 +8,7 @@ use std::cell::Cell;
 
 use crate::domain::account::{AccountId, Purse};
 use crate::domain::masking;
+use crate::domain::merchant::Mcc;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::time::UnixMs;
@@ -21,12 +22,12 @@ pub struct DecisionLine<'a> {
     pub at: UnixMs,
     /// Name of the listener or peer link.
     pub link: &'a str,
-    /// Message type as on the wire, `0100`: digits.
-    pub mti: &'a str,
-    /// System trace audit number, DE 11.
-    pub stan: Option<&'a str>,
-    /// Retrieval reference number, DE 37.
-    pub rrn: Option<&'a str>,
+    /// Message type: four digits, as on the wire.
+    pub mti: u16,
+    /// System trace audit number, DE 11: six digits or more.
+    pub stan: Option<u64>,
+    /// Retrieval reference number, DE 37, UTF-8.
+    pub rrn: Option<&'a [u8]>,
     /// Card number, masked.
     pub card: Option<MaskedPan>,
     /// Keyed token of the card: the same card has the same token, nobody can turn it back.
@@ -36,11 +37,11 @@ pub struct DecisionLine<'a> {
     /// Amount asked for.
     pub amount: Option<Amount>,
     /// Merchant category code, DE 18.
-    pub mcc: Option<&'a str>,
-    /// Card acceptor, DE 42 or DE 43.
-    pub merchant: Option<&'a str>,
-    /// Terminal, DE 41.
-    pub terminal: Option<&'a str>,
+    pub mcc: Option<Mcc>,
+    /// Card acceptor, DE 42 or DE 43, UTF-8.
+    pub merchant: Option<&'a [u8]>,
+    /// Terminal, DE 41, UTF-8.
+    pub terminal: Option<&'a [u8]>,
     /// What the request is for, such as `purchase`.
     pub purpose: &'a str,
     /// What became of it.
@@ -51,8 +52,8 @@ pub struct DecisionLine<'a> {
     pub evidence: Option<&'a str>,
     /// Response code sent, DE 39.
     pub code: &'a str,
-    /// Approval code sent, DE 38.
-    pub approval: Option<&'a str>,
+    /// Approval code sent, DE 38, UTF-8.
+    pub approval: Option<&'a [u8]>,
     /// Whether the answer was the stored one of an earlier request.
     pub repeat: bool,
     /// Purses of the account after the decision.
@@ -195,9 +196,11 @@ struct LineWriter<'a> {
 impl LineWriter<'_> {
     fn line(&mut self, line: &DecisionLine<'_>) {
         open_time(self.lines, line.at);
-        self.escaped(key!("link"), line.link);
-        self.plain(key!("mti"), Some(line.mti));
-        self.plain(key!("stan"), line.stan);
+        self.escaped(key!("link"), line.link.as_bytes());
+        self.digits::<4, _>(key!("mti"), u64::from(line.mti));
+        if let Some(stan) = line.stan {
+            self.digits::<6, _>(key!("stan"), stan);
+        }
         self.foreign(key!("rrn"), line.rrn);
         self.plain(key!("card"), line.card.as_ref().map(MaskedPan::as_str));
         if let Some(token) = line.card_token {
@@ -213,13 +216,15 @@ impl LineWriter<'_> {
             push_signed(self.lines, amount.minor);
             self.currency(amount.currency);
         }
-        self.plain(key!("mcc"), line.mcc);
+        if let Some(Mcc(mcc)) = line.mcc {
+            self.digits::<4, _>(key!("mcc"), u64::from(mcc));
+        }
         self.foreign(key!("merchant"), line.merchant);
         self.foreign(key!("terminal"), line.terminal);
         self.plain(key!("purpose"), Some(line.purpose));
         self.plain(key!("decision"), Some(line.decision.as_str()));
         self.plain(key!("reason"), line.reason);
-        self.foreign(key!("evidence"), line.evidence);
+        self.foreign(key!("evidence"), line.evidence.map(str::as_bytes));
         self.plain(key!("code"), Some(line.code));
         self.foreign(key!("approval"), line.approval);
         self.lines.extend_from_slice(key!("repeat"));
@@ -240,17 +245,39 @@ impl LineWriter<'_> {
     }
 
     /// Text from outside: escaped, and masked where it could be a card number.
-    fn foreign<const N: usize>(&mut self, key: &[u8; N], value: Option<&str>) {
+    fn foreign<const N: usize>(&mut self, key: &[u8; N], value: Option<&[u8]>) {
         let Some(value) = value else { return };
-        let masked = masking::masked(value);
-        self.masked |= masked.is_some();
-        self.escaped(key, masked.as_deref().unwrap_or(value));
+        match masking::masked_bytes(value) {
+            None => self.escaped(key, value),
+            Some(masked) => {
+                self.masked = true;
+                self.escaped(key, masked.as_bytes());
+            }
+        }
     }
 
     /// Text that holds no card number but may hold anything else.
-    fn escaped<const N: usize>(&mut self, key: &[u8; N], value: &str) {
+    fn escaped<const N: usize>(&mut self, key: &[u8; N], value: &[u8]) {
         self.lines.extend_from_slice(key);
         escape(self.lines, value);
+    }
+
+    /// A number as text of so many digits, with leading zeros; of a longer one all digits.
+    fn digits<const WIDTH: usize, const N: usize>(&mut self, key: &[u8; N], value: u64) {
+        self.lines.extend_from_slice(key);
+        self.lines.push(b'"');
+        let mut text = [b'0'; WIDTH];
+        let mut rest = value;
+        for place in text.iter_mut().rev() {
+            *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        if rest == 0 {
+            self.lines.extend_from_slice(&text);
+        } else {
+            push_number(self.lines, value);
+        }
+        self.lines.push(b'"');
     }
 
     /// Text of our own making, which needs no escaping and holds no card number.

@@ -39,20 +39,20 @@ pub fn open_time(line: &mut Vec<u8>, UnixMs(at_ms): UnixMs) {
     line.extend_from_slice(b"Z\"");
 }
 
-/// Appends `value` as a JSON string.
-pub fn escape(line: &mut Vec<u8>, value: &str) {
+/// Appends `value`, which is UTF-8, as a JSON string.
+pub fn escape(line: &mut Vec<u8>, value: &[u8]) {
     // Every byte is looked at, so that many are at once.
-    let is_plain = value.bytes().fold(true, |plain, byte| {
+    let is_plain = value.iter().fold(true, |plain, &byte| {
         plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')
     });
     if is_plain {
         line.push(b'"');
-        line.extend_from_slice(value.as_bytes());
+        line.extend_from_slice(value);
         line.push(b'"');
         return;
     }
     // Writing to a vector cannot fail, and every `str` is a JSON string.
-    let _infallible = serde_json::to_writer(line, value);
+    let _infallible = serde_json::to_writer(line, &String::from_utf8_lossy(value));
 }
 
 /// Appends `value` in decimal.

@@ -1,10 +1,16 @@
 //! Reads a state back: from the newest checkpoint that is whole, else from the one before it, else
 //! from nothing.
 
+use std::hint::black_box;
+
 use crate::engine::checkpoint::StateLoader;
+use crate::engine::event::Event;
 use crate::engine::record;
 use crate::engine::state::State;
-use crate::journal::{Checkpoint, CheckpointError, Checkpoints};
+use crate::journal::{Checkpoint, CheckpointError, Checkpoints, Records, Refused};
+
+/// Records that are looked at before the first of them is applied.
+const LOOKED_AT: usize = 64;
 
 /// A state with the checkpoint it was read from.
 pub struct Restored {
@@ -59,13 +65,35 @@ pub fn load(checkpoints: &Checkpoints, label: &Checkpoint) -> Result<State, Chec
     Ok(state)
 }
 
-/// Applies a record of the journal.
+/// Applies the records of a frame of the journal.
+///
+/// All of them are looked at before the first is applied, as deciding does with a batch: waits for
+/// memory overlap.
 ///
 /// # Errors
-/// A sentence that says why it cannot be read or does not fit.
-pub fn apply_record(state: &mut State, sequence: u64, bytes: &[u8]) -> Result<(), String> {
-    let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-    state
-        .apply(sequence, at, &event)
-        .map_err(|error| error.to_string())
+/// [`Refused`] says which cannot be read or does not fit, and why; those before it are applied or
+/// not, so the state is of no use then.
+pub fn apply_frame(state: &mut State, records: Records<'_>) -> Result<(), Refused> {
+    let mut events = Vec::with_capacity(LOOKED_AT);
+    let mut records = records.peekable();
+    while records.peek().is_some() {
+        for (sequence, bytes) in records.by_ref().take(LOOKED_AT) {
+            let (at, event) = record::decode(bytes).map_err(|error| Refused {
+                sequence,
+                reason: error.to_string(),
+            })?;
+            if let Event::Decided(decided) = &event {
+                black_box(state.glance(&decided.facts));
+            }
+            events.push((sequence, at, event));
+        }
+        for (sequence, at, event) in events.drain(..) {
+            let applied = state.apply(sequence, at, &event);
+            applied.map_err(|error| Refused {
+                sequence,
+                reason: error.to_string(),
+            })?;
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::domain::account::Purse;
-use crate::domain::decision::{PurseBalance, Reason, ResponseCode};
+use crate::domain::decision::{ApprovalCode, PurseBalance, Reason, ResponseCode};
 use crate::domain::facts::{Facts, MessageKind, Purpose};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
@@ -34,8 +34,8 @@ pub(super) struct Lines {
 }
 
 struct RejectLine {
-    mti: String,
-    stan: Option<String>,
+    mti: u16,
+    stan: Option<u64>,
     rrn: Option<String>,
     reason: Reason,
     evidence: String,
@@ -58,8 +58,8 @@ impl Lines {
         steps: Steps,
     ) {
         self.rejects.push(RejectLine {
-            mti: message.mti().to_string(),
-            stan: message.number(11).map(|stan| format!("{stan:06}")),
+            mti: message.mti().number(),
+            stan: message.number(11),
             rrn: message.text(37).map(|text| text.trim_end().to_owned()),
             reason: reject.reason,
             evidence: reject.evidence.clone(),
@@ -109,9 +109,6 @@ fn log_decision(
     reply: &SequencerReply,
 ) {
     let (facts, decision) = (&*reply.facts, &*reply.decision);
-    let stan = digits::<6>(facts.trace.stan);
-    let mti = digits::<4>(u32::from(facts.mti));
-    let mcc = facts.mcc.map(|mcc| digits::<4>(u32::from(mcc.0)));
     let programme = decision
         .programme
         .and_then(|name| rulebook.programme(&name));
@@ -132,22 +129,22 @@ fn log_decision(
     lines.push(&DecisionLine {
         at: written.before(request.received),
         link,
-        mti: mti.as_str(),
-        stan: Some(stan.as_str()),
-        rrn: named(&facts.rrn),
+        mti: facts.mti,
+        stan: Some(u64::from(facts.trace.stan)),
+        rrn: named(facts.rrn.as_bytes()),
         card: Some(request.masked),
         card_token: Some(facts.card),
         account: decision.account,
         amount: Some(facts.amount),
-        mcc: mcc.as_ref().map(Digits::as_str),
-        merchant: named(&facts.acceptor_name).or(named(&facts.acceptor)),
-        terminal: named(&facts.terminal),
+        mcc: facts.mcc,
+        merchant: named(facts.acceptor_name.as_bytes()).or(named(facts.acceptor.as_bytes())),
+        terminal: named(facts.terminal.as_bytes()),
         purpose: purpose_word(facts),
         decision: decision_word(facts, decision.reason),
         reason: (!decision.is_approved()).then(|| decision.reason.name()),
         evidence: decision.evidence.as_deref(),
         code: &decision.code,
-        approval: decision.approval.as_ref().map(|code| code.as_str()),
+        approval: decision.approval.as_ref().map(ApprovalCode::as_bytes),
         repeat: decision.repeated,
         balances: &balances,
         sequence: (decision.sequence > 0).then_some(decision.sequence),
@@ -168,9 +165,9 @@ fn log_reject(lines: &mut DecisionLines, link: &str, written: Written, line: &Re
     lines.push(&DecisionLine {
         at: written.before(line.steps.received),
         link,
-        mti: &line.mti,
-        stan: line.stan.as_deref(),
-        rrn: line.rrn.as_deref(),
+        mti: line.mti,
+        stan: line.stan,
+        rrn: line.rrn.as_deref().map(str::as_bytes),
         card: None,
         card_token: None,
         account: None,
@@ -200,26 +197,6 @@ fn log_reject(lines: &mut DecisionLines, link: &str, written: Written, line: &Re
     });
 }
 
-/// A number as text of `WIDTH` digits with leading zeros; what does not fit is cut on the left.
-fn digits<const WIDTH: usize>(number: u32) -> Digits<WIDTH> {
-    let mut text = [b'0'; WIDTH];
-    let mut rest = number;
-    for place in text.iter_mut().rev() {
-        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
-    Digits(text)
-}
-
-/// Digits as text, without an allocation.
-struct Digits<const WIDTH: usize>([u8; WIDTH]);
-
-impl<const WIDTH: usize> Digits<WIDTH> {
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
 /// When a run of answers was rendered and written.
 #[derive(Clone, Copy)]
 struct Written {
@@ -236,7 +213,7 @@ impl Written {
     }
 }
 
-fn named(text: &str) -> Option<&str> {
+fn named(text: &[u8]) -> Option<&[u8]> {
     (!text.is_empty()).then_some(text)
 }
 

@@ -109,8 +109,8 @@ pub fn open(
         passed_over,
     } = restore::newest(&checkpoints);
     let base = base.map(|base| base.position);
-    let opened = held.open(options, base, &mut |sequence, bytes| {
-        restore::apply_record(&mut state, sequence, bytes)
+    let opened = held.open(options, base, &mut |records| {
+        restore::apply_frame(&mut state, records)
     });
     let journal = match opened {
         Ok(journal) => journal,

@@ -99,7 +99,7 @@ impl TokenKey {
     /// as a keyed hash: equal names stay equal, and without the key it is of no use to find the
     /// number. `None`: it is too long.
     pub fn lifecycle_id(&self, text: &str) -> Option<LifecycleId> {
-        let id = LifecycleId::from(text).ok()?;
+        let id = LifecycleId::of(text)?;
         Some(match masking::masked(text) {
             Some(_) => self.name_of(text),
             None => id,
@@ -108,12 +108,12 @@ impl TokenKey {
 
     fn name_of(&self, text: &str) -> LifecycleId {
         let hash = blake3::keyed_hash(&self.0, text.as_bytes());
-        let mut name = LifecycleId::from("#").unwrap_or_default();
+        let mut name = String::from("#");
         for byte in hash.as_bytes().iter().take(7) {
             // Seven bytes are fourteen digits.
             let _ = write!(name, "{byte:02x}");
         }
-        name
+        LifecycleId::of(&name).unwrap_or_default()
     }
 
     fn create(path: PathBuf) -> Result<TokenKey, TokenKeyError> {

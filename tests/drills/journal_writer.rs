@@ -79,7 +79,7 @@ fn write(system: &str, store: &Path, acknowledged: &str) -> Outcome<String> {
     let mut random = u64::from(std::process::id()) * 0x9E37_79B9 + 1;
     match system {
         "journal" => {
-            let mut journal = SledJournal::open(store, OPTIONS, &mut |_, _| Ok(()))?;
+            let mut journal = SledJournal::open(store, OPTIONS, &mut |_| Ok(()))?;
             let mut batch = Batch::new();
             loop {
                 batch.clear(journal.last_sequence() + 1);
@@ -117,7 +117,7 @@ fn short(store: &Path, acknowledged: &str) -> Outcome<String> {
         .append(true)
         .open(acknowledged)?;
     for _ in 0..SHORT_RUNS {
-        let mut journal = SledJournal::open(store, SHORT_OPTIONS, &mut |_, _| Ok(()))?;
+        let mut journal = SledJournal::open(store, SHORT_OPTIONS, &mut |_| Ok(()))?;
         let reader = journal.reader().ok_or("no reader")?;
         let mut batch = Batch::new();
         for number in 1..=SHORT_BATCHES {

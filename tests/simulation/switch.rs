@@ -151,10 +151,12 @@ impl Switch {
             false => WatermarkPolicy::Lazy,
         };
         let ring = (plan.ring_blocks * 4_096, [9; 16]);
-        let journal = SteppedJournal::open(disk, ring, watermark, &mut |sequence, bytes| {
-            let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-            let applied = state.apply(sequence, at, &event);
-            applied.map_err(|error| error.to_string())
+        let journal = SteppedJournal::open(disk, ring, watermark, &mut |records| {
+            records.each(|sequence, bytes| {
+                let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
+                let applied = state.apply(sequence, at, &event);
+                applied.map_err(|error| error.to_string())
+            })
         })?;
         let recovery = journal.recovery().clone();
         let journal = SharedJournal(Arc::new(Mutex::new(journal)));

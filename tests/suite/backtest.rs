@@ -42,7 +42,7 @@ impl Recorded {
     pub(crate) fn new(balance: i64) -> Recorded {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let journal = SledJournal::open(&data, SledOptions::standard(), &mut |_, _| Ok(()));
+        let journal = SledJournal::open(&data, SledOptions::standard(), &mut |_| Ok(()));
         let mut batch = Batch::new();
         batch.clear(1);
         let mut recorded = Recorded {

@@ -13,7 +13,7 @@ use cardswitch::engine::command::{Body, Command as Asked, OpenAccount};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
 use cardswitch::engine::state::State;
-use cardswitch::journal::{Batch, Checkpoints, HeldStore, Journal, SledJournal};
+use cardswitch::journal::{Batch, Checkpoints, HeldStore, Journal, Records, SledJournal};
 use cardswitch::switch::card_file;
 use cardswitch::switch::checkpointer::{Checkpointer, Made, Source};
 use cardswitch::switch::clock;
@@ -220,7 +220,7 @@ impl Accounts {
         let demo = include_str!("../../fixtures/demo.toml");
         let rows = card_file::parse(demo, &rules.rulebook, &key).unwrap();
         let account = rows.into_iter().next().unwrap().account;
-        let journal = SledJournal::open(dir.path(), SMALL, &mut |_, _| Ok(())).unwrap();
+        let journal = SledJournal::open(dir.path(), SMALL, &mut |_| Ok(())).unwrap();
         Accounts {
             dir,
             journal,
@@ -305,8 +305,7 @@ fn history_behind_two_checkpoints_goes_when_it_is_old_enough() {
         for label in checkpoints.list().unwrap() {
             let label = label.unwrap();
             let mut state = restore::load(&checkpoints, &label).unwrap();
-            let mut apply =
-                |sequence, bytes: &[u8]| restore::apply_record(&mut state, sequence, bytes);
+            let mut apply = |records: Records<'_>| restore::apply_frame(&mut state, records);
             let held = HeldStore::take(accounts.dir.path()).unwrap();
             held.open(SMALL, Some(label.position), &mut apply).unwrap();
             assert_eq!(state.digest(), digest);

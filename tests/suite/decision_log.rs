@@ -21,8 +21,8 @@ fn installed_log_writes_decisions_to_its_file_and_refuses_a_second_one() {
     emit(&DecisionLine {
         at: UnixMs(1_000),
         link: "door",
-        mti: "0100",
-        stan: Some("000001"),
+        mti: 100,
+        stan: Some(1),
         rrn: None,
         card: Pan::parse("4761739001010119").map(|pan| pan.masked()),
         card_token: None,

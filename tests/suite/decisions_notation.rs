@@ -24,7 +24,6 @@
 //! the programme, held amounts in brackets; `=` says that nothing has changed. Remarks:
 //! `!exception`, `again` (a stored answer), `slowed`, `shows K …` (what DE 54 says), `because "…"`.
 
-use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth, PinReference};
 use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
@@ -39,6 +38,7 @@ use cardswitch::domain::pin_choice::{NewPin, PinRefused};
 use cardswitch::domain::rare_facts::{CapturePart, RareFacts};
 use cardswitch::domain::rate::Rate;
 use cardswitch::domain::rate_file::RateRow;
+use cardswitch::domain::short_text::ShortText;
 use cardswitch::domain::time::UnixMs;
 use cardswitch::engine::command::Housekeep;
 use serde::de::DeserializeOwned;
@@ -358,7 +358,7 @@ pub(crate) fn plain_facts(mti: u16) -> Result<Facts, String> {
         acceptor: short("SHOP0001"),
         acceptor_name: short("A shop in Tokyo"),
         origin: Origin::default(),
-        rrn: ArrayString::new(),
+        rrn: ShortText::EMPTY,
         quoted_approval: None,
         original: None,
         stand_in_approved: true,
@@ -522,8 +522,8 @@ fn amount(text: &str) -> Result<Amount, String> {
     Ok(Amount::new(number(digits)?, currency))
 }
 
-fn short<const N: usize>(text: &str) -> ArrayString<N> {
-    ArrayString::from(text).unwrap_or_else(|_| panic!("{text:?} is longer than {N}"))
+fn short<const N: usize>(text: &str) -> ShortText<N> {
+    ShortText::of(text).unwrap_or_else(|| panic!("{text:?} is longer than {N}"))
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

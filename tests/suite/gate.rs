@@ -60,7 +60,7 @@ impl Desk {
     fn open() -> Desk {
         let (begun_in, begun) = channel();
         let (outcomes, outcomes_out) = channel();
-        let inner = MemoryJournal::open(&MemoryStore::new(), &mut |_, _| Ok(())).unwrap();
+        let inner = MemoryJournal::open(&MemoryStore::new(), &mut |_| Ok(())).unwrap();
         let journal = HeldJournal {
             inner,
             begun: begun_in,

@@ -24,8 +24,8 @@ fn replayed(
 ) -> Result<Vec<u64>, JournalError> {
     let mut sequences = Vec::new();
     let held = HeldStore::take(dir)?;
-    held.open(options, base, &mut |sequence, _| {
-        sequences.push(sequence);
+    held.open(options, base, &mut |records| {
+        sequences.extend(records.map(|record| record.0));
         Ok(())
     })?
     .close()?;
@@ -34,12 +34,12 @@ fn replayed(
 
 /// The ends of the frames of a store, and its last sequence.
 fn frame_ends(dir: &Path, options: SledOptions) -> Vec<Head> {
-    let mut journal = SledJournal::open(dir, options, &mut |_, _| Ok(())).unwrap();
+    let mut journal = SledJournal::open(dir, options, &mut |_| Ok(())).unwrap();
     let (reader, last) = (journal.reader().unwrap(), journal.last_sequence());
     let mut ends = Vec::new();
     let mut head = Head::START;
     for until in 1..=last {
-        while let next = reader.frames(head, until, &mut |_, _| Ok(())).unwrap()
+        while let next = reader.frames(head, until, &mut |_| Ok(())).unwrap()
             && next != head
         {
             head = next;
@@ -126,7 +126,7 @@ fn what_is_removed_gives_its_space_back_and_is_never_missed() {
         let aside = copied(&generation(dir.path(), 1));
         let ends = frame_ends(dir.path(), options);
         let before = bytes_in(&dir.path().join("j"));
-        let mut journal = SledJournal::open(dir.path(), options, &mut |_, _| Ok(())).unwrap();
+        let mut journal = SledJournal::open(dir.path(), options, &mut |_| Ok(())).unwrap();
         let (reader, last) = (journal.reader().unwrap(), journal.last_sequence());
         let sealed = reader.sealed_ends().unwrap();
         read_from(&reader, 0, last).unwrap();

@@ -4,8 +4,8 @@ use std::fs;
 
 use cardswitch::journal::{
     Batch, ChainHash, CommitPoint, Journal, JournalError, MemoryJournal, MemoryStore,
-    RECORD_BYTES_MAX, RING_BYTES_MIN, Replay, SledJournal, SledOptions, WatermarkPolicy,
-    decode_frame,
+    RECORD_BYTES_MAX, RING_BYTES_MIN, Records, Refused, Replay, SledJournal, SledOptions,
+    WatermarkPolicy, decode_frame,
 };
 use tempfile::TempDir;
 
@@ -66,11 +66,15 @@ impl Backend {
 }
 
 /// Collects replayed records and insists that their sequences are dense from 1.
-pub(crate) fn collect(records: &mut Vec<Vec<u8>>) -> impl FnMut(u64, &[u8]) -> Result<(), String> {
-    |sequence, record| {
-        records.push(record.to_vec());
-        assert_eq!(sequence, records.len() as u64, "sequences are not dense");
-        Ok(())
+pub(crate) fn collect(
+    records: &mut Vec<Vec<u8>>,
+) -> impl FnMut(Records<'_>) -> Result<(), Refused> {
+    |frame| {
+        frame.each(|sequence, record| {
+            records.push(record.to_vec());
+            assert_eq!(sequence, records.len() as u64, "sequences are not dense");
+            Ok(())
+        })
     }
 }
 
@@ -206,9 +210,11 @@ fn after_the_first_error_every_append_returns_it_and_nothing_was_written() {
 fn a_record_its_reader_refuses_stops_the_opening() {
     for backend in Backend::all() {
         append(backend.reopen().0.as_mut(), &[300; 3]);
-        let mut refuse = |sequence, _: &[u8]| match sequence {
-            2 => Err("unknown event number 77".to_owned()),
-            _ => Ok(()),
+        let mut refuse = |frame: Records<'_>| {
+            frame.each(|sequence, _| match sequence {
+                2 => Err("unknown event number 77".to_owned()),
+                _ => Ok(()),
+            })
         };
         let error = backend.open(&mut refuse).map(|_| ()).unwrap_err();
         let message = "record 2 was refused by its reader: unknown event number 77";

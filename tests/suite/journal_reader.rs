@@ -55,7 +55,7 @@ fn a_reader_sees_every_durable_record_while_the_writer_goes_on() {
 
 fn check_reading(options: SledOptions) {
     let folder = tempfile::tempdir().unwrap();
-    let mut journal = SledJournal::open(folder.path(), options, &mut |_, _| Ok(())).unwrap();
+    let mut journal = SledJournal::open(folder.path(), options, &mut |_| Ok(())).unwrap();
     let reader = journal.reader().unwrap();
     assert_eq!(read_all(&reader, 0, 0), 0);
     append(&mut journal, 7);
@@ -89,7 +89,7 @@ fn check_reading(options: SledOptions) {
     assert_eq!((upto.unwrap(), stopped), (101, 101));
     drop(reader);
     journal.close().unwrap();
-    let mut journal = SledJournal::open(folder.path(), options, &mut |_, _| Ok(())).unwrap();
+    let mut journal = SledJournal::open(folder.path(), options, &mut |_| Ok(())).unwrap();
     let reader = journal.reader().unwrap();
     assert_eq!(read_all(&reader, 0, last), pages);
 }

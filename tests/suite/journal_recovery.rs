@@ -108,8 +108,8 @@ fn rotation_keeps_every_record_in_order() {
 #[test]
 fn refuses_a_second_opener_and_names_the_first() {
     let dir = tempfile::tempdir().unwrap();
-    let first = SledJournal::open(dir.path(), SMALL, &mut |_, _| Ok(())).unwrap();
-    let error = SledJournal::open(dir.path(), SMALL, &mut |_, _| Ok(())).unwrap_err();
+    let first = SledJournal::open(dir.path(), SMALL, &mut |_| Ok(())).unwrap();
+    let error = SledJournal::open(dir.path(), SMALL, &mut |_| Ok(())).unwrap_err();
     let process = format!("process {}", std::process::id());
     assert!(error.to_string().contains(&process), "{error}");
     assert!(
@@ -135,7 +135,7 @@ fn a_seal_that_the_system_does_not_give_is_no_damage() {
     let seal = generation(dir.path(), 0).join("SEALED");
     fs::remove_file(&seal).unwrap();
     fs::create_dir(&seal).unwrap();
-    let error = SledJournal::open(dir.path(), SMALL, &mut |_, _| Ok(())).unwrap_err();
+    let error = SledJournal::open(dir.path(), SMALL, &mut |_| Ok(())).unwrap_err();
     assert_eq!(error.exit_code(), 73, "{error}");
     assert!(error.to_string().starts_with("read "), "{error}");
 }
@@ -280,7 +280,7 @@ fn torn(later: &[&[usize]], missing: &[u64]) -> (TempDir, Vec<Vec<u8>>) {
         rotate_bytes: SledOptions::standard().rotate_bytes,
         ..WITHOUT_RING
     };
-    let open = || SledJournal::open(dir.path(), options, &mut |_, _| Ok(()));
+    let open = || SledJournal::open(dir.path(), options, &mut |_| Ok(()));
     let mut journal = open().unwrap();
     let mut records = append(&mut journal, &[300]);
     journal.close().unwrap();
@@ -386,12 +386,12 @@ fn a_lost_end_is_seen_because_the_watermark_vouched_for_it() {
 
 fn check_lost_end(options: SledOptions) {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = SledJournal::open(dir.path(), options, &mut |_, _| Ok(())).unwrap();
+    let mut journal = SledJournal::open(dir.path(), options, &mut |_| Ok(())).unwrap();
     append(&mut journal, &[300; 4]);
     drop(journal);
     let before = tempfile::tempdir().unwrap();
     copy(dir.path(), before.path());
-    let mut journal = SledJournal::open(dir.path(), options, &mut |_, _| Ok(())).unwrap();
+    let mut journal = SledJournal::open(dir.path(), options, &mut |_| Ok(())).unwrap();
     append(&mut journal, &[300]);
     // The process is killed here: nothing is closed. The store comes back as it was before.
     fs::copy(

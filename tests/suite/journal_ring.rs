@@ -33,7 +33,7 @@ impl Crashed {
         let crashed = tempfile::tempdir().unwrap();
         let whole = tempfile::tempdir().unwrap();
         let options = SledOptions { watermark, ..SMALL };
-        let open = || SledJournal::open(whole.path(), options, &mut |_, _| Ok(())).unwrap();
+        let open = || SledJournal::open(whole.path(), options, &mut |_| Ok(())).unwrap();
         let mut journal = open();
         let mut records = append(&mut journal, &[300]);
         let mut ends = vec![records.len()];
@@ -95,7 +95,7 @@ impl Crashed {
             records.len()
         );
         // The sequences of what was torn are used again, by other records.
-        let mut journal = SledJournal::open(dir, SMALL, &mut |_, _| Ok(())).unwrap();
+        let mut journal = SledJournal::open(dir, SMALL, &mut |_| Ok(())).unwrap();
         records.extend(append(&mut journal, &[77, 78]));
         drop(journal);
         assert!(
@@ -308,7 +308,7 @@ fn sled_and_ring_that_tell_different_histories_are_refused() {
         forked.path().join("watermark"),
     )
     .unwrap();
-    let mut journal = SledJournal::open(forked.path(), WITHOUT_RING, &mut |_, _| Ok(())).unwrap();
+    let mut journal = SledJournal::open(forked.path(), WITHOUT_RING, &mut |_| Ok(())).unwrap();
     append(&mut journal, &[100, 100, 100]);
     journal.close().unwrap();
     for watermark in ["forked", "crashed"] {
@@ -337,7 +337,7 @@ impl Crashed {
     fn closed_watermark(&self) -> std::path::PathBuf {
         let path = self.dir.path().join("watermark-when-closed");
         let again = tempfile::tempdir().unwrap();
-        let mut journal = SledJournal::open(again.path(), SMALL, &mut |_, _| Ok(())).unwrap();
+        let mut journal = SledJournal::open(again.path(), SMALL, &mut |_| Ok(())).unwrap();
         append(&mut journal, &[300]);
         journal.close().unwrap();
         fs::copy(again.path().join("watermark"), &path).unwrap();
@@ -429,7 +429,7 @@ fn a_ring_of_another_size_takes_the_place_of_the_one_that_is_there() {
 #[test]
 fn nothing_is_acknowledged_after_the_drain_has_failed_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = SledJournal::open(dir.path(), SMALL, &mut |_, _| Ok(())).unwrap();
+    let mut journal = SledJournal::open(dir.path(), SMALL, &mut |_| Ok(())).unwrap();
     let reader = journal.reader().unwrap();
     let mut records = append(&mut journal, &[300]);
     // The next generation cannot be created where its directory should be.

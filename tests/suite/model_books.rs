@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrayvec::ArrayString;
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::decision::{ApprovalCode, Reason};
@@ -12,6 +11,7 @@ use cardswitch::domain::merchant::{AcceptorId, TerminalId};
 use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
 use cardswitch::domain::rare_facts::{LifecycleId, LoadChannel};
+use cardswitch::domain::short_text::ShortText;
 use cardswitch::domain::time::{BusinessDate, Calendar, UnixMs};
 
 use crate::model_desk::Desk;
@@ -92,7 +92,7 @@ pub(crate) struct Deal {
     pub(crate) trace: Trace,
     pub(crate) terminal: TerminalId,
     pub(crate) acceptor: AcceptorId,
-    pub(crate) rrn: ArrayString<12>,
+    pub(crate) rrn: ShortText<12>,
     pub(crate) approval: Option<ApprovalCode>,
     pub(crate) lifecycle: Option<LifecycleId>,
 }

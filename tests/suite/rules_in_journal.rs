@@ -26,14 +26,16 @@ fn open(data: &Path, rules: &LoadedRules) -> (u64, u64) {
 /// Of every change of programmes in a journal: its record and its files.
 fn changes(data: &Path) -> Vec<(u64, Vec<String>)> {
     let mut changes = Vec::new();
-    let opened = SledJournal::open(data, SledOptions::standard(), &mut |sequence, bytes| {
-        let (_, event) = record::decode(bytes).map_err(|error| error.to_string())?;
-        if let Event::Operated(operation) = event
-            && let Operation::RulesChanged(files) = *operation
-        {
-            changes.push((sequence, files.into_iter().map(|file| file.text).collect()));
-        }
-        Ok(())
+    let opened = SledJournal::open(data, SledOptions::standard(), &mut |records| {
+        records.each(|sequence, bytes| {
+            let (_, event) = record::decode(bytes).map_err(|error| error.to_string())?;
+            if let Event::Operated(operation) = event
+                && let Operation::RulesChanged(files) = *operation
+            {
+                changes.push((sequence, files.into_iter().map(|file| file.text).collect()));
+            }
+            Ok(())
+        })
     });
     opened.unwrap().close().unwrap();
     changes

@@ -339,8 +339,8 @@ fn no_secret_is_written_anywhere() {
     }
     let mut records = Vec::new();
     let store = directory.path().join("store");
-    let journal = SledJournal::open(&store, SledOptions::standard(), &mut |_, record| {
-        records.extend_from_slice(record);
+    let journal = SledJournal::open(&store, SledOptions::standard(), &mut |frame| {
+        frame.for_each(|(_, record)| records.extend_from_slice(record));
         Ok(())
     });
     drop(journal.unwrap());

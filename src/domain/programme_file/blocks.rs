@@ -5,6 +5,7 @@ use crate::domain::decision::Reason;
 use crate::domain::merchant::Mcc;
 use crate::domain::money::Currency;
 use crate::domain::programme::{Channel, Limit, MerchantLists, Window};
+use crate::domain::short_text::ShortText;
 
 use super::reader::Reader;
 use super::rows::{BlockRow, LimitRow, MerchantsRow, WindowRow};
@@ -151,13 +152,11 @@ impl Reader {
         &mut self,
         key: &str,
         texts: &[String],
-    ) -> Vec<arrayvec::ArrayString<N>> {
+    ) -> Vec<ShortText<N>> {
         texts
             .iter()
             .filter_map(|text| {
-                let name = arrayvec::ArrayString::from(text)
-                    .ok()
-                    .filter(|name| !name.is_empty());
+                let name = ShortText::of(text).filter(|name| !name.is_empty());
                 self.need(name, || {
                     format!("{key}: expected 1 to {N} characters, got {text:?}")
                 })

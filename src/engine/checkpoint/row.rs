@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 
-use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -16,7 +15,7 @@ use crate::domain::decision::{ApprovalCode, ResponseCode};
 use crate::domain::exchange::{Billed, Exchange};
 use crate::domain::facts::{LinkNumber, MessageKind, Purpose, Trace, TraceKey};
 use crate::domain::holder::Holder;
-use crate::domain::merchant::{AcceptorId, Mcc, TerminalId};
+use crate::domain::merchant::{AcceptorId, Mcc, RetrievalReference, TerminalId};
 use crate::domain::money::Currency;
 use crate::domain::pan::{CardToken, MaskedPan};
 use crate::domain::programme::Channel;
@@ -174,7 +173,7 @@ pub(in super::super) struct EntryRow {
     pub(in super::super) trace: Trace,
     pub(in super::super) terminal: TerminalId,
     pub(in super::super) acceptor: AcceptorId,
-    pub(in super::super) rrn: ArrayString<12>,
+    pub(in super::super) rrn: RetrievalReference,
     pub(in super::super) approval: Option<ApprovalCode>,
     pub(in super::super) rare: Option<Box<RareRow>>,
 }

@@ -4,8 +4,8 @@
 //! test that they read as they always did also proves that no field is lost on the way through one.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
-use arrayvec::ArrayString;
 use smallvec::smallvec;
 
 use super::row::{AccountRow, CardRow, DeviceTokenRow, LinkDayRow, LinkRow, Row};
@@ -49,8 +49,8 @@ const TRACE: Trace = Trace {
 };
 const FIRST: PurseIndex = PurseIndex(0);
 
-fn text<const N: usize>(text: &str) -> ArrayString<N> {
-    ArrayString::from(text).unwrap()
+fn text<T: FromStr>(text: &str) -> T {
+    text.parse().ok().unwrap()
 }
 
 fn rate() -> Rate {

@@ -52,7 +52,7 @@ fn check(case: &Case<'_>) -> Option<Refusal> {
     }
     let issuer = |bin: &FundingBin| {
         let mut issuers = terms.issuers.iter();
-        issuers.any(|known| bin.starts_with(known.as_str()))
+        issuers.any(|known| bin.as_bytes().starts_with(known.as_bytes()))
     };
     if !terms.issuers.is_empty() && !rare.funding_bin.as_ref().is_some_and(issuer) {
         return not_allowed("the card that pays is of none of the programme's issuers");

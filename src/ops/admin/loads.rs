@@ -76,15 +76,14 @@ fn facts(wanted: &Wanted, card: CardToken) -> Result<Facts, Problem> {
     let reference = reference(&wanted.reference)?;
     let currency = Currency::from_alpha(&wanted.currency)
         .ok_or_else(|| wrong("currency: expected ISO 4217 letters"))?;
-    let partner = wanted.partner.as_deref().map(CompanyCode::from).transpose();
-    let partner = partner.map_err(|_| wrong("partner: expected 11 characters at most"))?;
+    let partner = wanted.partner.as_deref().map(str::parse).transpose();
+    let partner: Option<CompanyCode> =
+        partner.map_err(|_| wrong("partner: expected 11 characters at most"))?;
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     let funding_bin = match wanted.funding_bin.as_deref() {
         None => None,
         Some(text) => {
-            let bin = Some(text)
-                .filter(digits)
-                .and_then(|it| FundingBin::from(it).ok());
+            let bin = Some(text).filter(digits).and_then(FundingBin::of);
             Some(bin.ok_or_else(|| wrong("funding_bin: expected 8 digits at most"))?)
         }
     };

@@ -7,6 +7,7 @@ use crate::domain::country;
 use crate::domain::merchant::AcceptorName;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::reconciliation::Claim;
+use crate::domain::short_text::ShortText;
 use crate::iso8583::{Message, MessageSpec};
 
 /// Digits of an amount: currency 3, decimals 1, minor units 12.
@@ -58,7 +59,7 @@ pub(super) fn acceptor(
         .filter(char::is_ascii)
         .take(40)
         .collect();
-    Some((ArrayString::from(&shown).unwrap_or_default(), country))
+    Some((AcceptorName::of(&shown).unwrap_or_default(), country))
 }
 
 /// DE 43 as text, where that is what its bytes are.
@@ -82,13 +83,13 @@ fn country_of(text: &str) -> Option<[u8; 2]> {
 
 /// An identification that may be longer than the switch keeps: as it is, or its beginning with a
 /// check value of the whole, so that two long ones are not one.
-pub(super) fn shortened<const N: usize>(text: &str) -> ArrayString<N> {
-    ArrayString::from(text).unwrap_or_else(|_| {
+pub(super) fn shortened<const N: usize>(text: &str) -> ShortText<N> {
+    ShortText::of(text).unwrap_or_else(|| {
         const CHECK_CHARACTERS: usize = 7;
         let check = crc32fast::hash(text.as_bytes()) & 0x0fff_ffff;
         let kept = text.chars().filter(char::is_ascii);
         let kept: String = kept.take(N.saturating_sub(CHECK_CHARACTERS + 1)).collect();
-        ArrayString::from(&format!("{kept}#{check:07X}")).unwrap_or_default()
+        ShortText::of(&format!("{kept}#{check:07X}")).unwrap_or_default()
     })
 }
 
@@ -251,11 +252,14 @@ mod tests {
     #[test]
     fn long_identifications_stay_different() {
         assert_eq!(shortened::<8>("TERM0101").as_str(), "TERM0101");
-        let one: ArrayString<15> = shortened("DEPARTMENT-STORE-GINZA-0001");
-        let other: ArrayString<15> = shortened("DEPARTMENT-STORE-GINZA-0002");
-        assert!(one.starts_with("DEPARTM#") && one.len() == 15, "{one}");
+        let one: ShortText<15> = shortened("DEPARTMENT-STORE-GINZA-0001");
+        let other: ShortText<15> = shortened("DEPARTMENT-STORE-GINZA-0002");
+        assert!(
+            one.as_str().starts_with("DEPARTM#") && one.as_str().len() == 15,
+            "{one}"
+        );
         assert_ne!(one, other);
-        assert_eq!(shortened::<8>("TERMINAL00000001").len(), 8);
+        assert_eq!(shortened::<8>("TERMINAL00000001").as_str().len(), 8);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrayvec::ArrayString;
 use smallvec::SmallVec;
 
 use crate::domain::card::ExpiryMonth;
@@ -18,6 +17,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::pan::{MaskedPan, Pan};
 use crate::domain::reconciliation::Claim;
 use crate::domain::rulebook::Rulebook;
+use crate::domain::short_text::ShortText;
 use crate::engine::reconcile::{CutOver, Reconcile};
 use crate::iso8583::{Message, MessageSpec, Mti};
 use crate::switch::config::ReplacementAmounts;
@@ -214,7 +214,7 @@ impl RequestParser<'_> {
         let card = self.token_key.token(&pan);
         let mut facts = Facts {
             kind,
-            mti: mti_number(message.mti()),
+            mti: message.mti().number(),
             repeat: message.mti().is_repeat(),
             purpose,
             dialect: self.dialect_number,
@@ -255,12 +255,8 @@ impl RequestParser<'_> {
             rare: None,
             evidence: SmallVec::new(),
         };
-        said::read_rows(
-            (self.dialect, self.spec),
-            self.token_key,
-            message,
-            &mut facts,
-        );
+        let table = (self.dialect, self.spec);
+        said::read_rows(table, self.token_key, message, &mut facts);
         said::read_elements(edition, message, &mut facts);
         new_pin::read(self.dialect, self.pins, message, &pan, &mut facts);
         if matches!(purpose, Purpose::AccountFunding | Purpose::QuasiCash) {
@@ -279,6 +275,12 @@ impl RequestParser<'_> {
     /// Name and country of the card acceptor (DE 43).
     fn acceptor(&self, message: &Message) -> (AcceptorName, Option<[u8; 2]>) {
         let edition = self.dialect.edition;
+        if edition == Edition::Of1987
+            && let Some(name) = plain(message, 43)
+        {
+            let whole = message.ascii(43).unwrap_or_default();
+            return (name, country_letters(edition, whole));
+        }
         let text = match edition {
             Edition::Of1987 | Edition::Of1993 => message.text(43).unwrap_or_default(),
             Edition::Of2003 => match edition_2003::acceptor(message, self.spec) {
@@ -288,7 +290,7 @@ impl RequestParser<'_> {
         };
         (
             acceptor_name(edition, &text),
-            country_letters(edition, &text),
+            country_letters(edition, text.as_bytes()),
         )
     }
 
@@ -417,12 +419,6 @@ fn unsupported(mti: Mti) -> Reject {
     }
 }
 
-fn mti_number(mti: Mti) -> u16 {
-    mti.digits()
-        .iter()
-        .fold(0, |number, digit| number * 10 + u16::from(digit & 0x0f))
-}
-
 /// DE 2, or the number and expiry of track 2 (ISO/IEC 7813).
 fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
     let track = message.digits(35);
@@ -482,6 +478,13 @@ fn amount(edition: Edition, message: &Message, purpose: Purpose) -> Result<Amoun
 
 /// A currency element: three digits, or three letters of the table.
 fn currency(message: &Message, element: u8) -> Option<Currency> {
+    if let Some(&[a, b, c]) = message.ascii(element)
+        && [a, b, c].iter().all(u8::is_ascii_digit)
+    {
+        let digit = |byte: u8| u16::from(byte & 0x0f);
+        let code = digit(a) * 100 + digit(b) * 10 + digit(c);
+        return Some(Currency::from_numeric(code));
+    }
     let text = message.text(element)?;
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Currency::from_numeric);
@@ -522,13 +525,7 @@ fn expiry(message: &Message, track: Option<u64>) -> Result<Option<ExpiryMonth>, 
 }
 
 fn quoted_approval(message: &Message) -> Option<ApprovalCode> {
-    let text = message.text(38)?;
-    let text = text.trim_end_matches(' ');
-    if text.is_empty() {
-        None
-    } else {
-        ApprovalCode::from(text).ok()
-    }
+    Some(trimmed(message, 38)).filter(|code| !code.is_empty())
 }
 
 /// DE 39 of an advice: what the one who stood in decided; without it, it went ahead.
@@ -540,11 +537,11 @@ fn stand_in_approved(edition: Edition, message: &Message) -> bool {
 
 /// The last two of the forty characters of DE 43 when both are letters. Since 1993 the element has
 /// no fixed length, and says the country this way only at that length.
-fn country_letters(edition: Edition, text: &str) -> Option<[u8; 2]> {
+fn country_letters(edition: Edition, text: &[u8]) -> Option<[u8; 2]> {
     if edition != Edition::Of1987 && text.len() != 40 {
         return None;
     }
-    let letters: [u8; 2] = text.as_bytes().get(38..40)?.try_into().ok()?;
+    let letters: [u8; 2] = text.get(38..40)?.try_into().ok()?;
     letters
         .iter()
         .all(u8::is_ascii_uppercase)
@@ -564,26 +561,38 @@ fn acceptor_name(edition: Edition, text: &str) -> AcceptorName {
         Edition::Of1987 => text,
         Edition::Of1993 | Edition::Of2003 => text.get(..40).unwrap_or(text),
     };
-    ArrayString::from(without_right_spaces(text)).unwrap_or_default()
+    ShortText::of(without_right_spaces(text)).unwrap_or_default()
 }
 
 /// DE 41 or DE 42 as the switch keeps it.
-fn identification<const N: usize>(message: &Message, element: u8) -> ArrayString<N> {
-    let text = message.text(element).unwrap_or_default();
-    edition_2003::shortened(without_right_spaces(&text))
+fn identification<const N: usize>(message: &Message, element: u8) -> ShortText<N> {
+    plain(message, element).unwrap_or_else(|| {
+        let text = message.text(element).unwrap_or_default();
+        edition_2003::shortened(without_right_spaces(&text))
+    })
 }
 
 /// A text element without its right spaces; empty when the message does not have it.
-fn trimmed<const N: usize>(message: &Message, element: u8) -> ArrayString<N> {
-    let text = message.text(element).unwrap_or_default();
-    ArrayString::from(without_right_spaces(&text)).unwrap_or_default()
+fn trimmed<const N: usize>(message: &Message, element: u8) -> ShortText<N> {
+    plain(message, element).unwrap_or_else(|| {
+        let text = message.text(element).unwrap_or_default();
+        ShortText::of(without_right_spaces(&text)).unwrap_or_default()
+    })
+}
+
+/// A text element without its right spaces where it stands in the message as ASCII and fits.
+fn plain<const N: usize>(message: &Message, element: u8) -> Option<ShortText<N>> {
+    let characters = message.ascii(element)?;
+    let spaces = characters.iter().rev().take_while(|byte| **byte == b' ');
+    let length = characters.len().saturating_sub(spaces.count());
+    ShortText::of_ascii(characters.get(..length)?)
 }
 
 /// A peer's free text as it may be kept: a card number in it is masked.
-fn without_card_numbers<const N: usize>(text: ArrayString<N>) -> ArrayString<N> {
+fn without_card_numbers<const N: usize>(text: ShortText<N>) -> ShortText<N> {
     // A masked text is as long as before, so it fits.
-    match masking::masked(&text) {
-        Some(masked) => ArrayString::from(&masked).unwrap_or_default(),
+    match masking::masked_bytes(text.as_bytes()) {
+        Some(masked) => ShortText::of(&masked).unwrap_or_default(),
         None => text,
     }
 }

@@ -190,7 +190,7 @@ fn answer(
         }
         (38, ..) => {
             if let Some(approval) = reply.approval {
-                writer.text(38, &approval)?;
+                writer.text(38, approval.as_str())?;
             }
         }
         (39, ..) => {

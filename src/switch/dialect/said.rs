@@ -3,11 +3,9 @@
 
 use std::borrow::Cow;
 
-use arrayvec::ArrayString;
-
 use crate::domain::conditions::LocalTime;
 use crate::domain::facts::{Evidence, Facts};
-use crate::domain::rare_facts::{CapturePart, FundingBin, MonthDay, RareFacts};
+use crate::domain::rare_facts::{CapturePart, CompanyCode, FundingBin, MonthDay, RareFacts};
 use crate::iso8583::{Message, MessageSpec};
 use crate::switch::token::TokenKey;
 
@@ -160,10 +158,10 @@ fn take_over(
         }
         ReadFact::PartNumber => parts.0 = number(),
         ReadFact::PartCount => parts.1 = number(),
-        ReadFact::LoadPartner => rare(facts).load_partner = ArrayString::from(read).ok(),
+        ReadFact::LoadPartner => rare(facts).load_partner = CompanyCode::of(read),
         ReadFact::FundingBin => {
             let digits = read.bytes().all(|byte| byte.is_ascii_digit());
-            rare(facts).funding_bin = FundingBin::from(read).ok().filter(|_| digits);
+            rare(facts).funding_bin = FundingBin::of(read).filter(|_| digits);
         }
     }
 }
@@ -484,7 +482,7 @@ length = 8
             (72, "0002"),
         ]);
         let rare = RareFacts {
-            lifecycle_id: ArrayString::from("012345678901234").ok(),
+            lifecycle_id: "012345678901234".parse().ok(),
             incremental: true,
             part: Some(CapturePart {
                 number: 2,
@@ -495,8 +493,8 @@ length = 8
             settlement: Some(MonthDay(302)),
             authenticated: true,
             load_channel: Some(LoadChannel::CreditCard),
-            load_partner: ArrayString::from("00000012345").ok(),
-            funding_bin: ArrayString::from("45678901").ok(),
+            load_partner: "00000012345".parse().ok(),
+            funding_bin: "45678901".parse().ok(),
             advice_reason: None,
             billing_rate: Some(69_972_522),
             new_pin: None,
@@ -525,7 +523,7 @@ length = 8
             let kept = read(&[(62, name)]).lifecycle_id().unwrap();
             assert_eq!(read(&[(62, name)]).lifecycle_id(), Some(kept));
             assert!(
-                kept.starts_with('#') && !kept.contains(&name[..6]),
+                kept.as_str().starts_with('#') && !kept.as_str().contains(&name[..6]),
                 "{kept}"
             );
         }
