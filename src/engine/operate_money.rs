@@ -194,8 +194,11 @@ fn paper(
     let currency = programme.purse_currency(PurseIndex(0));
     let currency = currency.ok_or_else(|| not_allowed("the programme has no purse"))?;
     let split = funds::spend(&programme.spend_order, &record.account, currency, fee);
-    if split.total() < fee {
-        let available = split.total();
+    // A purse below zero lessens what the others can spend, as in a purchase (A14).
+    let own = record.account.purses.iter();
+    let own = own.filter(|purse| purse.currency == currency);
+    let available = own.fold(0_i64, |sum, purse| sum.saturating_add(purse.available()));
+    if available.min(split.total()) < fee {
         let what = format!("available {available}, the fee is {fee}");
         return Err(OrderRefused::Conflict(what));
     }

@@ -254,12 +254,8 @@ impl RequestParser<'_> {
             rare: None,
             evidence: SmallVec::new(),
         };
-        said::read_rows(
-            (self.dialect, self.spec),
-            self.token_key,
-            message,
-            &mut facts,
-        );
+        let table = (self.dialect, self.spec);
+        said::read_rows(table, self.token_key, message, &mut facts);
         said::read_elements(edition, message, &mut facts);
         pins::read(
             self.dialect,
