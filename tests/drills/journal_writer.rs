@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cardswitch::journal::{
-    Batch, CommitPoint, Journal, JournalError, RING_BYTES_MIN, SledJournal, SledOptions,
+    Batch, CommitPoint, Journal, JournalError, RING_BYTES_MIN, Records, SledJournal, SledOptions,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -154,7 +154,8 @@ fn verify(system: &str, store: &Path, acknowledged: &str) -> Outcome<String> {
     let mut found = String::new();
     match system {
         "journal" => {
-            let journal = SledJournal::open(store, OPTIONS, &mut check)?;
+            let mut replay = |records: Records<'_>| records.each(&mut check);
+            let journal = SledJournal::open(store, OPTIONS, &mut replay)?;
             let recovery = journal.recovery();
             found = format!(
                 "generations={} from_ring={} wiped={} cut={:?}",
