@@ -103,7 +103,7 @@ pub fn replayed<T>(
             scope.spawn(move || receiver.iter().try_for_each(|some| apply(state, some))),
         ));
         let mut decoded = Vec::with_capacity(HANDED_OVER);
-        open(&mut |records| {
+        let opened = open(&mut |records| {
             let is_end = records.is_empty();
             decode(records, &mut decoded)?;
             if decoded.len() < HANDED_OVER && !is_end {
@@ -115,15 +115,27 @@ pub fn replayed<T>(
                 return Ok(());
             }
             // It is over, or the other thread has ended early, which it does for a refusal only.
-            match applying.take() {
-                Some((sender, thread)) => {
-                    drop(sender);
-                    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-                }
-                None => Ok(()),
-            }
-        })
+            applying.take().map_or(Ok(()), ended)
+        })?;
+        // A journal that did not say that all was handed over: nothing of it may be left out.
+        if let Some((sender, thread)) = applying {
+            // Refused only by a thread that has ended, and that says why below.
+            let _ = sender.send(decoded);
+            ended((sender, thread))?;
+        }
+        Ok(opened)
     })
+}
+
+/// What came of applying, now that nothing more is handed over.
+fn ended<'scope>(
+    (sender, thread): (
+        mpsc::SyncSender<Vec<Decoded>>,
+        thread::ScopedJoinHandle<'scope, Result<(), Refused>>,
+    ),
+) -> Result<(), Refused> {
+    drop(sender);
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// A record of the journal.
@@ -185,6 +197,21 @@ mod tests {
         let mut state = State::new();
         replayed(&mut state, |replay| MemoryJournal::open(&store, replay)).unwrap();
         assert_eq!((state.sequence(), state.at()), (3_001, UnixMs(3_001)));
+    }
+
+    #[test]
+    fn a_journal_that_does_not_say_its_end_is_replayed_to_its_last_record_too() {
+        let event = Event::Housekept(Box::<Housekept>::default());
+        let store = journal(600, |out| record::encode(UnixMs(601), &event, out).unwrap());
+        let mut state = State::new();
+        let opened = replayed(&mut state, |replay| {
+            MemoryJournal::open(&store, &mut |records| match records.is_empty() {
+                true => Ok(()),
+                false => replay(records),
+            })
+        });
+        opened.unwrap();
+        assert_eq!(state.sequence(), 601);
     }
 
     #[test]
