@@ -4,6 +4,7 @@
 //! what they share stands around them.
 
 pub mod config;
+pub mod config_card_check;
 mod config_file;
 pub mod config_hsm;
 #[cfg(test)]
@@ -18,6 +19,8 @@ pub mod telemetry;
 pub mod pin;
 
 pub mod pin_keys;
+
+pub mod card_check;
 
 pub mod key_file;
 
@@ -54,6 +57,8 @@ pub mod backup;
 pub mod server;
 
 mod session;
+
+mod session_answer;
 
 mod session_end;
 
