@@ -29,6 +29,8 @@ pub mod card;
 
 pub mod account;
 
+pub mod actor;
+
 pub mod exchange;
 pub mod holder;
 

@@ -10,4 +10,8 @@ pub mod statement;
 
 pub mod notice;
 
+mod deed;
+
+pub mod access;
+
 pub mod admin;

@@ -5,6 +5,7 @@
     reason = "a test says why it failed or skipped"
 )]
 
+mod access;
 mod acquirer;
 mod backtest;
 mod books;
@@ -22,6 +23,7 @@ mod element_parts;
 mod encode_refusals;
 mod exchange;
 mod gate;
+mod golden_actor;
 mod golden_holders;
 mod golden_messages;
 mod golden_money;
