@@ -88,6 +88,12 @@ impl Jobs {
         (Jobs(sender), receiver)
     }
 
+    /// Jobs that wait, and how many may.
+    pub fn depth(&self) -> (usize, usize) {
+        let most = self.0.max_capacity();
+        (most.saturating_sub(self.0.capacity()), most)
+    }
+
     /// A handle that does not keep the queue open.
     pub(super) fn downgrade(&self) -> mpsc::WeakSender<Job> {
         self.0.downgrade()

@@ -46,6 +46,7 @@ mod last_answers;
 mod lifecycle;
 mod listener_specs;
 mod message_tools;
+mod metrics;
 mod model;
 mod model_books;
 mod model_desk;

@@ -23,6 +23,7 @@ use crate::journal::JournalReader;
 use crate::switch::card_file;
 use crate::switch::checkpointer::CheckpointDesk;
 use crate::switch::jobs::{Jobs, Stopping};
+use crate::switch::overload::Space;
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
@@ -47,6 +48,8 @@ mod holders;
 mod holds;
 
 mod loads;
+
+mod metrics;
 
 mod paper;
 mod pins;
@@ -87,6 +90,10 @@ pub struct AdminContext {
     pub backups_dir: Option<PathBuf>,
     /// Counters of the log.
     pub log: LogCounters,
+    /// The room on the store's disk.
+    pub space: Arc<Space>,
+    /// The store's folder, and that of the log.
+    pub folders: (PathBuf, Option<PathBuf>),
 }
 
 /// Serves the API until `stop` resolves.
@@ -100,6 +107,8 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(health))
+        .route("/readyz", get(metrics::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/state", get(state))
         .route("/v1/holders", post(holders::register))
         .route("/v1/holders/{id}", get(holders::holder))
