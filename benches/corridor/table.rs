@@ -236,8 +236,8 @@ pub(crate) fn settings(options: &Options) -> String {
         "machine: {}, {} cores, kernel {}\n\
          {} repetitions of {} ms (warm-up {} ms), medians, interleaved; {} cards\n\
          framing {FRAMING}, spec {SPEC}, purchases; ratios are paired with the durable echo\n\
-         64x32: closed loop, 32 in flight on each of 64; 64@20000: open loop, so many a second over\n\
-         64, latencies from the scheduled time; missed: not approved, or not sent for want of room\n",
+         64x32: closed loop, 32 in flight on each of 64; 64@20000: open loop, so many a second\n\
+         over 64, latencies from the scheduled time; missed: not approved, or no room to send\n",
         cpu_model(),
         cores(),
         kernel(),

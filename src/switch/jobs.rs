@@ -107,6 +107,12 @@ impl Jobs {
         self
     }
 
+    /// Jobs that wait, and how many may.
+    pub fn depth(&self) -> (usize, usize) {
+        let most = self.queue.max_capacity();
+        (most.saturating_sub(self.queue.capacity()), most)
+    }
+
     /// A handle that does not keep the queue open.
     pub(super) fn downgrade(&self) -> mpsc::WeakSender<Job> {
         self.queue.downgrade()

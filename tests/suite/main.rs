@@ -48,6 +48,7 @@ mod last_answers;
 mod lifecycle;
 mod listener_specs;
 mod message_tools;
+mod metrics;
 mod model;
 mod model_books;
 mod model_desk;

@@ -52,6 +52,8 @@ use Role::{Admin, Issuer, Operator, Viewer};
 /// The table. Looking a card up and checking clearing lines are bodies, hence `POST`, and read.
 pub const ROUTES: &[Route] = &[
     nearby("/healthz"),
+    nearby("/readyz"),
+    nearby("/metrics"),
     read("/v1/state", Viewer),
     write("/v1/holders", Issuer),
     read("/v1/holders/{id}", Viewer),

@@ -22,6 +22,7 @@ use crate::ops::access::Gate;
 use crate::switch::card_file;
 use crate::switch::checkpointer::CheckpointDesk;
 use crate::switch::jobs::Jobs;
+use crate::switch::overload::Space;
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
@@ -50,6 +51,8 @@ mod holders;
 mod holds;
 
 mod loads;
+
+mod metrics;
 
 mod paper;
 mod pins;
@@ -96,6 +99,10 @@ pub struct AdminContext {
     pub log: LogCounters,
     /// Who may ask for what.
     pub gate: Arc<Gate>,
+    /// The room on the store's disk.
+    pub space: Arc<Space>,
+    /// The store's folder, and that of the log.
+    pub folders: (PathBuf, Option<PathBuf>),
 }
 
 /// Serves the API until `stop` resolves.
@@ -109,6 +116,8 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(health))
+        .route("/readyz", get(metrics::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/state", get(state))
         .route("/v1/holders", post(holders::register))
         .route("/v1/holders/{id}", get(holders::holder))
