@@ -11,7 +11,10 @@ use clap::{Parser, Subcommand};
 
 pub mod serve;
 
+mod api;
 pub mod import;
+
+pub mod token;
 
 pub mod clearing;
 mod clearing_desk;
@@ -80,6 +83,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Play an HSM device, or look at one.
     Hsm(hsm::HsmArgs),
+    /// Make, list and end tokens of the operators' API.
+    Token(token::TokenArgs),
     /// Check programme files, tell them in words, try them on a recorded period.
     Programme(programme::ProgrammeArgs),
 }
@@ -100,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Spec(args) => spec::run(&args),
         Command::Key(args) => key::run(args),
         Command::Hsm(args) => hsm::run(args),
+        Command::Token(args) => token::run(&args),
         Command::Programme(args) => programme::run(&args),
     }
 }

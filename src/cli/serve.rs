@@ -16,7 +16,8 @@ use crate::domain::rate_file::{self, RateRow};
 use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Order;
 use crate::engine::operation_money::MoneyOrder;
-use crate::journal::RingMode;
+use crate::journal::{Recovery, RingMode};
+use crate::ops::access::Gate;
 use crate::ops::admin::{self, AdminContext};
 use crate::ops::log;
 use crate::switch::card_check::CardChecks;
@@ -316,6 +317,9 @@ async fn serve(
     let socket = admin::bind(config.admin)
         .await
         .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;
+    let gate =
+        Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
+    let local_token = gate.local_token_path();
     let admin_address = socket.local_addr().unwrap_or(config.admin);
     let context = AdminContext {
         jobs: server.jobs.clone(),
@@ -327,6 +331,9 @@ async fn serve(
         checkpoints: server.checkpoints.clone(),
         backups_dir: config.backups_dir.clone(),
         log: log.counters(),
+        gate: Arc::new(gate),
+        space: server.space.clone(),
+        folders: (config.data_dir.clone(), config.log_directory()),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {
@@ -342,21 +349,7 @@ async fn serve(
         frames_from_ring = recovery.frames_from_ring,
         "started"
     );
-    if recovery.frames_wiped > 0 {
-        tracing::warn!(
-            frames = recovery.frames_wiped,
-            last_sequence = recovery.last_sequence,
-            "a torn group commit was wiped from the ring; none of it had been answered"
-        );
-    }
-    if let Some(cut) = recovery.cut {
-        tracing::warn!(
-            generation = cut.generation,
-            last_sequence = cut.last_sequence,
-            frames_ignored = cut.frames_ignored,
-            "a torn group commit was cut off; none of it had been answered"
-        );
-    }
+    tell_what_was_torn(&recovery);
     println!("cardswitch {}", env!("CARGO_PKG_VERSION"));
     println!(
         "store      {} ({})",
@@ -367,6 +360,9 @@ async fn serve(
         println!("listening  {address}  {name}");
     }
     println!("admin      http://{admin_address}/healthz");
+    if local_token.exists() {
+        println!("token      {}", local_token.display());
+    }
     if let Some(seconds) = args.clock_ahead {
         println!("clock      {seconds} seconds ahead of the wall clock");
     }
@@ -395,6 +391,25 @@ async fn serve(
             tracing::error!(%fault, "stopped by a fault; nothing of the last batch was answered");
             Err(Stopped::because(fault.exit_code(), fault))
         }
+    }
+}
+
+/// Says what a start left out of a journal that was cut off in the middle of a group commit.
+fn tell_what_was_torn(recovery: &Recovery) {
+    if recovery.frames_wiped > 0 {
+        tracing::warn!(
+            frames = recovery.frames_wiped,
+            last_sequence = recovery.last_sequence,
+            "a torn group commit was wiped from the ring; none of it had been answered"
+        );
+    }
+    if let Some(cut) = &recovery.cut {
+        tracing::warn!(
+            generation = cut.generation,
+            last_sequence = cut.last_sequence,
+            frames_ignored = cut.frames_ignored,
+            "a torn group commit was cut off; none of it had been answered"
+        );
     }
 }
 

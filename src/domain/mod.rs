@@ -33,6 +33,8 @@ pub mod chip;
 
 pub mod account;
 
+pub mod actor;
+
 pub mod exchange;
 pub mod holder;
 

@@ -467,6 +467,14 @@ impl State {
             .map(|(key, since)| (key.0, key.1, *since))
     }
 
+    /// How many purses are below zero, how many exceptions nobody has resolved, and how many
+    /// release dates of holds lie ahead (of those captured or undone before it, too).
+    pub fn open_counts(&self) -> (usize, usize, usize) {
+        let holds = self.expiries.values().map(Queue::len);
+        let holds = holds.fold(0, usize::saturating_add);
+        (self.negatives.len(), self.exceptions.len(), holds)
+    }
+
     /// Exchange rates in force and to come.
     pub fn rates(&self) -> &Rates {
         &self.rates

@@ -8,6 +8,11 @@ mod log_tests;
 
 pub mod statement;
 
+pub mod metrics;
 pub mod notice;
+
+mod deed;
+
+pub mod access;
 
 pub mod admin;

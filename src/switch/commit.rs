@@ -228,7 +228,9 @@ fn append(
     if batch.is_empty() {
         return Ok(());
     }
+    let begun = clock::tick();
     journal.append(batch)?;
+    telemetry.commit_ns.note(clock::tick().since(begun));
     assert_eq!(
         journal.last_sequence(),
         batch.last_sequence(),
@@ -237,6 +239,7 @@ fn append(
     telemetry.commits.fetch_add(1, Relaxed);
     let records = u64::try_from(batch.len()).unwrap_or(u64::MAX);
     telemetry.records.fetch_add(records, Relaxed);
+    telemetry.commit_records.note(records);
     Ok(())
 }
 

@@ -43,7 +43,7 @@ pub struct Config {
     pub backups_dir: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
-    /// Address of the operators' API: loopback only, because it has no authentication yet.
+    /// Address of the operators' API: loopback only, for what goes over it is not encrypted.
     pub admin: SocketAddr,
     /// Doors for acquirers and networks, each with its own framing and message specification.
     pub listeners: Vec<Listener>,

@@ -65,7 +65,7 @@ pub struct DecisionLine<'a> {
 }
 
 /// The four outcomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DecisionWord {
     /// A request that may go ahead.
     Approved,
@@ -117,6 +117,22 @@ pub struct CorridorLatency {
     pub write_frame_ns: u64,
     /// Last byte in to last byte out.
     pub total_ns: u64,
+}
+
+impl CorridorLatency {
+    /// The steps in their order, nanoseconds.
+    pub fn steps(&self) -> [u64; 8] {
+        [
+            self.decode_ns,
+            self.parse_request_ns,
+            self.sequence_ns,
+            self.decide_ns,
+            self.append_ns,
+            self.render_response_ns,
+            self.write_frame_ns,
+            self.total_ns,
+        ]
+    }
 }
 
 /// Target of the events that carry decisions.

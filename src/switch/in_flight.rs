@@ -45,6 +45,11 @@ impl InFlightTable {
         self.occupied >= self.max
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.occupied
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.occupied == 0

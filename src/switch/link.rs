@@ -13,6 +13,7 @@ use super::config::Listener;
 use super::dialect::table::Dialect;
 use super::doctor::Desk;
 use super::jobs::Jobs;
+use super::meter::LinkMeter;
 use super::pin::PinDesk;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -41,6 +42,8 @@ pub(super) struct Link {
     pub jobs: Jobs,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
+    /// Counts of this link.
+    pub meter: Arc<LinkMeter>,
     /// Lets diagnoses into the log, a few at a time.
     pub desk: Desk,
 }

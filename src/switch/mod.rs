@@ -14,6 +14,8 @@ pub mod spec_source;
 
 pub mod clock;
 
+pub mod histogram;
+pub mod meter;
 pub mod telemetry;
 
 pub mod pin;

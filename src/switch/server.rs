@@ -95,6 +95,8 @@ pub struct Server {
     pub journal: Option<JournalReader>,
     /// Has checkpoints made.
     pub checkpoints: Option<CheckpointDesk>,
+    /// The room on the store's disk.
+    pub space: Arc<Space>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     stop: watch::Sender<bool>,
@@ -178,7 +180,7 @@ impl Server {
             tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
         }
         let folder = config.data_dir.clone();
-        tasks.spawn(watch_space(space, folder, stopping.clone()));
+        tasks.spawn(watch_space(Arc::clone(&space), folder, stopping.clone()));
         tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
         Ok(Server {
             jobs,
@@ -188,6 +190,7 @@ impl Server {
             pins,
             journal,
             checkpoints: checkpointer.as_ref().map(Checkpointer::desk),
+            space,
             addresses,
             stop,
             tasks,
@@ -284,6 +287,7 @@ fn link(
         pins: Arc::clone(pins),
         jobs: jobs.clone(),
         telemetry: Arc::clone(telemetry),
+        meter: telemetry.link(&listener.name, listener.connections_max),
         desk: Desk::default(),
     })
 }
@@ -366,11 +370,13 @@ async fn accept(
 async fn serve(link: &Link, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
     Telemetry::add(&link.telemetry.connections_accepted);
     Telemetry::add(&link.telemetry.connections_open);
+    Telemetry::add(&link.meter.connections_open);
     // Without it answers would only be later.
     let _ = stream.set_nodelay(true);
     tracing::debug!(link = link.listener.name, %peer, "connection open");
     let end = Session::new(link, stream).serve(stopping).await;
-    link.telemetry.connections_open.fetch_sub(1, Relaxed);
+    Telemetry::take(&link.telemetry.connections_open);
+    Telemetry::take(&link.meter.connections_open);
     match end {
         SessionEnd::Closed | SessionEnd::Stopping => {
             tracing::debug!(link = link.listener.name, %peer, %end, "connection closed");

@@ -145,6 +145,8 @@ impl<'a> Session<'a> {
                 tracing::debug!(link = self.link.listener.name, reason = %late, "late answer");
             }
         }
+        self.sign(SignOn::NotYet);
+        self.link.meter.abandoned(self.in_flight.len());
         // The peer may already be gone; nothing is lost by that.
         let _ = self.stream.shutdown().await;
         if matches!(end, SessionEnd::Stopping) {
@@ -297,7 +299,7 @@ impl<'a> Session<'a> {
         }
         let mut requests = Vec::new();
         let mut broken = None;
-        let mut frames = 0_usize;
+        let (mut frames, waited) = (0_usize, self.in_flight.len());
         // Frames of one read follow each other: the end of one's step is the begin of the next's.
         let mut received = clock::tick();
         while self.may_take() {
@@ -321,6 +323,7 @@ impl<'a> Session<'a> {
         if frames > 0 {
             Telemetry::add_many(&self.link.telemetry.frames_received, frames);
         }
+        self.link.meter.taken(self.in_flight.len() - waited);
         self.codec
             .echo_keep_alive(clock::instant(), &mut self.write);
         self.frame_began = match (self.read.is_empty() || !self.may_take(), self.frame_began) {
@@ -475,10 +478,17 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Notes that the peer signs on or off.
+    fn sign(&mut self, sign_on: SignOn) {
+        let before = std::mem::replace(&mut self.sign_on, sign_on);
+        let meter = &self.link.meter;
+        meter.signed(before == SignOn::On, sign_on == SignOn::On);
+    }
+
     fn manage(&mut self, frame: &Frame, message: &Message, what: Management) {
         match what {
-            Management::SignOn => self.sign_on = SignOn::On,
-            Management::SignOff => self.sign_on = SignOn::Off,
+            Management::SignOn => self.sign(SignOn::On),
+            Management::SignOff => self.sign(SignOn::Off),
             // A cutover is the single writer's to decide.
             Management::Echo | Management::Cutover => {}
         }
@@ -542,8 +552,7 @@ impl<'a> Session<'a> {
         };
         self.write.clear();
         let delivered = result.is_ok() && self.writable;
-        let names = (&*link.listener.name, &*self.rulebook);
-        self.lines.log(names, &link.telemetry, rendered, delivered);
+        self.lines.log((link, &self.rulebook), rendered, delivered);
         result
     }
 }

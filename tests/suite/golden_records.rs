@@ -550,7 +550,7 @@ fn account_opened() -> Event {
 }
 
 /// Hexadecimal, 32 bytes a line.
-fn written(bytes: &[u8]) -> String {
+pub(crate) fn written(bytes: &[u8]) -> String {
     bytes
         .chunks(32)
         .map(|row| {
@@ -560,7 +560,7 @@ fn written(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn read(text: &str) -> Vec<u8> {
+pub(crate) fn read(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
     (0..digits.len())
         .step_by(2)

@@ -5,6 +5,7 @@
     reason = "a test says why it failed or skipped"
 )]
 
+mod access;
 mod acquirer;
 mod backtest;
 mod books;
@@ -24,6 +25,7 @@ mod element_parts;
 mod encode_refusals;
 mod exchange;
 mod gate;
+mod golden_actor;
 mod golden_holders;
 mod golden_messages;
 mod golden_money;
@@ -48,6 +50,7 @@ mod last_answers;
 mod lifecycle;
 mod listener_specs;
 mod message_tools;
+mod metrics;
 mod model;
 mod model_books;
 mod model_desk;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Zoned;
 
+use crate::cli::api::Api;
 use crate::iso8583::{Mask, Message, MessageSpec};
 
 use super::alias;
@@ -31,7 +32,7 @@ pub(super) struct Peer {
     /// How to reach it; a switch of the scenario's own has another address after each start.
     pub(super) plan: LinkPlan,
     /// Its admin API.
-    pub(super) admin: String,
+    pub(super) admin: Api,
     /// The scenario's own switch, where it has one.
     pub(super) own: Option<OwnSwitch>,
 }
@@ -148,7 +149,10 @@ impl Player {
         match own.crash(circumstances.later) {
             Ok(()) => {
                 own.address().clone_into(&mut self.peer.plan.address);
-                own.admin().clone_into(&mut self.peer.admin);
+                match own.admin() {
+                    Ok(admin) => self.peer.admin = admin,
+                    Err((_, why)) => report.checks.push(Check::fail(why)),
+                }
             }
             Err(error) => report.checks.push(Check::fail(error.to_string())),
         }
