@@ -24,9 +24,10 @@ impl Session<'_> {
             };
             let link = self.link;
             if let Some(waiting) = &mut self.waiting {
-                let reply = waiting.make(question, reply, &link.pins);
-                // It comes back through the channel of answers.
-                debug_assert!(reply.is_none());
+                // Otherwise it comes back through the channel of answers.
+                if let Some(reply) = waiting.make(question, reply, &link.pins) {
+                    self.finish(reply, None);
+                }
                 continue;
             }
             let chip = question.answered_by(&link.pins);
