@@ -54,6 +54,8 @@ pub const ROUTES: &[Route] = &[
     nearby("/healthz"),
     nearby("/readyz"),
     nearby("/metrics"),
+    nearby("/readyz"),
+    nearby("/metrics"),
     read("/v1/state", Viewer),
     write("/v1/holders", Issuer),
     read("/v1/holders/{id}", Viewer),
