@@ -121,6 +121,7 @@ impl Server {
         let token_key = Arc::new(store.token_key);
         let pins = Arc::new(store.pins);
         let journal = store.journal.reader();
+        telemetry.durable.store(store.state.sequence(), Relaxed);
         let source = journal.clone().map(|reader| Source {
             data_dir: config.data_dir.clone(),
             reader,

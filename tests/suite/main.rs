@@ -7,6 +7,7 @@
 
 mod access;
 mod acquirer;
+mod activity;
 mod backtest;
 mod books;
 mod card_life;
@@ -22,6 +23,7 @@ mod doctor;
 mod element_parts;
 mod encode_refusals;
 mod exchange;
+mod export;
 mod gate;
 mod golden_actor;
 mod golden_holders;

@@ -32,6 +32,7 @@ use super::log_layer::LogCounters;
 
 mod accounts;
 
+mod activity;
 mod asked;
 mod audit;
 
@@ -97,12 +98,12 @@ pub struct AdminContext {
     pub backups_dir: Option<PathBuf>,
     /// Counters of the log.
     pub log: LogCounters,
-    /// Who may ask for what.
-    pub gate: Arc<Gate>,
     /// The room on the store's disk.
     pub space: Arc<Space>,
     /// The store's folder, and that of the log.
     pub folders: (PathBuf, Option<PathBuf>),
+    /// Who may ask for what.
+    pub gate: Arc<Gate>,
 }
 
 /// Serves the API until `stop` resolves.
@@ -131,6 +132,8 @@ pub async fn serve(
         .route("/v1/programmes", get(programmes::programmes))
         .route("/v1/programmes/reload", post(programmes::reload))
         .route("/v1/events", get(events::events))
+        .route("/v1/activity", get(activity::page))
+        .route("/v1/activity/live", get(activity::live))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
