@@ -270,6 +270,7 @@ async fn serve(
         log: log.counters(),
         space: server.space.clone(),
         folders: (config.data_dir.clone(), config.log_directory()),
+        test_doors: args.demo.then(|| server.doors.clone().into()),
         gate: Arc::new(gate),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();

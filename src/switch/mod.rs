@@ -55,6 +55,8 @@ pub mod backup;
 
 pub mod server;
 
+pub mod test_message;
+
 mod session;
 
 mod session_end;

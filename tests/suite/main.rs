@@ -14,6 +14,7 @@ mod card_life;
 mod checkpoints;
 mod clearing;
 mod codec_properties;
+mod console;
 mod corridor;
 mod decision_log;
 mod decisions;

@@ -26,6 +26,7 @@ use crate::switch::overload::Space;
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
+use crate::switch::test_message::Door;
 use crate::switch::token::TokenKey;
 
 use super::log_layer::LogCounters;
@@ -42,6 +43,7 @@ mod cards;
 
 mod checkpoints;
 mod clearing;
+mod console;
 mod door;
 mod events;
 
@@ -102,6 +104,8 @@ pub struct AdminContext {
     pub space: Arc<Space>,
     /// The store's folder, and that of the log.
     pub folders: (PathBuf, Option<PathBuf>),
+    /// Doors that take test messages; none where real cards are decided.
+    pub test_doors: Option<Arc<[Door]>>,
     /// Who may ask for what.
     pub gate: Arc<Gate>,
 }
@@ -117,6 +121,15 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(health))
+        .route("/console", get(console::page))
+        .route("/console/style.css", get(console::style))
+        .route("/console/words.js", get(console::words))
+        .route("/console/app.js", get(console::app))
+        .route("/v1/overview", get(console::overview))
+        .route(
+            "/v1/test-message",
+            get(console::test_doors).post(console::test_message),
+        )
         .route("/readyz", get(metrics::ready))
         .route("/metrics", get(metrics::metrics))
         .route("/v1/state", get(state))
