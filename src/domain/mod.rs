@@ -27,6 +27,10 @@ pub mod masking;
 
 pub mod card;
 
+pub mod card_value;
+
+pub mod chip;
+
 pub mod account;
 
 pub mod actor;

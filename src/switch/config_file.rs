@@ -14,7 +14,7 @@ use super::config::{
     LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
     SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
-use super::spec_source;
+use super::{config_card_check, spec_source};
 use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
@@ -67,6 +67,7 @@ pub(super) fn parse(
         key_file: top.path_optional("key_file", &mut notes),
         sealing_key_file: top.path_optional("sealing_key_file", &mut notes),
         hsm: hsm(&mut top, &mut notes),
+        card_checks: config_card_check::card_checks(&mut top, &mut notes),
         rates: top.path_optional("rates", &mut notes),
         backups_dir: top.path_optional("backups_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
@@ -341,30 +342,30 @@ fn log(mut section: Section, standard: LogConfig, notes: &mut Notes) -> LogConfi
 }
 
 /// What was noticed while reading.
-struct Notes {
-    mistakes: Vec<ConfigMistake>,
+pub(super) struct Notes {
+    pub(super) mistakes: Vec<ConfigMistake>,
     absent: Vec<String>,
 }
 
 impl Notes {
-    fn mistake(&mut self, key: &str, expected: impl Into<String>, got: &Value) {
+    pub(super) fn mistake(&mut self, key: &str, expected: impl Into<String>, got: &Value) {
         let got: String = got.to_string().chars().take(GOT_CHARACTERS_MAX).collect();
         self.mistakes.push(ConfigMistake::new(key, expected, got));
     }
 }
 
 /// One table of the file; what is left in it at the end nobody asked for.
-struct Section {
+pub(super) struct Section {
     key: String,
     table: Table,
 }
 
 impl Section {
-    fn new(key: String, table: Table) -> Section {
+    pub(super) fn new(key: String, table: Table) -> Section {
         Section { key, table }
     }
 
-    fn key_of(&self, key: &str) -> String {
+    pub(super) fn key_of(&self, key: &str) -> String {
         if self.key.is_empty() {
             key.to_string()
         } else {
@@ -372,7 +373,12 @@ impl Section {
         }
     }
 
-    fn take(&mut self, key: &str, notes: &mut Notes) -> Option<Value> {
+    /// Whether the file has this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(super) fn take(&mut self, key: &str, notes: &mut Notes) -> Option<Value> {
         let value = self.table.remove(key);
         if value.is_none() {
             notes.absent.push(self.key_of(key));
@@ -392,7 +398,7 @@ impl Section {
         Section::new(self.key_of(key), table)
     }
 
-    fn number<T>(&mut self, knob: &Knob<T>, notes: &mut Notes) -> T
+    pub(super) fn number<T>(&mut self, knob: &Knob<T>, notes: &mut Notes) -> T
     where
         T: Copy + PartialOrd + Display + TryFrom<i64>,
     {
@@ -412,7 +418,7 @@ impl Section {
         }
     }
 
-    fn switch(&mut self, key: &str, standard: bool, notes: &mut Notes) -> bool {
+    pub(super) fn switch(&mut self, key: &str, standard: bool, notes: &mut Notes) -> bool {
         match self.take(key, notes) {
             None => standard,
             Some(Value::Boolean(value)) => value,
@@ -490,7 +496,7 @@ impl Section {
     }
 
     /// One of a closed list of words; without a standard the key must be there.
-    fn word<T: Copy>(
+    pub(super) fn word<T: Copy>(
         &mut self,
         key: &str,
         standard: Option<T>,
@@ -566,14 +572,14 @@ impl Section {
         self.text_optional(key, notes).map(PathBuf::from)
     }
 
-    fn text_optional(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
+    pub(super) fn text_optional(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
         if !self.table.contains_key(key) {
             return None;
         }
         self.text(key, notes)
     }
 
-    fn finish(self, notes: &mut Notes) {
+    pub(super) fn finish(self, notes: &mut Notes) {
         for (key, value) in &self.table {
             notes.mistake(&self.key_of(key), "no such key", value);
         }

@@ -68,6 +68,11 @@ impl InFlightTable {
         slot
     }
 
+    /// A request that waits.
+    pub(super) fn get(&self, slot: usize) -> Option<&InFlight> {
+        self.slots.get(slot)?.as_deref()
+    }
+
     /// Takes a request out again.
     pub(super) fn take(&mut self, slot: usize) -> Option<Box<InFlight>> {
         let request = self.slots.get_mut(slot)?.take()?;

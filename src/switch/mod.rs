@@ -4,6 +4,7 @@
 //! what they share stands around them.
 
 pub mod config;
+pub mod config_card_check;
 mod config_file;
 pub mod config_hsm;
 #[cfg(test)]
@@ -20,6 +21,8 @@ pub mod telemetry;
 pub mod pin;
 
 pub mod pin_keys;
+
+pub mod card_check;
 
 pub mod key_file;
 
@@ -58,6 +61,8 @@ pub mod server;
 pub mod test_message;
 
 mod session;
+
+mod session_answer;
 
 mod session_end;
 

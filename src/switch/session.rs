@@ -23,7 +23,7 @@ use crate::transport::{Frame, FrameCodec};
 use super::clock::{self, Tick};
 use super::config::WhenFull;
 use super::dialect::request::{Reject, Request, RequestParser, Settlement};
-use super::dialect::response::{Reply, render};
+use super::dialect::response::Reply;
 use super::dialect::table::Management;
 use super::doctor::{EXAMINED_BYTES_MAX, examine};
 use super::hsm::desk::Answered;
@@ -37,7 +37,6 @@ use super::session_end::SessionEnd;
 use super::session_log::{self, Steps};
 use super::session_write;
 use super::settlement;
-use super::slowing;
 use super::telemetry::Telemetry;
 
 /// How long a peer may go on sending to a stopping switch before it is closed all the same.
@@ -52,25 +51,25 @@ enum SignOn {
 
 /// One connection.
 pub(super) struct Session<'a> {
-    link: &'a Link,
+    pub(super) link: &'a Link,
     stream: TcpStream,
     /// Tells of other programmes.
     rules: watch::Receiver<Arc<Rulebook>>,
     /// The programmes as the last read found them.
     rulebook: Arc<Rulebook>,
-    codec: FrameCodec,
+    pub(super) codec: FrameCodec,
     sign_on: SignOn,
-    in_flight: InFlightTable,
-    replies_in: mpsc::Sender<Vec<SequencerReply>>,
+    pub(super) in_flight: InFlightTable,
+    pub(super) replies_in: mpsc::Sender<Vec<SequencerReply>>,
     replies: mpsc::Receiver<Vec<SequencerReply>>,
     /// Requests that wait for a device, where one keeps the keys.
-    waiting: Option<Box<WaitingRequests>>,
+    pub(super) waiting: Option<Box<WaitingRequests>>,
     read: BytesMut,
     /// A message that needs room, and came when there was none.
     held: Option<Frame>,
     /// How much one read may bring.
     read_room: ReadRoom,
-    write: BytesMut,
+    pub(super) write: BytesMut,
     /// What the peer has sent until now, while none of it was a message.
     unread: Option<Vec<u8>>,
     /// When the last byte came.
@@ -78,11 +77,11 @@ pub(super) struct Session<'a> {
     /// When the frame that is not complete yet began.
     frame_began: Option<Instant>,
     /// Lines to be logged once their answers are written.
-    lines: session_log::Lines,
+    pub(super) lines: session_log::Lines,
     /// Requests about the link's business day, for after what came with them.
     settlements: Vec<(Frame, Message, Settlement, Steps)>,
     /// Whether the peer can still take answers.
-    writable: bool,
+    pub(super) writable: bool,
 }
 
 impl<'a> Session<'a> {
@@ -177,6 +176,7 @@ impl<'a> Session<'a> {
                 }
                 Some(answered) = waiting::next(&mut self.waiting), if self.awaits_device() => {
                     self.release(answered).await?;
+                    self.take_frames().await?;
                 }
                 read = self.stream.read_buf(&mut self.read), if self.may_take() => {
                     let count = read?;
@@ -363,8 +363,15 @@ impl<'a> Session<'a> {
 
     /// Hands over what a device has answered, and what waited behind it.
     async fn release(&mut self, answered: Answered) -> Result<(), SessionEnd> {
+        let (slot, learnt) = match answered {
+            Answered::Learnt { slot, learnt } => (slot, learnt),
+            Answered::Made(reply, chip) => {
+                self.finish(*reply, chip.as_deref());
+                return self.write_out().await;
+            }
+        };
         let waiting = self.waiting.as_mut();
-        let released = waiting.map(|waiting| waiting.released(answered));
+        let released = waiting.map(|waiting| waiting.released(slot, learnt));
         self.submit(released.unwrap_or_default()).await
     }
 
@@ -532,50 +539,6 @@ impl<'a> Session<'a> {
             self.render_replies(more);
         }
         self.write_out().await
-    }
-
-    fn render_replies(&mut self, replies: Vec<SequencerReply>) {
-        for reply in replies {
-            let Some(reply) = slowing::at_once(&self.link.listener.name, &self.replies_in, reply)
-            else {
-                continue;
-            };
-            let Some(request) = self.in_flight.take(reply.slot) else {
-                continue;
-            };
-            self.render_reply(
-                &request.header,
-                &request.message,
-                &Reply::to(&reply.decision),
-            );
-            self.lines.push_decision(request, reply);
-        }
-    }
-
-    fn render_reply(&mut self, header: &[u8], request: &Message, reply: &Reply<'_>) {
-        if !self.writable {
-            return;
-        }
-        let before = self.write.len();
-        let mark = self.codec.begin_reply(&mut self.write, header);
-        match render(
-            &self.link.dialect,
-            self.link.spec,
-            request,
-            reply,
-            &mut self.write,
-        ) {
-            Ok(true) => {
-                if let Err(error) = self.codec.finish(&mut self.write, mark) {
-                    tracing::error!(link = self.link.listener.name, %error, "frame an answer");
-                }
-            }
-            Ok(false) => self.write.truncate(before),
-            Err(error) => {
-                self.write.truncate(before);
-                tracing::error!(link = self.link.listener.name, %error, "render an answer");
-            }
-        }
     }
 
     /// Writes everything rendered so far, then logs it.
