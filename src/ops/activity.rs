@@ -288,7 +288,8 @@ impl Activity {
             | Effect::PartTombstoneSet { .. }
             | Effect::PinTried { .. }
             | Effect::CardActivation { .. }
-            | Effect::PinChanged { .. } => None,
+            | Effect::PinChanged { .. }
+            | Effect::ChipCounted(_) => None,
         };
         self.transaction = self.transaction.or(entry);
     }
