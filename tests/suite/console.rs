@@ -1,6 +1,6 @@
 //! The console: small, from this switch alone, and able to send a test message where that is safe.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::operators::Desk;
 use crate::support::{EVERYDAY, Process};
@@ -97,10 +97,12 @@ fn a_test_message_is_decided_like_any_other() {
         );
     }
     assert_eq!(desk.purses(1)[0].1 + desk.purses(1)[1].1, 2_400);
+    let door = &doors["doors"][0];
+    let purchase = |door: &Value, pan: &str, mcc: &str| json!({ "door": door, "pan": pan, "kind": "purchase", "minor": 1, "mcc": mcc });
     for wrong in [
-        json!({ "door": "nowhere", "pan": EVERYDAY, "kind": "purchase", "minor": 1, "mcc": "5411" }),
-        json!({ "door": doors["doors"][0], "pan": "1", "kind": "purchase", "minor": 1, "mcc": "5411" }),
-        json!({ "door": doors["doors"][0], "pan": EVERYDAY, "kind": "purchase", "minor": 1, "mcc": "x" }),
+        purchase(&json!("nowhere"), EVERYDAY, "5411"),
+        purchase(door, "1", "5411"),
+        purchase(door, EVERYDAY, "x"),
     ] {
         assert_eq!(desk.post("/v1/test-message", &wrong).0, 400, "{wrong}");
     }
