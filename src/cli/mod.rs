@@ -21,6 +21,9 @@ mod clearing_desk;
 mod clearing_file;
 mod clearing_report;
 
+pub mod export;
+mod export_table;
+
 pub mod replay;
 
 pub mod spec;
@@ -73,6 +76,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
     Replay(replay::ReplayArgs),
+    /// Write decisions and postings to files: JSON lines, CSV or Parquet.
+    Export(export::ExportArgs),
     /// Look into a store, prove it, copy it, put a copy back.
     Store(store::StoreArgs),
     /// Prove the ledger of a store: sums, postings, holds, digest.
@@ -100,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Ledger(args) => replay::run_ledger(&args),
         Command::Spec(args) => spec::run(&args),

@@ -331,9 +331,10 @@ async fn serve(
         checkpoints: server.checkpoints.clone(),
         backups_dir: config.backups_dir.clone(),
         log: log.counters(),
-        gate: Arc::new(gate),
         space: server.space.clone(),
         folders: (config.data_dir.clone(), config.log_directory()),
+        test_doors: args.demo.then(|| server.doors.clone().into()),
+        gate: Arc::new(gate),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {

@@ -8,6 +8,7 @@ mod log_tests;
 
 pub mod statement;
 
+pub mod activity;
 pub mod metrics;
 pub mod notice;
 

@@ -7,6 +7,8 @@
 use std::cell::Cell;
 
 use crate::domain::account::{AccountId, Purse};
+use crate::domain::decision::Reason;
+use crate::domain::facts::MessageKind;
 use crate::domain::masking;
 use crate::domain::merchant::Mcc;
 use crate::domain::money::{Amount, Currency};
@@ -78,6 +80,23 @@ pub enum DecisionWord {
 }
 
 impl DecisionWord {
+    /// What became of a message that was decided.
+    pub fn of(kind: MessageKind, reason: Reason) -> DecisionWord {
+        match (reason, kind) {
+            (
+                Reason::Approved | Reason::PartiallyApproved,
+                MessageKind::Authorization | MessageKind::Financial,
+            ) => DecisionWord::Approved,
+            (
+                Reason::Approved,
+                MessageKind::AuthorizationAdvice
+                | MessageKind::FinancialAdvice
+                | MessageKind::Reversal,
+            ) => DecisionWord::Accepted,
+            _ => DecisionWord::Declined,
+        }
+    }
+
     /// The word in the log.
     pub fn as_str(self) -> &'static str {
         match self {

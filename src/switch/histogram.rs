@@ -112,6 +112,13 @@ impl Reading {
         })
     }
 
+    /// The buckets that are not empty: upper bound and count.
+    pub fn filled(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let buckets = self.buckets.iter().enumerate();
+        let filled = buckets.filter(|(_, count)| **count > 0);
+        filled.map(|(place, count)| (bound(self.least, place), *count))
+    }
+
     /// A value that the given part of all values does not exceed, a quarter octave too large at
     /// most; 0 when there is none.
     pub fn quantile(&self, part: f64) -> u64 {

@@ -58,6 +58,8 @@ pub mod backup;
 
 pub mod server;
 
+pub mod test_message;
+
 mod session;
 
 mod session_answer;

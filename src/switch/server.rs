@@ -20,7 +20,7 @@ use crate::transport::FrameCodec;
 use super::checkpointer::{CheckpointDesk, Checkpointer, Source};
 use super::clock;
 use super::commit::CommitFault;
-use super::config::{Config, Listener, RetentionConfig};
+use super::config::{Config, DIALECT_STANDARD, Listener, RetentionConfig};
 use super::doctor::Desk;
 use super::jobs::{Job, Jobs, Stopping};
 use super::link::Link;
@@ -34,6 +34,7 @@ use super::session_end::SessionEnd;
 use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
+use super::test_message::Door;
 use super::token::TokenKey;
 
 /// Connections the kernel may keep for us before we accept them.
@@ -99,6 +100,8 @@ pub struct Server {
     pub space: Arc<Space>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
+    /// The doors that take a test message without more ado.
+    pub doors: Vec<Door>,
     stop: watch::Sender<bool>,
     tasks: TaskTracker,
     checkpointer: Option<Checkpointer>,
@@ -121,6 +124,7 @@ impl Server {
         let token_key = Arc::new(store.token_key);
         let pins = Arc::new(store.pins);
         let journal = store.journal.reader();
+        telemetry.durable.store(store.state.sequence(), Relaxed);
         let source = journal.clone().map(|reader| Source {
             data_dir: config.data_dir.clone(),
             reader,
@@ -153,6 +157,7 @@ impl Server {
             let link = link(listener, shared, (&token_key, &pins), &jobs, &telemetry)?;
             links.push((bind(listener.address)?, link));
         }
+        let doors = links.iter().filter_map(door).collect();
         let addresses = links
             .iter()
             .map(|(socket, link)| {
@@ -192,6 +197,7 @@ impl Server {
             checkpoints: checkpointer.as_ref().map(Checkpointer::desk),
             space,
             addresses,
+            doors,
             stop,
             tasks,
             checkpointer,
@@ -289,6 +295,20 @@ fn link(
         telemetry: Arc::clone(telemetry),
         meter: telemetry.link(&listener.name, listener.connections_max),
         desk: Desk::default(),
+    })
+}
+
+/// A link as a test message sees it: of the first edition, and without signing on.
+fn door((socket, link): &(TcpListener, Link)) -> Option<Door> {
+    let listener = &link.listener;
+    let is_plain = listener.dialect == DIALECT_STANDARD && !listener.sign_on_required;
+    let framing = listener.cut().ok().filter(|_| is_plain)?;
+    Some(Door {
+        name: listener.name.clone(),
+        address: socket.local_addr().ok()?,
+        codec: link.codec.clone(),
+        header: framing.header().of_request(),
+        spec: link.spec,
     })
 }
 

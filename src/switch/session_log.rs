@@ -142,7 +142,7 @@ fn log_decision(
     };
     let kind = Kind {
         mti: Some(facts.mti),
-        decision: decision_word(facts, decision.reason),
+        decision: DecisionWord::of(facts.kind, decision.reason),
         reason: decision.reason,
         code: decision.code,
     };
@@ -238,20 +238,6 @@ impl Written {
 
 fn named(text: &[u8]) -> Option<&[u8]> {
     (!text.is_empty()).then_some(text)
-}
-
-fn decision_word(facts: &Facts, reason: Reason) -> DecisionWord {
-    match (reason, facts.kind) {
-        (
-            Reason::Approved | Reason::PartiallyApproved,
-            MessageKind::Authorization | MessageKind::Financial,
-        ) => DecisionWord::Approved,
-        (
-            Reason::Approved,
-            MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice | MessageKind::Reversal,
-        ) => DecisionWord::Accepted,
-        _ => DecisionWord::Declined,
-    }
 }
 
 fn purpose_word(facts: &Facts) -> &'static str {

@@ -35,6 +35,8 @@ pub struct Telemetry {
     pub commits: AtomicU64,
     /// Records in them.
     pub records: AtomicU64,
+    /// The last durable record; not a count.
+    pub durable: AtomicU64,
     /// Checkpoints made.
     pub checkpoints_made: AtomicU64,
     /// Checkpoints that could not be made.

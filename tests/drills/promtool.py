@@ -10,6 +10,7 @@ Needs promtool (Debian package prometheus). Exit code 0 passed, 1 failed, 77 ski
 """
 
 import http.client
+import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def main():
         scenario = ROOT / "fixtures/scenarios/first-day.toml"
         command = [binary, "acquirer", "run", scenario, "--connect", f"127.0.0.1:{switch.port}"]
         command += ["--admin", f"http://127.0.0.1:{switch.admin_port}"]
-        played = subprocess.run(command, capture_output=True, text=True)
+        token = switch.admin().token
+        environment = {**os.environ, "CARDSWITCH_TOKEN": token}
+        played = subprocess.run(command, capture_output=True, text=True, env=environment)
         check(played.returncode == 0, f"the first day: {played.stdout[-500:]}{played.stderr}")
         connection = http.client.HTTPConnection("127.0.0.1", switch.admin_port)
         connection.request("GET", "/metrics")

@@ -7,6 +7,7 @@
 
 mod access;
 mod acquirer;
+mod activity;
 mod backtest;
 mod books;
 mod card_life;
@@ -15,6 +16,7 @@ mod checkpoints;
 mod chips;
 mod clearing;
 mod codec_properties;
+mod console;
 mod corridor;
 mod decision_log;
 mod decisions;
@@ -24,6 +26,7 @@ mod doctor;
 mod element_parts;
 mod encode_refusals;
 mod exchange;
+mod export;
 mod gate;
 mod golden_actor;
 mod golden_holders;

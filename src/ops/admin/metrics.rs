@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +18,7 @@ use crate::switch::histogram::Reading;
 use crate::switch::meter::{LinkReading, STEPS};
 use crate::switch::telemetry::Telemetry;
 
+use super::asked::Shared;
 use super::{AdminContext, Problem};
 
 /// How long the single writer may take to answer before the switch does not count as ready.

@@ -26,12 +26,14 @@ use crate::switch::overload::Space;
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
+use crate::switch::test_message::Door;
 use crate::switch::token::TokenKey;
 
 use super::log_layer::LogCounters;
 
 mod accounts;
 
+mod activity;
 mod asked;
 mod audit;
 
@@ -41,6 +43,7 @@ mod cards;
 
 mod checkpoints;
 mod clearing;
+mod console;
 mod door;
 mod events;
 
@@ -97,12 +100,14 @@ pub struct AdminContext {
     pub backups_dir: Option<PathBuf>,
     /// Counters of the log.
     pub log: LogCounters,
-    /// Who may ask for what.
-    pub gate: Arc<Gate>,
     /// The room on the store's disk.
     pub space: Arc<Space>,
     /// The store's folder, and that of the log.
     pub folders: (PathBuf, Option<PathBuf>),
+    /// Doors that take test messages; none where real cards are decided.
+    pub test_doors: Option<Arc<[Door]>>,
+    /// Who may ask for what.
+    pub gate: Arc<Gate>,
 }
 
 /// Serves the API until `stop` resolves.
@@ -116,6 +121,15 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(health))
+        .route("/console", get(console::page))
+        .route("/console/style.css", get(console::style))
+        .route("/console/words.js", get(console::words))
+        .route("/console/app.js", get(console::app))
+        .route("/v1/overview", get(console::overview))
+        .route(
+            "/v1/test-message",
+            get(console::test_doors).post(console::test_message),
+        )
         .route("/readyz", get(metrics::ready))
         .route("/metrics", get(metrics::metrics))
         .route("/v1/state", get(state))
@@ -131,6 +145,8 @@ pub async fn serve(
         .route("/v1/programmes", get(programmes::programmes))
         .route("/v1/programmes/reload", post(programmes::reload))
         .route("/v1/events", get(events::events))
+        .route("/v1/activity", get(activity::page))
+        .route("/v1/activity/live", get(activity::live))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
