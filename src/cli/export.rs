@@ -183,7 +183,7 @@ impl Export {
     }
 
     fn take(&mut self, row: &Activity) -> io::Result<()> {
-        if row.sequence % DRAW_RECORDS == 0 {
+        if row.sequence.is_multiple_of(DRAW_RECORDS) {
             self.bar.set_position(row.sequence);
         }
         let at = milliseconds(row);
