@@ -101,9 +101,9 @@ def visit(browser, url, token, evidence, script):
     page.select_option("#filters [name=outcome]", "declined")
     page.click("#filters button:not([type=button])")
     send_above_the_limit(page)
-    page.wait_for_selector("#rows tbody tr td.bad")
-    page.focus("#rows tbody tr")
-    page.keyboard.press("Enter")
+    row = page.locator("#rows tbody tr", has_text="transaction-limit").first
+    row.focus()
+    row.press("Enter")
     page.wait_for_selector("#detail h2.bad")
     explained = page.inner_text("#detail")
     check("transaction-limit" in explained and "61" in explained, f"explained: {explained}")

@@ -80,7 +80,7 @@ async function follow() {
         text += value;
         const parts = text.split("\n\n");
         text = parts.pop();
-        parts.forEach(hear);
+        if (reader === stop) parts.forEach(hear);
       }
     } catch (_) { if (reader !== stop) return; }
     $("state").textContent = say("lost");
