@@ -14,7 +14,7 @@ use super::config::{
     LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
     SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
-use super::spec_source;
+use super::{config_door, spec_source};
 use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
@@ -71,6 +71,8 @@ pub(super) fn parse(
         backups_dir: top.path_optional("backups_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
+        admin_allow: config_door::allow(&mut top, "admin_allow", &mut notes),
+        admin_tls: config_door::admin_tls(&mut top, &mut notes),
         listeners: listeners(&mut top, standard.listeners, &mut notes),
         sequencer: sequencer(top.section("sequencer", &mut notes), &mut notes),
         journal: journal(
@@ -117,8 +119,8 @@ fn check_whole(config: &Config, notes: &mut Notes) {
         let mistake = ConfigMistake::new("pin_keys", expected, pin_keys.display());
         notes.mistakes.push(mistake);
     }
-    if !config.admin.ip().is_loopback() {
-        let expected = "a loopback address such as 127.0.0.1:8580";
+    if !config.admin.ip().is_loopback() && config.admin_tls.is_none() {
+        let expected = "a loopback address such as 127.0.0.1:8580, or [admin_tls]";
         notes
             .mistakes
             .push(ConfigMistake::new("admin", expected, config.admin));
@@ -221,6 +223,9 @@ fn listener(mut section: Section, notes: &mut Notes) -> Listener {
         read_timeout_ms: section.number(&knob::READ_TIMEOUT_MS, notes),
         idle_timeout_ms: section.number(&knob::IDLE_TIMEOUT_MS, notes),
         write_timeout_ms: section.number(&knob::WRITE_TIMEOUT_MS, notes),
+        allow: config_door::allow(&mut section, "allow", notes),
+        may: config_door::may(&mut section, notes),
+        tls: config_door::tls(&mut section, notes),
         ..standard
     };
     section.finish(notes);
@@ -341,30 +346,30 @@ fn log(mut section: Section, standard: LogConfig, notes: &mut Notes) -> LogConfi
 }
 
 /// What was noticed while reading.
-struct Notes {
-    mistakes: Vec<ConfigMistake>,
+pub(super) struct Notes {
+    pub(super) mistakes: Vec<ConfigMistake>,
     absent: Vec<String>,
 }
 
 impl Notes {
-    fn mistake(&mut self, key: &str, expected: impl Into<String>, got: &Value) {
+    pub(super) fn mistake(&mut self, key: &str, expected: impl Into<String>, got: &Value) {
         let got: String = got.to_string().chars().take(GOT_CHARACTERS_MAX).collect();
         self.mistakes.push(ConfigMistake::new(key, expected, got));
     }
 }
 
 /// One table of the file; what is left in it at the end nobody asked for.
-struct Section {
+pub(super) struct Section {
     key: String,
     table: Table,
 }
 
 impl Section {
-    fn new(key: String, table: Table) -> Section {
+    pub(super) fn new(key: String, table: Table) -> Section {
         Section { key, table }
     }
 
-    fn key_of(&self, key: &str) -> String {
+    pub(super) fn key_of(&self, key: &str) -> String {
         if self.key.is_empty() {
             key.to_string()
         } else {
@@ -372,7 +377,12 @@ impl Section {
         }
     }
 
-    fn take(&mut self, key: &str, notes: &mut Notes) -> Option<Value> {
+    /// Whether the file has this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(super) fn take(&mut self, key: &str, notes: &mut Notes) -> Option<Value> {
         let value = self.table.remove(key);
         if value.is_none() {
             notes.absent.push(self.key_of(key));
@@ -380,7 +390,7 @@ impl Section {
         value
     }
 
-    fn section(&mut self, key: &str, notes: &mut Notes) -> Section {
+    pub(super) fn section(&mut self, key: &str, notes: &mut Notes) -> Section {
         let table = match self.take(key, notes) {
             None => Table::new(),
             Some(Value::Table(table)) => table,
@@ -472,7 +482,7 @@ impl Section {
         read.ok().or_else(|| Framing::preset("be2").ok())
     }
 
-    fn text(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
         match self.take(key, notes) {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
             Some(other) => {
@@ -562,18 +572,15 @@ impl Section {
         }
     }
 
-    fn path_optional(&mut self, key: &str, notes: &mut Notes) -> Option<PathBuf> {
+    pub(super) fn path_optional(&mut self, key: &str, notes: &mut Notes) -> Option<PathBuf> {
         self.text_optional(key, notes).map(PathBuf::from)
     }
 
     fn text_optional(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
-        if !self.table.contains_key(key) {
-            return None;
-        }
-        self.text(key, notes)
+        self.has(key).then(|| self.text(key, notes)).flatten()
     }
 
-    fn finish(self, notes: &mut Notes) {
+    pub(super) fn finish(self, notes: &mut Notes) {
         for (key, value) in &self.table {
             notes.mistake(&self.key_of(key), "no such key", value);
         }

@@ -4,6 +4,7 @@
 //! what they share stands around them.
 
 pub mod config;
+mod config_door;
 mod config_file;
 pub mod config_hsm;
 #[cfg(test)]
@@ -60,6 +61,16 @@ mod session_end;
 mod session_write;
 
 mod link;
+
+pub mod permits;
+
+pub mod networks;
+
+pub mod tls;
+
+mod wire;
+
+mod door;
 pub mod overload;
 mod session_log;
 

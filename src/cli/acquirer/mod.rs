@@ -31,6 +31,8 @@ mod balance;
 
 mod link;
 
+mod wire;
+
 mod clock;
 
 mod commands;

@@ -1,10 +1,9 @@
-//! The operators' API over HTTP, on loopback only: one file for each resource.
+//! The operators' API over HTTP, in the clear on loopback only: one file for each resource.
 //!
 //! Every read is a bounded query on the single writer's durable state, every write a command that
 //! the single writer decides and journals; nothing here decides.
 //! A card number comes in only in a request body, and never goes out but masked.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -29,6 +29,7 @@ use crate::switch::telemetry::Telemetry;
 use crate::switch::token::TokenKey;
 
 use super::log_layer::LogCounters;
+use socket::AdminSocket;
 
 mod accounts;
 
@@ -56,6 +57,8 @@ mod rates;
 mod reconciliation;
 
 mod records;
+
+pub mod socket;
 
 mod statements;
 
@@ -94,7 +97,7 @@ pub struct AdminContext {
 /// # Errors
 /// When the listening socket fails.
 pub async fn serve(
-    socket: tokio::net::TcpListener,
+    socket: AdminSocket,
     context: AdminContext,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
@@ -142,17 +145,10 @@ pub async fn serve(
         .route("/v1/import", post(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context);
-    axum::serve(socket, routes)
+    // The tap does nothing but let handlers ask where a request comes from.
+    axum::serve(socket.tap_io(|_| {}), routes)
         .with_graceful_shutdown(stop)
         .await
-}
-
-/// Opens the socket of the API.
-///
-/// # Errors
-/// When the address cannot be listened on.
-pub async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::bind(address).await
 }
 
 /// An error answer (RFC 9457).
