@@ -82,6 +82,7 @@ mod spec_round_trips;
 mod spec_tools;
 mod statements;
 mod store_commands;
+mod supply_chain;
 mod support;
 mod tidy;
 mod tidy_planted;
