@@ -8,9 +8,9 @@
 //! all the durable echo's, which every ratio stands on: the bench says so and fails.
 //!
 //! ```text
-//! cargo bench --bench corridor                      the whole table, about two minutes
+//! cargo bench --bench corridor                      the whole table, about four minutes
 //! cargo bench --bench corridor -- --test            a smoke of about a second
-//! cargo bench --bench corridor -- --repetitions 9 --only echo,durable --shapes 1x1,64x32
+//! cargo bench --bench corridor -- --repetitions 9 --only echo,durable --shapes 1x1,64x32,64@20000
 //! cargo bench --bench corridor -- --only durable,cardswitch,no-ring     what the commit ring gives
 //! cargo bench --bench corridor -- --config FILE     the switch's configuration, else a generated
 //!                                                   one: the shipped programme, limits raised
@@ -22,18 +22,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cardswitch::cli::acquirer::load::{self, LoadCard, LoadPlan, Mix, Pace};
+use cardswitch::cli::acquirer::load::{self, LoadCard, LoadPlan, Mix};
 use cardswitch::iso8583::MessageSpec;
 use cardswitch::transport::Framing;
 use clap::Parser;
 
 use peers::{Peer, PeerKind};
-use table::{Measured, Sample, Shape};
+use shape::{Loop, Shape};
+use table::{Measured, Sample};
 
 #[path = "corridor/echo.rs"]
 mod echo;
 #[path = "corridor/peers.rs"]
 mod peers;
+#[path = "corridor/plot.rs"]
+mod plot;
+#[path = "corridor/shape.rs"]
+mod shape;
 #[path = "corridor/table.rs"]
 mod table;
 
@@ -61,11 +66,13 @@ struct Options {
     /// Servers to measure
     #[arg(long, value_delimiter = ',', default_value = "echo,durable,cardswitch")]
     only: Vec<PeerKind>,
-    /// Connections and window of each shape
+    /// Connections and window of each closed loop (64x32), or messages a second of each open one
+    /// (64@20000)
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "1x1,1x32,8x1,8x32,64x1,64x32"
+        default_value = "1x1,1x32,8x1,8x8,8x32,64x1,64x8,64x32,\
+                         64@5000,64@20000,64@50000,64@100000,64@200000"
     )]
     shapes: Vec<Shape>,
     /// Configuration of the switch
@@ -88,7 +95,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         options.measure_ms = 100;
         options.shapes = vec![Shape {
             connections: 8,
-            window: 32,
+            pace: Loop::Closed(32),
         }];
     }
     let cards = peers::generate_cards(options.cards);
@@ -105,6 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     print!("{measured}");
     let path = table::write_json(&measured, &options)?;
     println!("written to {}", path.display());
+    println!("drawn in {}", plot::write_svg(&measured)?.display());
     for caution in measured.cautions() {
         println!("caution: {caution}");
     }
@@ -136,7 +144,7 @@ fn measure(
                     framing: framing.clone(),
                     spec,
                     connections: shape.connections,
-                    pace: Pace::Window(shape.window),
+                    pace: shape.pace.into(),
                     warmup: Duration::from_millis(options.measure_ms / 4),
                     duration: Duration::from_millis(options.measure_ms),
                     reply_timeout: Duration::from_secs(5),

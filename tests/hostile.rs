@@ -201,6 +201,26 @@ fn any_ber_tlv_is_read_or_refused() {
 }
 
 #[test]
+fn any_chip_data_are_read_or_refused() {
+    drive("chips", 1, (8_192, 8), bodies::chips);
+}
+
+#[test]
+fn any_key_block_is_opened_or_refused() {
+    drive("key_blocks", 4, (16_384, 64), bodies::key_blocks);
+}
+
+#[test]
+fn any_answer_of_a_device_is_taken_or_refused() {
+    drive("device_answers", 4, (65_536, 64), bodies::device_answers);
+}
+
+#[test]
+fn any_pin_block_is_read_or_refused() {
+    drive("pin_blocks", 4, (8_192, 8), bodies::pin_blocks);
+}
+
+#[test]
 fn any_specification_is_read_or_refused() {
     drive("specs", 40, (262_144, 512), bodies::specs);
 }

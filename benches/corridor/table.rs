@@ -1,45 +1,17 @@
 //! What was measured: medians, paired ratios, the printed table and the JSON file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use cardswitch::cli::acquirer::load::LoadReport;
 use serde_json::{Value as Json, json};
 
 use super::peers::{Cpu, PeerKind};
+use super::shape::{Loop, Shape};
 use super::{FRAMING, Options, SPEC};
-
-/// Connections and messages in flight on each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Shape {
-    pub(crate) connections: u32,
-    pub(crate) window: u32,
-}
-
-impl FromStr for Shape {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('x');
-        let shape = parts.and_then(|(connections, window)| {
-            Some(Self {
-                connections: connections.parse().ok()?,
-                window: window.parse().ok()?,
-            })
-        });
-        shape.ok_or_else(|| "expected CONNECTIONSxWINDOW, such as 64x32".to_owned())
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.connections, self.window)
-    }
-}
 
 /// One server on one shape, once.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +25,8 @@ pub(crate) struct Sample {
     starved: u64,
     /// Replies with another code than 00, and messages without a reply.
     not_approved: u64,
+    /// Scheduled messages of an open loop that the client could not send.
+    not_sent: u64,
 }
 
 impl Sample {
@@ -73,8 +47,18 @@ impl Sample {
             starved: cpu.wait_ns / (cpu.run_ns + cpu.wait_ns).div_ceil(1_000).max(1),
             client_ns_per_message: report.client_ns_per_reply().unwrap_or_default(),
             not_approved: declined + report.timeouts + report.unmatched + report.unreadable,
+            not_sent: report.not_sent,
         }
     }
+}
+
+/// What an open loop came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Latencies {
+    /// Messages a second.
+    pub(crate) asked: u64,
+    pub(crate) p50_ns: u64,
+    pub(crate) p99_ns: u64,
 }
 
 /// Every sample, by shape, server and repetition.
@@ -108,7 +92,9 @@ impl Measured {
     /// What would make the figures worthless.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
-        for ((shape, kind), samples) in &self.0 {
+        // An open loop asks for more than a server can do: what it turned away is in the table.
+        let closed = self.0.iter().filter(|it| it.0.0.pace.is_closed());
+        for ((shape, kind), samples) in closed {
             let count: u64 = samples.values().map(|sample| sample.not_approved).sum();
             if count > 0 {
                 complaints.push(format!("{} {shape}: {count} not approved", kind.name()));
@@ -122,6 +108,8 @@ impl Measured {
     pub(crate) fn cautions(&self) -> Vec<String> {
         let mut cautions = Vec::new();
         let baselines = self.0.keys().filter(|row| !row.1.is_switch());
+        // The client of an open loop watches the clock, and the servers wait for its core.
+        let baselines = baselines.filter(|row| row.0.pace.is_closed());
         for (shape, kind) in baselines {
             let starved = self.median(*shape, *kind, |sample| sample.starved);
             if let Some(starved) = starved.filter(|starved| *starved > STARVED_MAX) {
@@ -133,6 +121,38 @@ impl Measured {
             }
         }
         cautions
+    }
+
+    /// The servers, in order.
+    pub(crate) fn servers(&self) -> BTreeSet<PeerKind> {
+        self.0.keys().map(|(_, kind)| *kind).collect()
+    }
+
+    /// Medians of a server on every closed loop, by shape: messages a second.
+    pub(crate) fn rates(&self, kind: PeerKind) -> Vec<(Shape, u64)> {
+        let closed = self.shapes(kind).filter(|shape| shape.pace.is_closed());
+        let rate = |shape| self.median(shape, kind, |sample| sample.per_second);
+        closed
+            .filter_map(|shape| Some((shape, rate(shape)?)))
+            .collect()
+    }
+
+    /// Medians of a server on every open loop.
+    pub(crate) fn latencies(&self, kind: PeerKind) -> Vec<Latencies> {
+        let latencies = |shape: Shape| match shape.pace {
+            Loop::Open(asked) => Some(Latencies {
+                asked,
+                p50_ns: self.median(shape, kind, |sample| sample.p50_ns)?,
+                p99_ns: self.median(shape, kind, |sample| sample.p99_ns)?,
+            }),
+            Loop::Closed(_) => None,
+        };
+        self.shapes(kind).filter_map(latencies).collect()
+    }
+
+    fn shapes(&self, kind: PeerKind) -> impl Iterator<Item = Shape> {
+        let rows = self.0.keys().filter(move |row| row.1 == kind);
+        rows.map(|(shape, _)| *shape)
     }
 
     fn to_json(&self) -> Json {
@@ -150,6 +170,9 @@ impl Measured {
                 "rate_to_durable_thousandths":
                     self.paired(*shape, *kind, |sample| sample.per_second),
                 "p50_to_durable_thousandths": self.paired(*shape, *kind, |sample| sample.p50_ns),
+                "p99_to_durable_thousandths": self.paired(*shape, *kind, |sample| sample.p99_ns),
+                "not_approved": median(|sample| sample.not_approved),
+                "not_sent": median(|sample| sample.not_sent),
                 "per_second_of_each_repetition":
                     samples.values().map(|sample| sample.per_second).collect::<Vec<_>>(),
             })
@@ -162,7 +185,7 @@ impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>7} {:>9} {:>9}",
+            "{:<9} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>7} {:>8} {:>9} {:>9} {:>9}",
             "shape",
             "server",
             "msg/s",
@@ -171,8 +194,10 @@ impl fmt::Display for Measured {
             "srv ns/m",
             "cli ns/m",
             "starved",
+            "missed",
             "rate/dur",
-            "p50/dur"
+            "p50/dur",
+            "p99/dur"
         )?;
         for (shape, kind) in self.0.keys() {
             let median = |of| self.median(*shape, *kind, of).unwrap_or_default();
@@ -182,7 +207,7 @@ impl fmt::Display for Measured {
             };
             writeln!(
                 f,
-                "{:<7} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>6}% {:>9} {:>9}",
+                "{:<9} {:<11} {:>10} {:>9} {:>9} {:>10} {:>10} {:>6}% {:>8} {:>9} {:>9} {:>9}",
                 shape.to_string(),
                 kind.name(),
                 median(|sample| sample.per_second),
@@ -191,8 +216,10 @@ impl fmt::Display for Measured {
                 median(|sample| sample.server_ns_per_message),
                 median(|sample| sample.client_ns_per_message),
                 median(|sample| sample.starved) / 10,
+                median(|sample| sample.not_approved + sample.not_sent),
                 ratio(|sample| sample.per_second),
                 ratio(|sample| sample.p50_ns),
+                ratio(|sample| sample.p99_ns),
             )?;
         }
         Ok(())
@@ -207,8 +234,10 @@ const STARVED_MAX: u64 = 500;
 pub(crate) fn settings(options: &Options) -> String {
     format!(
         "machine: {}, {} cores, kernel {}\n\
-         closed loop, {} repetitions of {} ms (warm-up {} ms), medians, interleaved; {} cards\n\
-         framing {FRAMING}, spec {SPEC}, purchases; ratios are paired with the durable echo\n",
+         {} repetitions of {} ms (warm-up {} ms), medians, interleaved; {} cards\n\
+         framing {FRAMING}, spec {SPEC}, purchases; ratios are paired with the durable echo\n\
+         64x32: closed loop, 32 in flight on each of 64; 64@20000: open loop, so many a second\n\
+         over 64, latencies from the scheduled time; missed: not approved, or no room to send\n",
         cpu_model(),
         cores(),
         kernel(),
@@ -224,19 +253,24 @@ pub(crate) fn write_json(
     measured: &Measured,
     options: &Options,
 ) -> Result<PathBuf, Box<dyn Error>> {
-    let mut path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    path.pop();
-    path.push("corridor.json");
+    let path = in_target("corridor.json");
     let json = json!({
         "machine": { "cpu": cpu_model(), "cores": cores(), "kernel": kernel() },
         "settings": {
             "framing": FRAMING, "spec": SPEC, "repetitions": options.repetitions,
-            "measure_ms": options.measure_ms, "cards": options.cards, "loop": "closed",
+            "measure_ms": options.measure_ms, "cards": options.cards,
         },
         "medians": measured.to_json(),
     });
     fs::write(&path, serde_json::to_string_pretty(&json)?)?;
     Ok(path)
+}
+
+/// A file of the target folder.
+pub(crate) fn in_target(name: &str) -> PathBuf {
+    let mut path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    path.pop();
+    path.join(name)
 }
 
 fn middle(mut values: Vec<u64>) -> Option<u64> {

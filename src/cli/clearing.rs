@@ -35,8 +35,9 @@ enum ClearingCommand {
 struct PostArgs {
     /// Clearing file, CSV or JSON lines.
     file: PathBuf,
-    /// Directory of the store [default: ./cardswitch-data]; a switch that has it open is asked.
-    #[arg(long, value_name = "DIR", conflicts_with = "admin")]
+    /// Directory of the store [default: ./cardswitch-data]; a switch that has it open is asked,
+    /// with the token that lies there.
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Operators' API of the running switch.
     #[arg(long, value_name = "ADDR")]
@@ -84,7 +85,7 @@ fn post(args: &PostArgs) -> Result<Report, Failed> {
     let config = Config::load(args.config.as_deref(), &overrides)
         .map_err(|error| (78, error.to_string()))?;
     let mut desk = match args.admin {
-        Some(_) => Desk::admin(&config),
+        Some(_) => Desk::admin(&config)?,
         None => Desk::open(&config)?,
     };
     let posted = post_at(args, &mut desk);

@@ -8,6 +8,7 @@ use crate::switch::config::Config;
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::store::{self, OpenStore, StoreError};
 
+use super::api::Api;
 use super::import::{Failed, execute};
 
 /// A place where lines are checked and posted.
@@ -15,7 +16,7 @@ pub(super) enum Desk {
     /// The store of a switch that does not run.
     Store(Box<(OpenStore, LoadedRules)>),
     /// The operators' API of a running switch.
-    Admin(ureq::Agent, String),
+    Admin(Api),
 }
 
 impl Desk {
@@ -28,17 +29,14 @@ impl Desk {
         .map_err(|error| (78, error.to_string()))?;
         match store::open(&config.data_dir, &config.journal, &rules) {
             Ok(store) => Ok(Desk::Store(Box::new((store, rules)))),
-            Err(StoreError::Journal(JournalError::Locked { .. })) => Ok(Desk::admin(config)),
+            Err(StoreError::Journal(JournalError::Locked { .. })) => Desk::admin(config),
             Err(error) => Err((error.exit_code(), error.to_string())),
         }
     }
 
     /// The operators' API at the configured address.
-    pub(super) fn admin(config: &Config) -> Desk {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build();
-        Desk::Admin(agent.into(), format!("http://{}", config.admin))
+    pub(super) fn admin(config: &Config) -> Result<Desk, Failed> {
+        Api::of(config).map(Desk::Admin)
     }
 
     /// What posting these lines would do.
@@ -53,11 +51,7 @@ impl Desk {
                 let lines = prepared(store, rules, batch, lines);
                 Ok(lines.foresee(&rules.rulebook, &store.state))
             }
-            Desk::Admin(agent, url) => ask(
-                agent,
-                &format!("{url}/v1/clearing/check"),
-                &body(batch, lines),
-            ),
+            Desk::Admin(api) => ask(api, "/v1/clearing/check", &body(batch, lines)),
         }
     }
 
@@ -74,9 +68,7 @@ impl Desk {
                 let answers = execute_all(store, rules, lines.bodies())?;
                 Ok(lines.answered(answers))
             }
-            Desk::Admin(agent, url) => {
-                ask(agent, &format!("{url}/v1/clearing"), &body(batch, lines))
-            }
+            Desk::Admin(api) => ask(api, "/v1/clearing", &body(batch, lines)),
         }
     }
 
@@ -91,10 +83,9 @@ impl Desk {
                     _ => Ok(()),
                 }
             }
-            Desk::Admin(agent, url) => {
+            Desk::Admin(api) => {
                 let asked = serde_json::json!({ "batch": batch.as_str(), "lines": lines });
-                let url = format!("{url}/v1/clearing/close");
-                ask::<serde_json::Value>(agent, &url, &asked).map(|_| ())
+                api.post("/v1/clearing/close", &asked).map(|_| ())
             }
         }
     }
@@ -150,23 +141,16 @@ fn body(batch: Reference, lines: &[Columns]) -> serde_json::Value {
 }
 
 fn ask<T: serde::de::DeserializeOwned>(
-    agent: &ureq::Agent,
-    url: &str,
+    api: &Api,
+    path: &str,
     body: &serde_json::Value,
 ) -> Result<T, Failed> {
-    let unreachable = |error: ureq::Error| (69, format!("{url}: {error}"));
-    let mut response = agent
-        .post(url)
-        .content_type("application/json")
-        .send(body.to_string())
-        .map_err(unreachable)?;
-    let is_success = response.status().is_success();
-    let text = response.body_mut().read_to_string().map_err(unreachable)?;
-    if is_success {
-        let read = serde_json::from_str(&text);
-        return read.map_err(|_| (76, format!("{url}: an answer that cannot be read")));
-    }
-    let problem: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let detail = problem.get("detail").and_then(|detail| detail.as_str());
-    Err((65, detail.unwrap_or("the switch refused").to_owned()))
+    let told = api.post(path, body)?;
+    let read = serde_json::from_value(told);
+    read.map_err(|_| {
+        (
+            76,
+            format!("{}{path}: an answer that cannot be read", api.base()),
+        )
+    })
 }

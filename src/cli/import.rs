@@ -17,6 +17,8 @@ use crate::switch::config::{Config, Overrides};
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::store::{self, OpenStore, StoreError};
 
+use super::api::Api;
+
 /// What `import` can be told.
 #[derive(Args)]
 pub struct ImportArgs {
@@ -170,32 +172,9 @@ fn append(
 }
 
 fn through_admin(text: &str, config: &Config) -> Result<Imported, Failed> {
-    let url = format!("http://{}/v1/import", config.admin);
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut response = agent
-        .post(&url)
-        .content_type("application/toml")
-        .send(text)
-        .map_err(|error| {
-            (
-                69,
-                format!("the store is open in another process, and {url} says: {error}"),
-            )
-        })?;
-    let body: serde_json::Value = response
-        .body_mut()
-        .read_json()
-        .map_err(|error| (76, format!("read the answer of {url}: {error}")))?;
-    if !response.status().is_success() {
-        let detail = body
-            .get("detail")
-            .and_then(|detail| detail.as_str())
-            .unwrap_or_default();
-        return Err((65, detail.to_owned()));
-    }
+    let api = Api::of(config)?;
+    let answered = api.send("/v1/import", "application/toml", text)?;
+    let body = api.read("/v1/import", &answered)?;
     let count = |key: &str| {
         body.get(key)
             .and_then(serde_json::Value::as_u64)

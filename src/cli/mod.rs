@@ -11,12 +11,20 @@ use clap::{Parser, Subcommand};
 
 pub mod serve;
 
+mod api;
+
+mod api_tls;
 pub mod import;
+
+pub mod token;
 
 pub mod clearing;
 mod clearing_desk;
 mod clearing_file;
 mod clearing_report;
+
+pub mod export;
+mod export_table;
 
 pub mod replay;
 
@@ -70,6 +78,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Replay a store's journal from its first record and prove that the money adds up.
     Replay(replay::ReplayArgs),
+    /// Write decisions and postings to files: JSON lines, CSV or Parquet.
+    Export(export::ExportArgs),
     /// Look into a store, prove it, copy it, put a copy back.
     Store(store::StoreArgs),
     /// Prove the ledger of a store: sums, postings, holds, digest.
@@ -80,6 +90,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Play an HSM device, or look at one.
     Hsm(hsm::HsmArgs),
+    /// Make, list and end tokens of the operators' API.
+    Token(token::TokenArgs),
     /// Check programme files, tell them in words, try them on a recorded period.
     Programme(programme::ProgrammeArgs),
 }
@@ -95,11 +107,13 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Tail(args) => tail::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Ledger(args) => replay::run_ledger(&args),
         Command::Spec(args) => spec::run(&args),
         Command::Key(args) => key::run(args),
         Command::Hsm(args) => hsm::run(args),
+        Command::Token(args) => token::run(&args),
         Command::Programme(args) => programme::run(&args),
     }
 }

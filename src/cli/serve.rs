@@ -16,19 +16,22 @@ use crate::domain::rate_file::{self, RateRow};
 use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Order;
 use crate::engine::operation_money::MoneyOrder;
-use crate::journal::RingMode;
+use crate::journal::{Recovery, RingMode};
+use crate::ops::access::Gate;
 use crate::ops::admin::socket::AdminSocket;
 use crate::ops::admin::{self, AdminContext};
 use crate::ops::log;
+use crate::switch::card_check::CardChecks;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
-use crate::switch::config::{Config, HsmConfig, Listener, Overrides};
+use crate::switch::config::{CardCheck, Config, HsmConfig, Listener, Overrides};
 use crate::switch::hsm::desk::QuestionDesk;
 use crate::switch::hsm::key_table;
 use crate::switch::hsm::line::DeviceLine;
 use crate::switch::jobs::Jobs;
 use crate::switch::key_file::KeyFile;
-use crate::switch::pin::{PinDesk, PinKeys};
+use crate::switch::pin::{PinDesk, PinKeys, PinKeysError};
+use crate::switch::pin_keys;
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::server::{Server, ServerError};
@@ -41,6 +44,9 @@ use super::key;
 const DEMO: &str = include_str!("../../fixtures/demo.toml");
 /// Their PIN keys.
 const DEMO_PIN_KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
+/// Which of them is the chips', and the leading digits of their cards.
+const DEMO_CHIP_KEY: &str = "chip";
+const DEMO_BIN: &str = "47617390010102";
 /// Exchange rates of the demo.
 const DEMO_RATES: &str = include_str!("../../fixtures/demo-rates.toml");
 /// How long tasks that outlive the stop may take.
@@ -69,6 +75,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", requires = "demo")]
     clock_ahead: Option<u32>,
 }
+
+/// Whoever keeps the keys, and where that is said.
+type Keeper = (String, Arc<dyn Hsm>);
 
 /// Why the switch stopped, with the exit code that says so.
 struct Stopped {
@@ -115,19 +124,25 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     raise_open_files(&config);
     let mut store = store::open(&config.data_dir, &config.journal, &rules)
         .map_err(|error| Stopped::because(error.exit_code(), error))?;
-    store.pins = match &config.hsm {
-        Some(hsm) => with_device(store.pins, hsm)?,
-        None => match pin_keys(args, &config)? {
-            Some(keys) => store.pins.with_keys(keys),
-            None => store.pins,
-        },
+    let checks = card_checks(args, &config);
+    let hsm = match &config.hsm {
+        Some(hsm) => {
+            let (hsm, desk) = device(hsm)?;
+            store.pins = store.pins.with_desk(desk);
+            Some(hsm)
+        }
+        None => software(args, &config)?,
     };
+    store.pins = with_keys(store.pins, hsm, checks)?;
     let rates = rates(args, &config)?;
     let directory = config.log_directory();
     let log = log::init(&config.log, directory.as_deref(), clock::now)
         .map_err(|error| Stopped::because(73, error))?;
     if let Some(keeper) = store.pins.keeper() {
-        tracing::info!(keeper, "PINs are judged with keys that this one keeps");
+        tracing::info!(
+            keeper,
+            "PINs and cards are judged with keys that this one keeps"
+        );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.io_threads_resolved())
@@ -141,26 +156,77 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     result
 }
 
-/// The keys that PIN blocks are judged with: the configured ones, else those of the demo.
-fn pin_keys(args: &ServeArgs, config: &Config) -> Result<Option<PinKeys>, Stopped> {
-    let keys = match (&config.key_file, &config.pin_keys) {
+/// What is checked of cards: as configured; the demo checks the chips that come.
+fn card_checks(args: &ServeArgs, config: &Config) -> Vec<CardCheck> {
+    let has_keys = config.hsm.is_some() || config.key_file.is_some() || config.pin_keys.is_some();
+    if !config.card_checks.is_empty() || has_keys || !args.demo {
+        return config.card_checks.clone();
+    }
+    vec![CardCheck {
+        chip_key: Some(DEMO_CHIP_KEY.to_owned()),
+        chip_required: false,
+        ..CardCheck::standard(vec![DEMO_BIN.to_owned()])
+    }]
+}
+
+/// A desk that judges with these keys: PINs where there is one for PIN blocks, cards by the rows.
+fn with_keys(
+    pins: PinDesk,
+    hsm: Option<Keeper>,
+    checks: Vec<CardCheck>,
+) -> Result<PinDesk, Stopped> {
+    let Some((place, hsm)) = hsm else {
+        return match checks.is_empty() {
+            true => Ok(pins),
+            false => Err(Stopped::because(78, "card_check: there are no keys")),
+        };
+    };
+    let for_pins = hsm.keys().iter().any(|key| key.usage == "P0");
+    // Whoever checks cards alone needs no key for PIN blocks.
+    let pins = match for_pins || checks.is_empty() {
+        true => {
+            let keys = PinKeys::kept_by(&place, Arc::clone(&hsm));
+            pins.with_keys(keys.map_err(|error| Stopped::because(78, error))?)
+        }
+        false => pins,
+    };
+    if checks.is_empty() {
+        return Ok(pins);
+    }
+    let cards = CardChecks::new(hsm, checks);
+    let wrong = |mistakes: Vec<String>| Stopped::because(78, mistakes.join("; "));
+    Ok(pins.with_cards(cards.map_err(wrong)?))
+}
+
+/// The keys in this process: the configured ones, else those of the demo.
+fn software(args: &ServeArgs, config: &Config) -> Result<Option<Keeper>, Stopped> {
+    let wrong = |error: PinKeysError| Stopped::because(78, error);
+    let of_clear = |place: &str, keys: PinKeys| (place.to_owned(), Arc::clone(keys.keeper()));
+    match (&config.key_file, &config.pin_keys) {
         (Some(path), _) => {
             let sealing_key = key::sealing_key(config.sealing_key_file.as_deref())
                 .map_err(|(code, sentence)| Stopped::because(code, sentence))?;
             let file =
                 KeyFile::load(path, &sealing_key).map_err(|error| Stopped::because(78, error))?;
-            PinKeys::of(&path.display().to_string(), &file)
+            let place = path.display().to_string();
+            let hsm = pin_keys::software(&place, &file).map_err(wrong)?;
+            Ok(Some((place, Arc::new(hsm))))
         }
-        (None, Some(path)) => PinKeys::load(path),
-        (None, None) if args.demo => PinKeys::parse("of the demo", DEMO_PIN_KEYS),
-        (None, None) => return Ok(None),
-    };
-    keys.map(Some).map_err(|error| Stopped::because(78, error))
+        (None, Some(path)) => {
+            let keys = PinKeys::load(path).map_err(wrong)?;
+            Ok(Some(of_clear(&path.display().to_string(), keys)))
+        }
+        (None, None) if args.demo => {
+            let keys = PinKeys::parse("of the demo", DEMO_PIN_KEYS).map_err(wrong)?;
+            Ok(Some(of_clear("of the demo", keys)))
+        }
+        (None, None) => Ok(None),
+    }
 }
 
-/// A desk whose keys devices keep. One that is away now may come back; one that says other check
+/// Devices that keep the keys. One that is away now may come back; one that says other check
 /// values than the table has the wrong keys.
-fn with_device(pins: PinDesk, config: &HsmConfig) -> Result<PinDesk, Stopped> {
+fn device(config: &HsmConfig) -> Result<(Keeper, QuestionDesk), Stopped> {
     let table = key_table::load(&config.keys).map_err(|error| Stopped::because(78, error))?;
     let threads = config
         .connections_max
@@ -178,9 +244,7 @@ fn with_device(pins: PinDesk, config: &HsmConfig) -> Result<PinDesk, Stopped> {
         },
     }
     let place = config.keys.display().to_string();
-    let keys = PinKeys::kept_by(&place, Arc::new(hsm));
-    let keys = keys.map_err(|error| Stopped::because(78, error))?;
-    Ok(pins.with_device(keys, desk))
+    Ok(((place, Arc::new(hsm)), desk))
 }
 
 /// The exchange rates to take in at start: those of the configured file, else of the demo.
@@ -259,6 +323,9 @@ async fn serve(
     let socket = AdminSocket::bind(config, tls, server.telemetry.clone())
         .await
         .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;
+    let gate =
+        Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
+    let local_token = gate.local_token_path();
     let admin_address = socket.address().unwrap_or(config.admin);
     let scheme = socket.scheme();
     let context = AdminContext {
@@ -271,6 +338,10 @@ async fn serve(
         checkpoints: server.checkpoints.clone(),
         backups_dir: config.backups_dir.clone(),
         log: log.counters(),
+        space: server.space.clone(),
+        folders: (config.data_dir.clone(), config.log_directory()),
+        test_doors: args.demo.then(|| server.doors.clone().into()),
+        gate: Arc::new(gate),
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {
@@ -286,21 +357,7 @@ async fn serve(
         frames_from_ring = recovery.frames_from_ring,
         "started"
     );
-    if recovery.frames_wiped > 0 {
-        tracing::warn!(
-            frames = recovery.frames_wiped,
-            last_sequence = recovery.last_sequence,
-            "a torn group commit was wiped from the ring; none of it had been answered"
-        );
-    }
-    if let Some(cut) = recovery.cut {
-        tracing::warn!(
-            generation = cut.generation,
-            last_sequence = cut.last_sequence,
-            frames_ignored = cut.frames_ignored,
-            "a torn group commit was cut off; none of it had been answered"
-        );
-    }
+    tell_what_was_torn(&recovery);
     println!("cardswitch {}", env!("CARGO_PKG_VERSION"));
     println!(
         "store      {} ({})",
@@ -311,6 +368,9 @@ async fn serve(
         println!("listening  {address}  {name}");
     }
     println!("admin      {scheme}://{admin_address}/healthz");
+    if local_token.exists() {
+        println!("token      {}", local_token.display());
+    }
     if let Some(seconds) = args.clock_ahead {
         println!("clock      {seconds} seconds ahead of the wall clock");
     }
@@ -339,6 +399,25 @@ async fn serve(
             tracing::error!(%fault, "stopped by a fault; nothing of the last batch was answered");
             Err(Stopped::because(fault.exit_code(), fault))
         }
+    }
+}
+
+/// Says what a start left out of a journal that was cut off in the middle of a group commit.
+fn tell_what_was_torn(recovery: &Recovery) {
+    if recovery.frames_wiped > 0 {
+        tracing::warn!(
+            frames = recovery.frames_wiped,
+            last_sequence = recovery.last_sequence,
+            "a torn group commit was wiped from the ring; none of it had been answered"
+        );
+    }
+    if let Some(cut) = &recovery.cut {
+        tracing::warn!(
+            generation = cut.generation,
+            last_sequence = cut.last_sequence,
+            frames_ignored = cut.frames_ignored,
+            "a torn group commit was cut off; none of it had been answered"
+        );
     }
 }
 

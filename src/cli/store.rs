@@ -16,6 +16,7 @@ use crate::domain::time::UnixMs;
 use crate::journal::{self, CopyError, CopyProgress, HeldStore, JournalError, StoreView};
 use crate::switch::config::{Config, Overrides};
 
+use super::api::Api;
 use super::import::Failed;
 use super::store_verify::{self, Verified};
 
@@ -211,7 +212,7 @@ fn backup(args: &BackupArgs) -> Result<(), Failed> {
     let config = Config::load(args.config.as_deref(), &overrides)
         .map_err(|error| (78, error.to_string()))?;
     if args.admin.is_some() || journal::is_open(&config.data_dir) {
-        backup_of_running(&args.to, &format!("http://{}", config.admin))?;
+        backup_of_running(&args.to, &Api::of(&config)?)?;
     } else {
         let held = hold(&config.data_dir)?;
         journal::make_empty(&args.to).map_err(not_copied)?;
@@ -240,22 +241,15 @@ fn hold(data: &Path) -> Result<HeldStore, Failed> {
 }
 
 /// Has a running switch copy its store, and watches it.
-fn backup_of_running(to: &Path, admin: &str) -> Result<(), Failed> {
+fn backup_of_running(to: &Path, api: &Api) -> Result<(), Failed> {
     let to = std::path::absolute(to).map_err(|error| (73, format!("{}: {error}", to.display())))?;
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let url = format!("{admin}/v1/backup");
     let asked = json!({ "to": to });
-    let unreachable = |error: ureq::Error| (69, format!("{url}: {error}"));
     let bar = bar()?;
     thread::scope(|scope| {
-        let making = scope.spawn(|| agent.post(&url).send_json(&asked));
+        let making = scope.spawn(|| api.send("/v1/backup", "application/json", &asked.to_string()));
         while !making.is_finished() {
             thread::sleep(DRAW_EVERY);
-            let told = agent.get(&url).call().ok();
-            let told = told.and_then(|mut told| told.body_mut().read_json::<Value>().ok());
+            let told = api.get("/v1/backup").ok();
             let number = |key: &str| told.as_ref().and_then(|told| told[key].as_u64());
             if let (Some(done), Some(total)) = (number("done"), number("total")) {
                 bar.set_length(total);
@@ -265,14 +259,12 @@ fn backup_of_running(to: &Path, admin: &str) -> Result<(), Failed> {
         bar.finish_and_clear();
         let made = making.join();
         let made = made.map_err(|_| (70, "asking the switch failed".to_owned()))?;
-        let mut answer = made.map_err(unreachable)?;
-        let is_done = answer.status().is_success();
-        let body: Value = answer.body_mut().read_json().map_err(unreachable)?;
-        if is_done {
-            return Ok(());
+        match api.read("/v1/backup", &made?) {
+            Ok(_) => Ok(()),
+            // It answered, and said no.
+            Err((65 | 75, detail)) => Err((73, format!("the switch made no copy: {detail}"))),
+            Err(failed) => Err(failed),
         }
-        let detail = body["detail"].as_str().unwrap_or("no reason given");
-        Err((73, format!("the switch made no copy: {detail}")))
     })
 }
 

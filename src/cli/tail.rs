@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::tail_follow::Follower;
-use super::tail_render::{Line, Look, render};
+use super::tail_render::{Line, Look, explain, render};
 use crate::ops::log::active_file;
 use crate::switch::config::{Config, LOG_DIRECTORY};
 
@@ -50,9 +50,16 @@ pub struct TailArgs {
     /// Show this many earlier lines first [default: 20, or all with --since]
     #[arg(short = 'n', long, value_name = "N")]
     pub lines: Option<usize>,
+    /// Follow the log, which is what happens without --no-follow
+    #[arg(short = 'f', long, conflicts_with = "no_follow")]
+    pub follow: bool,
     /// Stop at the end of the log instead of following it
     #[arg(long)]
     pub no_follow: bool,
+    /// Say below each decision what else is known of it: evidence, what names message and card
+    /// elsewhere, purses, the time of each step
+    #[arg(long, conflicts_with = "json")]
+    pub explain: bool,
     /// Show also what is not a decision: start, stop, links, warnings
     #[arg(long)]
     pub all: bool,
@@ -275,7 +282,14 @@ fn print_line(raw: &str, args: &TailArgs, look: &Look, out: &mut impl Write) -> 
     if args.json {
         writeln!(out, "{raw}")
     } else {
-        writeln!(out, "{}", render(&Line::parse(raw), look))
+        let line = Line::parse(raw);
+        writeln!(out, "{}", render(&line, look))?;
+        let rows = if args.explain {
+            explain(&line, look)
+        } else {
+            Vec::new()
+        };
+        rows.iter().try_for_each(|row| writeln!(out, "{row}"))
     }
 }
 
@@ -373,6 +387,31 @@ mod tests {
     }
 
     #[test]
+    fn an_explained_decision_says_why_whose_and_where_the_time_went() {
+        let log = log_of_three_files();
+        let line = r#"{"time":"2026-11-21T19:09:00.000Z","link":"door","mti":"0100","stan":"000007",
+            "rrn":"000000000007","card":"476173******0119","card_token":"ab0119cd","account":1,
+            "purpose":"purchase","decision":"declined","reason":"insufficient-funds",
+            "evidence":"asked 900, available 100","code":"51","repeat":false,"balances":[
+            {"purse":"withdrawable","currency":"JPY","balance_minor":500,"held_minor":400}],
+            "sequence":12,"decode_ns":700,"append_ns":1200000,"total_ns":1300000}"#;
+        let line = format!("{}\n", line.replace('\n', ""));
+        std::fs::write(log.path().join("log/decisions.jsonl"), line).unwrap();
+        let text = shown(log.path(), "--explain --lines 1");
+        for words in [
+            "why      insufficient-funds: asked 900, available 100",
+            "message  link door, stan 000007, rrn 000000000007, record 12",
+            "card     token ab0119cd, account 1",
+            "purses   withdrawable 500 JPY, of it held 400 JPY",
+            "took     decode 700 ns, append 1.20 ms",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert_eq!(text.lines().count(), 6, "{text}");
+        assert_eq!(shown(log.path(), "--lines 1").lines().count(), 1);
+    }
+
+    #[test]
     fn flags_that_make_no_sense_are_refused() {
         for flags in [
             "--card 4761739001010119",
@@ -381,6 +420,8 @@ mod tests {
             "--since 10",
             "--since m",
             "--data a --file b",
+            "--follow --no-follow",
+            "--explain --json",
         ] {
             assert!(args(flags).is_err(), "{flags}");
         }

@@ -198,6 +198,82 @@ fn decision_line(
     )
 }
 
+/// The steps of the corridor in the words of the log.
+const STEPS: [&str; 7] = [
+    "decode",
+    "parse_request",
+    "sequence",
+    "decide",
+    "append",
+    "render_response",
+    "write_frame",
+];
+
+/// What there is to know of a decision beside its line, one indented line each: what names the
+/// message and the card everywhere else, every purse, and where the time went.
+pub(super) fn explain(line: &Line<'_>, look: &Look) -> Vec<String> {
+    let Some(decision) = line.decision() else {
+        return Vec::new();
+    };
+    let get = |key| decision.text(key).map(readable);
+    let mut rows = Vec::new();
+    let mut row = |name: &str, words: String| {
+        if !words.is_empty() {
+            let mut text = format!("{:20}", "");
+            // Writing to a string cannot fail.
+            let _infallible = paint(&mut text, look, QUIET, &format!("{name:<8} {words}"));
+            rows.push(text);
+        }
+    };
+    if let Some(reason) = get("reason") {
+        let evidence = get("evidence").unwrap_or_default();
+        row(
+            "why",
+            format!("{reason}: {evidence}")
+                .trim_end_matches(": ")
+                .to_owned(),
+        );
+    }
+    let number = |key| decision.0.get(key).and_then(Value::as_u64);
+    let named = |name: &str, value: Option<String>| value.map(|value| format!("{name} {value}"));
+    let message = [
+        named("link", get("link")),
+        named("stan", get("stan")),
+        named("rrn", get("rrn")),
+        named("terminal", get("terminal")),
+        named("record", number("sequence").map(|it| it.to_string())),
+    ];
+    row(
+        "message",
+        message.into_iter().flatten().collect::<Vec<_>>().join(", "),
+    );
+    let card = [
+        named("token", get("card_token")),
+        named("account", number("account").map(|it| it.to_string())),
+    ];
+    row(
+        "card",
+        card.into_iter().flatten().collect::<Vec<_>>().join(", "),
+    );
+    let purses = decision.0.get("balances").and_then(Value::as_array);
+    let told = purses.into_iter().flatten().filter_map(|purse| {
+        let minor = |key| purse.get(key).and_then(Value::as_i64);
+        let currency = purse.get("currency").and_then(Value::as_str)?;
+        let name = readable(purse.get("purse").and_then(Value::as_str)?);
+        let balance = money(minor("balance_minor")?, currency)?;
+        let held = money(minor("held_minor")?, currency)?;
+        Some(format!("{name} {balance}, of it held {held}"))
+    });
+    row("purses", told.collect::<Vec<_>>().join("; "));
+    let took = STEPS.iter().filter_map(|step| {
+        let ns = decision.0.get(&format!("{step}_ns"))?.as_u64();
+        let ns = ns.filter(|ns| *ns > 0)?;
+        Some(format!("{step} {}", latency(ns)))
+    });
+    row("took", took.collect::<Vec<_>>().join(", "));
+    rows
+}
+
 fn other_line(text: &mut String, line: &Line<'_>, look: &Look) -> fmt::Result {
     if line.fields.is_empty() {
         return paint(text, look, QUIET, &readable(line.raw));

@@ -60,6 +60,28 @@ pub enum Reason {
     InvalidAmount,
     /// No purse has this currency.
     CurrencyNotAllowed,
+    /// The device that would judge what the card says of itself did not answer, or refused to.
+    CardCheckUnavailable,
+    /// The card was read by its chip, and no cryptogram of it came.
+    ChipDataMissing,
+    /// The chip's data cannot be read, or have no request cryptogram.
+    ChipDataMalformed,
+    /// A cryptogram came and nothing can verify it.
+    ChipNotVerifiable,
+    /// The cryptogram is not the card's, or not of these data.
+    CryptogramWrong,
+    /// The chip's transaction counter was used before.
+    ChipCounterReplayed,
+    /// The card was read by its stripe, and no track of it came.
+    TrackMissing,
+    /// The track names another card or another month than the message.
+    TrackContradicts,
+    /// A card verification value came and nothing can verify it.
+    CardValueNotVerifiable,
+    /// The value of the track is not the card's, or there is none.
+    TrackValueWrong,
+    /// The value that is printed on the card was another one.
+    PrintedValueWrong,
     /// Too many wrong PINs, with this one or before (A7).
     PinLocked,
     /// The device that would judge the PIN did not answer, or refused to.
@@ -116,7 +138,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 46] = [
+    pub const ALL: [Reason; 57] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
@@ -137,6 +159,17 @@ impl Reason {
         Reason::NotSupported,
         Reason::InvalidAmount,
         Reason::CurrencyNotAllowed,
+        Reason::CardCheckUnavailable,
+        Reason::ChipDataMissing,
+        Reason::ChipDataMalformed,
+        Reason::ChipNotVerifiable,
+        Reason::CryptogramWrong,
+        Reason::ChipCounterReplayed,
+        Reason::TrackMissing,
+        Reason::TrackContradicts,
+        Reason::CardValueNotVerifiable,
+        Reason::TrackValueWrong,
+        Reason::PrintedValueWrong,
         Reason::PinLocked,
         Reason::HsmUnavailable,
         Reason::PinNotVerifiable,
@@ -188,6 +221,17 @@ impl Reason {
             Reason::NotSupported => "not-supported",
             Reason::InvalidAmount => "invalid-amount",
             Reason::CurrencyNotAllowed => "currency-not-allowed",
+            Reason::CardCheckUnavailable => "card-check-unavailable",
+            Reason::ChipDataMissing => "chip-data-missing",
+            Reason::ChipDataMalformed => "chip-data-malformed",
+            Reason::ChipNotVerifiable => "chip-not-verifiable",
+            Reason::CryptogramWrong => "cryptogram-wrong",
+            Reason::ChipCounterReplayed => "chip-counter-replayed",
+            Reason::TrackMissing => "track-missing",
+            Reason::TrackContradicts => "track-contradicts",
+            Reason::CardValueNotVerifiable => "card-value-not-verifiable",
+            Reason::TrackValueWrong => "track-value-wrong",
+            Reason::PrintedValueWrong => "printed-value-wrong",
             Reason::PinLocked => "pin-locked",
             Reason::HsmUnavailable => "hsm-unavailable",
             Reason::PinNotVerifiable => "pin-not-verifiable",
@@ -220,6 +264,14 @@ impl Reason {
     /// Whether it is of the approved class.
     pub fn is_approved(self) -> bool {
         matches!(self, Reason::Approved | Reason::PartiallyApproved)
+    }
+
+    /// Whether it is a fault of ours: no answer to keep, for a repeat is decided once we can.
+    pub fn is_fault(self) -> bool {
+        matches!(
+            self,
+            Reason::SystemFault | Reason::HsmUnavailable | Reason::CardCheckUnavailable
+        )
     }
 
     /// The reason with this name.

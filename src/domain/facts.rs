@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::card::ExpiryMonth;
+use super::chip::ChipUse;
 use super::conditions::{LocalTime, PinVerdict, PointOfService};
 use super::decision::{ApprovalCode, Approved};
 use super::merchant::{AcceptorId, AcceptorName, Mcc, Origin, RetrievalReference, TerminalId};
@@ -404,6 +405,11 @@ impl Facts {
         self.kind == MessageKind::Authorization
             && self.purpose == Purpose::Purchase
             && self.amount.minor == 0
+    }
+
+    /// What is known about the chip, where chips of the card are checked.
+    pub fn chip(&self) -> Option<ChipUse> {
+        self.rare.as_ref()?.chip
     }
 
     /// The network's name for the transaction, when the message states it.

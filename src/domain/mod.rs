@@ -27,7 +27,13 @@ pub mod masking;
 
 pub mod card;
 
+pub mod card_value;
+
+pub mod chip;
+
 pub mod account;
+
+pub mod actor;
 
 pub mod exchange;
 pub mod holder;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::card_value::CardValueVerdict;
+use super::chip::ChipUse;
 use super::pin_choice::NewPin;
 use super::short_text::ShortText;
 
@@ -91,6 +93,12 @@ pub struct RareFacts {
     pub billing_rate: Option<u32>,
     /// What is known about the PIN that a PIN change asks for.
     pub new_pin: Option<NewPin>,
+    /// What is known about the chip, where chips of the card are checked.
+    pub chip: Option<ChipUse>,
+    /// What is known about the value of a track, where such are checked.
+    pub track: Option<CardValueVerdict>,
+    /// The same of the value printed on the card.
+    pub printed: Option<CardValueVerdict>,
 }
 
 /// One fact as the journal keeps it: variants are only ever added at the end.
@@ -109,6 +117,9 @@ enum RareFact {
     AdviceReason(AdviceReason),
     BillingRate(u32),
     NewPin(NewPin),
+    Chip(ChipUse),
+    Track(CardValueVerdict),
+    Printed(CardValueVerdict),
 }
 
 impl From<RareFacts> for Vec<RareFact> {
@@ -127,6 +138,9 @@ impl From<RareFacts> for Vec<RareFact> {
             facts.advice_reason.map(RareFact::AdviceReason),
             facts.billing_rate.map(RareFact::BillingRate),
             facts.new_pin.map(RareFact::NewPin),
+            facts.chip.map(RareFact::Chip),
+            facts.track.map(RareFact::Track),
+            facts.printed.map(RareFact::Printed),
         ];
         stated.into_iter().flatten().collect()
     }
@@ -150,6 +164,9 @@ impl From<Vec<RareFact>> for RareFacts {
                 RareFact::AdviceReason(reason) => facts.advice_reason = Some(reason),
                 RareFact::BillingRate(rate) => facts.billing_rate = Some(rate),
                 RareFact::NewPin(new) => facts.new_pin = Some(new),
+                RareFact::Chip(chip) => facts.chip = Some(chip),
+                RareFact::Track(verdict) => facts.track = Some(verdict),
+                RareFact::Printed(verdict) => facts.printed = Some(verdict),
             }
         }
         facts

@@ -133,6 +133,7 @@ impl State {
                 currency,
                 postings,
             } => self.post(*currency, postings),
+            Effect::ChipCounted(chip) => self.apply_chip_counted(decided, *chip),
             Effect::PinTried { wrong_tries } => {
                 let card = decided.card.ok_or("a PIN without a card")?;
                 self.change_pin(card, |pin| pin.wrong_tries = *wrong_tries)
@@ -587,6 +588,7 @@ fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
         Effect::Offset { .. }
         | Effect::PinTried { .. }
         | Effect::PinChanged { .. }
+        | Effect::ChipCounted(_)
         | Effect::CardActivation { .. }
         | Effect::Counted { .. }
         | Effect::TombstoneSet { .. }

@@ -14,6 +14,7 @@ use crate::domain::time::BusinessDate;
 
 use super::authorize;
 use super::case::{Case, Refusal, intent_of};
+use super::chip;
 use super::clearing;
 use super::command::{Answer, Body, Command, Outcome};
 use super::complete;
@@ -94,9 +95,9 @@ fn decide_message(
         alarm = suspicion.raise_alarm(asked, &mut verdict);
     }
     // A fault of ours is no answer to keep: the repeat is decided once we can.
-    let keep = match verdict.reason {
-        Reason::SystemFault | Reason::HsmUnavailable => Keep::Unstored,
-        _ => Keep::Stored,
+    let keep = match verdict.reason.is_fault() {
+        true => Keep::Unstored,
+        false => Keep::Stored,
     };
     let mut outcome = conclude(rulebook, state, matter, keep, verdict);
     if let Answer::Decided(decision) = &mut outcome.answer {
@@ -141,7 +142,7 @@ fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
 fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
     match case.facts.kind {
         MessageKind::Authorization | MessageKind::Financial => {
-            pin::counted(case, authorize::judge(case))
+            pin::counted(case, chip::counted(case, authorize::judge(case)))
         }
         // It cannot be refused, and its reversal was acknowledged already: the two are even.
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {

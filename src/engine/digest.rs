@@ -89,6 +89,10 @@ impl State {
         hash.value(&self.transfers);
         hash.value(&(&self.holders, &self.programmes_in_force));
         hash.value(&self.activations);
+        // Younger than the form: a state without any digests as before.
+        if !self.chips.is_empty() {
+            hash.value(&self.chips);
+        }
         hash.value(&(&self.exceptions, self.exceptions_total));
         hash.value(&(&self.clearing_closed, &self.link_books));
         Digest(*hash.hasher.finalize().as_bytes())

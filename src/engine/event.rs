@@ -208,6 +208,17 @@ pub enum Effect {
         /// What tells it from a wrong one.
         reference: PinReference,
     },
+    /// The card's chip has used a transaction counter.
+    ChipCounted(ChipCounted),
+}
+
+/// A transaction counter that a chip has used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChipCounted {
+    /// Which card of the number it is (PSN).
+    pub sequence_number: u8,
+    /// The counter (ATC).
+    pub counter: u16,
 }
 
 /// What an exchange changes for one entry.

@@ -86,6 +86,8 @@ mod link;
 
 mod pin;
 
+mod chip;
+
 mod fee;
 pub mod operation;
 

@@ -1,20 +1,24 @@
 //! Byte form of a journal record: version, time, event.
 //!
-//! `version u8` (2) · postcard of `(at: i64 zigzag varint, Event)`. A reader refuses versions it
-//! does not know. Old bytes are kept in `fixtures/journal/` and must decode for ever; version 1 is
-//! read by `record_v1.rs`.
+//! `version u8` (2) · postcard of `(at: i64 zigzag varint, Event)`. What somebody ordered through
+//! the operators' API is of version 3, which has the [`Actor`] between time and event. A reader
+//! refuses versions it does not know. Old bytes are kept in `fixtures/journal/` and must decode for
+//! ever; version 1 is read by `record_v1.rs`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::actor::Actor;
 use crate::domain::time::UnixMs;
 
 use super::event::Event;
 use super::record_v1::EventV1;
 use super::record_writer::RecordWriter;
 
-/// The version written by this program.
-pub const VERSION: u8 = 2;
+/// The newest version; written when somebody ordered it.
+pub const VERSION: u8 = 3;
+/// The version of what nobody ordered: messages, time.
+const PLAIN: u8 = 2;
 
 /// Record bytes that are not a record.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +27,7 @@ pub enum RecordError {
     #[error("empty record, expected at least a version byte")]
     Empty,
     /// Written by a program that knows more.
-    #[error("record version {got}, expected {VERSION}: written by a newer program")]
+    #[error("record version {got}, expected {VERSION} at most: written by a newer program")]
     Version {
         /// The version byte.
         got: u8,
@@ -49,12 +53,29 @@ pub enum RecordError {
 /// # Errors
 /// Only when the event cannot be expressed, which no event can.
 pub fn encode(at: UnixMs, event: &Event, out: &mut Vec<u8>) -> Result<(), postcard::Error> {
-    out.push(VERSION);
+    out.push(PLAIN);
     #[cfg(feature = "planted-bugs")]
     if planted!(PinCounterNotJournalled) {
         return (at, without_pin_tries(event)).serialize(&mut RecordWriter::behind(out));
     }
     (at, event).serialize(&mut RecordWriter::behind(out))
+}
+
+/// The same with whoever ordered it.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_by(
+    actor: Option<&Actor>,
+    at: UnixMs,
+    event: &Event,
+    out: &mut Vec<u8>,
+) -> Result<(), postcard::Error> {
+    let Some(actor) = actor else {
+        return encode(at, event, out);
+    };
+    out.push(VERSION);
+    (at, actor, event).serialize(&mut RecordWriter::behind(out))
 }
 
 /// An event as the planted bug journals it.
@@ -74,10 +95,19 @@ fn without_pin_tries(event: &Event) -> Event {
 /// # Errors
 /// [`RecordError`] names what is wrong, never content.
 pub fn decode(bytes: &[u8]) -> Result<(UnixMs, Event), RecordError> {
+    decode_by(bytes).map(|(_, at, event)| (at, event))
+}
+
+/// Reads the byte form of an event, with whoever ordered it.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_by(bytes: &[u8]) -> Result<(Option<Actor>, UnixMs, Event), RecordError> {
     let (version, body) = bytes.split_first().ok_or(RecordError::Empty)?;
     match *version {
-        1 => whole::<EventV1>(body, bytes.len()).map(|(at, event)| (at, event.into())),
-        VERSION => whole(body, bytes.len()),
+        1 => whole::<EventV1>(body, bytes.len()).map(|(at, event)| (None, at, event.into())),
+        PLAIN => whole(body, bytes.len()).map(|(at, event)| (None, at, event)),
+        VERSION => whole(body, bytes.len()).map(|(at, (actor, event))| (Some(actor), at, event)),
         got => Err(RecordError::Version { got }),
     }
 }

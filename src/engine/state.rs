@@ -13,6 +13,7 @@ use crate::domain::account::ProgrammeName;
 use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
+use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
 use crate::domain::exchange::{Billed, Exchange};
 use crate::domain::facts::{Facts, LinkNumber, MessageKind, Purpose, Trace, TraceKey};
@@ -214,6 +215,8 @@ pub struct State {
     pub(super) transfers: BTreeMap<AccountId, VecDeque<CountedTransfer>>,
     /// Which entry made a card usable at a till, while that entry is known (rule B4).
     pub(super) activations: BTreeMap<CardId, EntryId>,
+    /// Transaction counters that the chips of cards have used, by their sequence number.
+    pub(super) chips: BTreeMap<(CardId, u8), UsedCounters>,
     pub(super) holders: HolderBook,
     /// The business days of the links, in the order of their numbers.
     pub(super) link_books: Vec<LinkBook>,
@@ -462,6 +465,14 @@ impl State {
         self.negatives
             .iter()
             .map(|(key, since)| (key.0, key.1, *since))
+    }
+
+    /// How many purses are below zero, how many exceptions nobody has resolved, and how many
+    /// release dates of holds lie ahead (of those captured or undone before it, too).
+    pub fn open_counts(&self) -> (usize, usize, usize) {
+        let holds = self.expiries.values().map(Queue::len);
+        let holds = holds.fold(0, usize::saturating_add);
+        (self.negatives.len(), self.exceptions.len(), holds)
     }
 
     /// Exchange rates in force and to come.

@@ -8,6 +8,12 @@ mod log_tests;
 
 pub mod statement;
 
+pub mod activity;
+pub mod metrics;
 pub mod notice;
+
+mod deed;
+
+pub mod access;
 
 pub mod admin;

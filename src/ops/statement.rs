@@ -312,6 +312,7 @@ impl Book {
                 | Effect::PartTombstoneSet { .. }
                 | Effect::PinTried { .. }
                 | Effect::PinChanged { .. }
+                | Effect::ChipCounted(_)
                 | Effect::CardActivation { .. } => None,
             };
             moved.extend(id);

@@ -5,7 +5,7 @@
 //! earlier batch are durable; after a failed append nothing more is appended or released.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::mpsc::{self as channel, Receiver, Sender};
 use std::thread;
 
@@ -228,15 +228,19 @@ fn append(
     if batch.is_empty() {
         return Ok(());
     }
+    let begun = clock::tick();
     journal.append(batch)?;
+    telemetry.commit_ns.note(clock::tick().since(begun));
     assert_eq!(
         journal.last_sequence(),
         batch.last_sequence(),
         "all of the batch is durable"
     );
+    telemetry.durable.store(journal.last_sequence(), Release);
     telemetry.commits.fetch_add(1, Relaxed);
     let records = u64::try_from(batch.len()).unwrap_or(u64::MAX);
     telemetry.records.fetch_add(records, Relaxed);
+    telemetry.commit_records.note(records);
     Ok(())
 }
 

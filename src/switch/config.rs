@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use super::config_card_check::CardCheck;
 pub use super::config_door::{ClientConfig, ListenerTls};
 pub use super::config_hsm::HsmConfig;
 use super::networks::AllowList;
@@ -38,6 +39,8 @@ pub struct Config {
     pub sealing_key_file: Option<PathBuf>,
     /// Devices that keep the keys, instead of `pin_keys` and `key_file`; `None`: there are none.
     pub hsm: Option<HsmConfig>,
+    /// What is checked of which cards, besides PINs.
+    pub card_checks: Vec<CardCheck>,
     /// File of exchange rates, taken in at start; `None`: those that the journal has.
     pub rates: Option<PathBuf>,
     /// Folder in which the operators' API may have copies of the store made; `None`: nowhere.
@@ -344,6 +347,7 @@ impl Config {
             key_file: None,
             sealing_key_file: None,
             hsm: None,
+            card_checks: Vec::new(),
             rates: None,
             backups_dir: None,
             io_threads: knob::IO_THREADS.standard,

@@ -14,7 +14,7 @@ use super::config::{
     LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
     SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
-use super::{config_door, spec_source};
+use super::{config_card_check, config_door, spec_source};
 use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
@@ -67,6 +67,7 @@ pub(super) fn parse(
         key_file: top.path_optional("key_file", &mut notes),
         sealing_key_file: top.path_optional("sealing_key_file", &mut notes),
         hsm: hsm(&mut top, &mut notes),
+        card_checks: config_card_check::card_checks(&mut top, &mut notes),
         rates: top.path_optional("rates", &mut notes),
         backups_dir: top.path_optional("backups_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
@@ -402,7 +403,7 @@ impl Section {
         Section::new(self.key_of(key), table)
     }
 
-    fn number<T>(&mut self, knob: &Knob<T>, notes: &mut Notes) -> T
+    pub(super) fn number<T>(&mut self, knob: &Knob<T>, notes: &mut Notes) -> T
     where
         T: Copy + PartialOrd + Display + TryFrom<i64>,
     {
@@ -422,7 +423,7 @@ impl Section {
         }
     }
 
-    fn switch(&mut self, key: &str, standard: bool, notes: &mut Notes) -> bool {
+    pub(super) fn switch(&mut self, key: &str, standard: bool, notes: &mut Notes) -> bool {
         match self.take(key, notes) {
             None => standard,
             Some(Value::Boolean(value)) => value,
@@ -500,7 +501,7 @@ impl Section {
     }
 
     /// One of a closed list of words; without a standard the key must be there.
-    fn word<T: Copy>(
+    pub(super) fn word<T: Copy>(
         &mut self,
         key: &str,
         standard: Option<T>,
@@ -576,7 +577,7 @@ impl Section {
         self.text_optional(key, notes).map(PathBuf::from)
     }
 
-    fn text_optional(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
+    pub(super) fn text_optional(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
         self.has(key).then(|| self.text(key, notes)).flatten()
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::config::{Config, ConfigError, HsmConfig, Listener, Overrides, knob};
+use super::config::{CardCheck, Config, ConfigError, HsmConfig, Listener, Overrides, knob};
 use super::config_file::parse;
 use crate::domain::money::Currency;
 use crate::journal::SledOptions;
@@ -320,4 +320,34 @@ fn mistakes_about_who_may_use_a_door_are_told() {
     ] {
         assert_eq!(mistakes(&format!("{door}{rows}")), [mistake]);
     }
+}
+
+#[test]
+fn what_is_checked_of_cards_is_a_section_which_the_page_shows_with_its_standard_values() {
+    let page: String = SAMPLE
+        .lines()
+        .skip_while(|line| !line.starts_with("# [[card_check]]"))
+        .take_while(|line| line.starts_with("# "))
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect();
+    let (config, absent) = parse(&page, &Overrides::none()).unwrap();
+    let standard = CardCheck {
+        chip_key: Some("chip".to_owned()),
+        value_key: Some("cvk".to_owned()),
+        ..CardCheck::standard(vec!["476173".to_owned()])
+    };
+    assert_eq!(config.card_checks, [standard]);
+    assert!(
+        !absent.iter().any(|key| key.starts_with("card_check")),
+        "{absent:?}"
+    );
+    let wrong = "[[card_check]]\nbins = [\"47a\"]\nstatus_approved = \"0080\"\nkey = \"c\"";
+    assert_eq!(
+        mistakes(wrong),
+        [
+            "card_check[0].bins: expected leading digits such as [\"476173\"], got [\"47a\"]",
+            "card_check[0].status_approved: expected eight hexadecimal digits, got \"0080\"",
+            "card_check[0].key: expected no such key, got \"c\"",
+        ]
+    );
 }

@@ -7,6 +7,8 @@
 use std::cell::Cell;
 
 use crate::domain::account::{AccountId, Purse};
+use crate::domain::decision::Reason;
+use crate::domain::facts::MessageKind;
 use crate::domain::masking;
 use crate::domain::merchant::Mcc;
 use crate::domain::money::{Amount, Currency};
@@ -65,7 +67,7 @@ pub struct DecisionLine<'a> {
 }
 
 /// The four outcomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DecisionWord {
     /// A request that may go ahead.
     Approved,
@@ -78,6 +80,23 @@ pub enum DecisionWord {
 }
 
 impl DecisionWord {
+    /// What became of a message that was decided.
+    pub fn of(kind: MessageKind, reason: Reason) -> DecisionWord {
+        match (reason, kind) {
+            (
+                Reason::Approved | Reason::PartiallyApproved,
+                MessageKind::Authorization | MessageKind::Financial,
+            ) => DecisionWord::Approved,
+            (
+                Reason::Approved,
+                MessageKind::AuthorizationAdvice
+                | MessageKind::FinancialAdvice
+                | MessageKind::Reversal,
+            ) => DecisionWord::Accepted,
+            _ => DecisionWord::Declined,
+        }
+    }
+
     /// The word in the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -117,6 +136,22 @@ pub struct CorridorLatency {
     pub write_frame_ns: u64,
     /// Last byte in to last byte out.
     pub total_ns: u64,
+}
+
+impl CorridorLatency {
+    /// The steps in their order, nanoseconds.
+    pub fn steps(&self) -> [u64; 8] {
+        [
+            self.decode_ns,
+            self.parse_request_ns,
+            self.sequence_ns,
+            self.decide_ns,
+            self.append_ns,
+            self.render_response_ns,
+            self.write_frame_ns,
+            self.total_ns,
+        ]
+    }
 }
 
 /// Target of the events that carry decisions.

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -149,6 +148,7 @@ async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, stopping: watch
     match &door.tls {
         None => {
             tracing::debug!(link = door.link.listener.name, %peer, "connection open");
+            Telemetry::add(&door.link.meter.connections_open);
             let end = Session::new(&door.link, stream, peer).serve(stopping).await;
             tell_end(&door.link, peer, &end);
         }
@@ -158,7 +158,7 @@ async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, stopping: watch
             Box::pin(served).await;
         }
     }
-    telemetry.connections_open.fetch_sub(1, Relaxed);
+    Telemetry::take(&telemetry.connections_open);
 }
 
 async fn serve_tls(
@@ -174,6 +174,7 @@ async fn serve_tls(
     match known {
         Ok((link, stream)) => {
             tracing::debug!(link = link.listener.name, %peer, "TLS connection open");
+            Telemetry::add(&link.meter.connections_open);
             let end = Session::new(link, stream, peer).serve(stopping).await;
             tell_end(link, peer, &end);
         }
@@ -193,6 +194,7 @@ async fn serve_tls(
 }
 
 fn tell_end(link: &Link, peer: SocketAddr, end: &SessionEnd) {
+    Telemetry::take(&link.meter.connections_open);
     match end {
         SessionEnd::Closed | SessionEnd::Stopping => {
             tracing::debug!(link = link.listener.name, %peer, %end, "connection closed");

@@ -45,6 +45,11 @@ impl InFlightTable {
         self.occupied >= self.max
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.occupied
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.occupied == 0
@@ -61,6 +66,11 @@ impl InFlightTable {
             *place = Some(Box::new(request));
         }
         slot
+    }
+
+    /// A request that waits.
+    pub(super) fn get(&self, slot: usize) -> Option<&InFlight> {
+        self.slots.get(slot)?.as_deref()
     }
 
     /// Takes a request out again.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::domain::actor::Actor;
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
 use crate::engine::command::{Answer, Body, Housekeep, OpenAccount, Opened};
@@ -24,6 +25,8 @@ pub enum Job {
     Open {
         /// In order.
         accounts: Vec<OpenAccount>,
+        /// Who ordered it, if somebody did.
+        by: Option<Actor>,
         /// Where the outcomes go, once durable.
         opened: oneshot::Sender<Vec<Opened>>,
     },
@@ -31,6 +34,8 @@ pub enum Job {
     Command {
         /// What is asked.
         body: Body,
+        /// Who ordered it, if somebody did.
+        by: Option<Actor>,
         /// Where the answer goes, once durable.
         answered: oneshot::Sender<Answer>,
     },
@@ -74,7 +79,10 @@ pub struct SequencerReply {
 
 /// A handle for handing work to the single writer.
 #[derive(Clone)]
-pub struct Jobs(mpsc::Sender<Job>);
+pub struct Jobs {
+    queue: mpsc::Sender<Job>,
+    by: Option<Actor>,
+}
 
 /// The single writer is gone; the process is stopping.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +93,29 @@ impl Jobs {
     /// A bounded queue of jobs.
     pub fn channel(queue_max: usize) -> (Jobs, mpsc::Receiver<Job>) {
         let (sender, receiver) = mpsc::channel(queue_max);
-        (Jobs(sender), receiver)
+        let jobs = Jobs {
+            queue: sender,
+            by: None,
+        };
+        (jobs, receiver)
+    }
+
+    /// The same for somebody: what is ordered through it has that name in the journal.
+    #[must_use]
+    pub fn acting(mut self, by: Actor) -> Jobs {
+        self.by = Some(by);
+        self
+    }
+
+    /// Jobs that wait, and how many may.
+    pub fn depth(&self) -> (usize, usize) {
+        let most = self.queue.max_capacity();
+        (most.saturating_sub(self.queue.capacity()), most)
     }
 
     /// A handle that does not keep the queue open.
     pub(super) fn downgrade(&self) -> mpsc::WeakSender<Job> {
-        self.0.downgrade()
+        self.queue.downgrade()
     }
 
     /// Hands a job over; waits while the queue is full.
@@ -98,7 +123,7 @@ impl Jobs {
     /// # Errors
     /// [`Stopping`] when nobody will do it.
     pub async fn submit(&self, job: Job) -> Result<(), Stopping> {
-        self.0.send(job).await.map_err(|_| Stopping)
+        self.queue.send(job).await.map_err(|_| Stopping)
     }
 
     /// Has one command executed and waits until its effect is durable.
@@ -107,7 +132,8 @@ impl Jobs {
     /// [`Stopping`].
     pub async fn command(&self, body: Body) -> Result<Answer, Stopping> {
         let (answered, answer) = oneshot::channel();
-        self.submit(Job::Command { body, answered }).await?;
+        let by = self.by;
+        self.submit(Job::Command { body, by, answered }).await?;
         answer.await.map_err(|_| Stopping)
     }
 
@@ -120,7 +146,8 @@ impl Jobs {
         let mut waiting = Vec::with_capacity(bodies.len());
         for body in bodies {
             let (answered, answer) = oneshot::channel();
-            self.submit(Job::Command { body, answered }).await?;
+            let by = self.by;
+            self.submit(Job::Command { body, by, answered }).await?;
             waiting.push(answer);
         }
         let mut answers = Vec::with_capacity(waiting.len());
@@ -136,7 +163,13 @@ impl Jobs {
     /// [`Stopping`].
     pub async fn open(&self, accounts: Vec<OpenAccount>) -> Result<Vec<Opened>, Stopping> {
         let (opened, outcomes) = oneshot::channel();
-        self.submit(Job::Open { accounts, opened }).await?;
+        let by = self.by;
+        let job = Job::Open {
+            accounts,
+            by,
+            opened,
+        };
+        self.submit(job).await?;
         outcomes.await.map_err(|_| Stopping)
     }
 

@@ -15,6 +15,7 @@ use super::config::Listener;
 use super::dialect::table::Dialect;
 use super::doctor::{Desk, examine};
 use super::jobs::Jobs;
+use super::meter::LinkMeter;
 use super::permits::Permits;
 use super::pin::PinDesk;
 use super::telemetry::Telemetry;
@@ -46,6 +47,8 @@ pub(super) struct Link {
     pub telemetry: Arc<Telemetry>,
     /// What may be sent over it; `None`: everything.
     pub permits: Option<Permits>,
+    /// Counts of this link.
+    pub meter: Arc<LinkMeter>,
     /// Lets diagnoses into the log, a few at a time.
     pub desk: Desk,
 }

@@ -4,6 +4,7 @@
 //! what they share stands around them.
 
 pub mod config;
+pub mod config_card_check;
 mod config_door;
 mod config_file;
 pub mod config_hsm;
@@ -14,11 +15,15 @@ pub mod spec_source;
 
 pub mod clock;
 
+pub mod histogram;
+pub mod meter;
 pub mod telemetry;
 
 pub mod pin;
 
 pub mod pin_keys;
+
+pub mod card_check;
 
 pub mod key_file;
 
@@ -54,7 +59,11 @@ pub mod backup;
 
 pub mod server;
 
+pub mod test_message;
+
 mod session;
+
+mod session_answer;
 
 mod session_end;
 

@@ -63,7 +63,7 @@ impl Space {
     }
 
     /// Why there is no room for questions, when there is none.
-    fn shortage(&self) -> Option<String> {
+    pub fn shortage(&self) -> Option<String> {
         let (left, keep) = (self.left_mib.load(Relaxed), self.keep_mib);
         (left != ENOUGH)
             .then(|| format!("{left} MiB are left for the store, {keep} are kept for advices"))

@@ -22,6 +22,7 @@ use crate::domain::pin_choice::{self, NewPin};
 use crate::domain::time::BusinessDate;
 use crate::engine::state::State;
 
+use super::card_check::CardChecks;
 use super::hsm::desk::QuestionDesk;
 pub use super::pin_keys::{PinKeys, PinKeysError};
 
@@ -35,6 +36,8 @@ pub struct PinDesk {
     /// Asks a device, which must not be waited for where a socket is served; `None`: the keys are
     /// in this process.
     desk: Option<QuestionDesk>,
+    /// Judges what cards say of themselves; `None`: nobody does.
+    cards: Option<CardChecks>,
     /// What the journal says, for reading without asking the single writer.
     on_file: RwLock<HashMap<CardToken, OnFile>>,
 }
@@ -87,6 +90,7 @@ impl PinDesk {
         PinDesk {
             keys: None,
             desk: None,
+            cards: None,
             on_file: RwLock::new(known.collect()),
         }
     }
@@ -99,17 +103,31 @@ impl PinDesk {
         }
     }
 
-    /// The same with keys that a device keeps, and the desk that asks it.
-    pub fn with_device(self, keys: PinKeys, desk: QuestionDesk) -> PinDesk {
+    /// The same where a device keeps the keys, with the desk that asks it.
+    pub fn with_desk(self, desk: QuestionDesk) -> PinDesk {
         PinDesk {
             desk: Some(desk),
-            ..self.with_keys(keys)
+            ..self
+        }
+    }
+
+    /// The same with what is checked of cards.
+    pub fn with_cards(self, cards: CardChecks) -> PinDesk {
+        PinDesk {
+            cards: Some(cards),
+            ..self
         }
     }
 
     /// Who keeps the keys, for people; `None`: there are none.
     pub fn keeper(&self) -> Option<String> {
-        self.keys.as_ref().map(|keys| keys.hsm.name())
+        let of_pins = self.keys.as_ref().map(|keys| keys.hsm.name());
+        of_pins.or_else(|| Some(self.cards.as_ref()?.keeper()))
+    }
+
+    /// What judges cards; `None`: nothing does.
+    pub fn cards(&self) -> Option<&CardChecks> {
+        self.cards.as_ref()
     }
 
     /// The desk that asks a device, where one keeps the keys.

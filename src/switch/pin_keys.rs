@@ -41,6 +41,17 @@ pub struct PinKeysError {
 struct File {
     zone_key: Zeroizing<String>,
     verification_key: Vec<KeyRow>,
+    #[serde(default)]
+    key: Vec<NamedKeyRow>,
+}
+
+/// A key for something else than PINs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedKeyRow {
+    name: String,
+    usage: String,
+    key: Zeroizing<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +94,11 @@ pub fn software(file: &str, keys: &KeyFile) -> Result<SoftwareHsm, PinKeysError>
 }
 
 impl PinKeys {
+    /// Whoever keeps them, and others.
+    pub fn keeper(&self) -> &Arc<dyn Hsm> {
+        &self.hsm
+    }
+
     /// Reads a file of keys.
     ///
     /// # Errors
@@ -175,6 +191,11 @@ impl PinKeys {
                 mistakes.push(format!("{at}.index: it is there already"));
             } else if let Err(error) = add(&hsm, &format!("pvv-{index}"), "V2", *index, key) {
                 mistakes.push(format!("{at}.key: {error}"));
+            }
+        }
+        for (n, NamedKeyRow { name, usage, key }) in raw.key.iter().enumerate() {
+            if let Err(error) = add(&hsm, name, usage, 0, key) {
+                mistakes.push(format!("key[{n}]: {error}"));
             }
         }
         if mistakes.is_empty() {

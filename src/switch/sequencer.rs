@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::domain::actor::Actor;
 use crate::domain::decision::{Decision, Reason};
 use crate::domain::facts::{Facts, Purpose};
 use crate::domain::pin_choice::NewPin;
@@ -165,9 +166,13 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
     fn take(&mut self, job: Job) -> Result<(), SequencerFault> {
         match job {
             Job::Requests { requests, replies } => self.take_requests(requests, replies),
-            Job::Open { accounts, opened } => self.take_accounts(accounts, opened),
-            Job::Command { body, answered } => {
-                let (answer, body) = self.execute((self.now)(), body)?;
+            Job::Open {
+                accounts,
+                by,
+                opened,
+            } => self.take_accounts(accounts, by, opened),
+            Job::Command { body, by, answered } => {
+                let (answer, body) = self.execute((self.now)(), body, by.as_ref())?;
                 self.take_rules(&answer, body);
                 self.work.waiting.push(Waiting::Answered(answered, answer));
                 Ok(())
@@ -210,7 +215,7 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
                 continue;
             }
             let body = Body::Message(request.facts);
-            let (answer, body) = self.execute(at, body)?;
+            let (answer, body) = self.execute(at, body, None)?;
             let decided = clock::tick();
             if let (Answer::Decided(mut decision), Body::Message(facts)) = (answer, body) {
                 self.learn_pin(&decision, &facts);
@@ -268,11 +273,13 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
     fn take_accounts(
         &mut self,
         accounts: Vec<OpenAccount>,
+        by: Option<Actor>,
         opened: oneshot::Sender<Vec<Opened>>,
     ) -> Result<(), SequencerFault> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for account in accounts {
-            let (answer, _) = self.execute((self.now)(), Body::OpenAccount(Box::new(account)))?;
+            let body = Body::OpenAccount(Box::new(account));
+            let (answer, _) = self.execute((self.now)(), body, by.as_ref())?;
             if let Answer::Opened(outcome) = answer {
                 outcomes.push(outcome);
             }
@@ -283,7 +290,7 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
 
     fn housekeep(&mut self, terms: Housekeep) -> Result<(), SequencerFault> {
         while self.has_room() {
-            let (answer, _) = self.execute((self.now)(), Body::Housekeep(terms))?;
+            let (answer, _) = self.execute((self.now)(), Body::Housekeep(terms), None)?;
             match answer {
                 Answer::Housekept { more: true, .. } => {}
                 Answer::Housekept { .. }
@@ -301,7 +308,12 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
     }
 
     /// Stamps, decides and applies one command and adds its record to the batch.
-    fn execute(&mut self, now: UnixMs, body: Body) -> Result<(Answer, Body), SequencerFault> {
+    fn execute(
+        &mut self,
+        now: UnixMs,
+        body: Body,
+        by: Option<&Actor>,
+    ) -> Result<(Answer, Body), SequencerFault> {
         let sequence = self.state.sequence() + 1;
         let at = if planted!(ClockSetBackBelieved) {
             now
@@ -315,7 +327,7 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
             let stamped = self
                 .work
                 .batch
-                .push(|buffer| written = record::encode(at, &event, buffer));
+                .push(|buffer| written = record::encode_by(by, at, &event, buffer));
             written.map_err(|error| SequencerFault::Record(error.to_string()))?;
             assert_eq!(stamped, sequence, "the batch and the state count alike");
             self.state.apply(sequence, at, &event)?;

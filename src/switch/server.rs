@@ -20,7 +20,7 @@ use crate::transport::FrameCodec;
 use super::checkpointer::{CheckpointDesk, Checkpointer, Source};
 use super::clock;
 use super::commit::CommitFault;
-use super::config::{Config, Listener, RetentionConfig};
+use super::config::{Config, DIALECT_STANDARD, Listener, RetentionConfig};
 use super::doctor::Desk;
 use super::door::{self, Door, DoorTls};
 use super::jobs::{Job, Jobs, Stopping};
@@ -33,6 +33,7 @@ use super::sequencer::{Sequencer, SequencerFault};
 use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
+use super::test_message;
 use super::tls::{TlsDoor, TlsDoors, TlsError, TlsFiles};
 use super::token::TokenKey;
 
@@ -100,8 +101,12 @@ pub struct Server {
     pub tls: TlsDoors,
     /// TLS of the operators' API.
     pub admin_tls: Option<Arc<TlsDoor>>,
+    /// The room on the store's disk.
+    pub space: Arc<Space>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
+    /// The doors that take a test message without more ado.
+    pub doors: Vec<test_message::Door>,
     stop: watch::Sender<bool>,
     tasks: TaskTracker,
     checkpointer: Option<Checkpointer>,
@@ -124,6 +129,7 @@ impl Server {
         let token_key = Arc::new(store.token_key);
         let pins = Arc::new(store.pins);
         let journal = store.journal.reader();
+        telemetry.durable.store(store.state.sequence(), Relaxed);
         let source = journal.clone().map(|reader| Source {
             data_dir: config.data_dir.clone(),
             reader,
@@ -152,16 +158,17 @@ impl Server {
 
         let mut certificates = Vec::new();
         let admin_tls = tls_door("admin", config.admin_tls.as_ref(), &mut certificates)?;
-        let mut doors = Vec::new();
+        let mut openings = Vec::new();
         for listener in &config.listeners {
             let make = |listener: &Listener| {
                 let shared = (&rules, in_force.as_ref());
                 link(listener, shared, (&token_key, &pins), &jobs, &telemetry)
             };
-            doors.push(Opening::new(listener, make, &mut certificates)?);
+            openings.push(Opening::new(listener, make, &mut certificates)?);
         }
         let tls = TlsDoors::new(certificates);
-        let addresses = doors.iter().map(Opening::named).collect();
+        let test_doors = openings.iter().filter_map(Opening::test_door).collect();
+        let addresses = openings.iter().map(Opening::named).collect();
         let (done, writer) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("sequencer".to_owned())
@@ -176,13 +183,13 @@ impl Server {
         let checkpointer =
             source.map(|source| Checkpointer::start(source, config.checkpoint.clone()));
         let checkpointer = checkpointer.transpose().map_err(ServerError::Thread)?;
-        for opening in doors {
+        for opening in openings {
             let (socket, door) = opening.numbered(&jobs).await?;
             tasks.spawn(door::accept(socket, door, tasks.clone(), stopping.clone()));
         }
         tasks.spawn(tls.clone().watch(stopping.clone()));
         let folder = config.data_dir.clone();
-        tasks.spawn(watch_space(space, folder, stopping.clone()));
+        tasks.spawn(watch_space(Arc::clone(&space), folder, stopping.clone()));
         tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
         Ok(Server {
             jobs,
@@ -194,7 +201,9 @@ impl Server {
             checkpoints: checkpointer.as_ref().map(Checkpointer::desk),
             tls,
             admin_tls,
+            space,
             addresses,
+            doors: test_doors,
             stop,
             tasks,
             checkpointer,
@@ -303,6 +312,22 @@ impl Opening {
         (listener.name.clone(), address)
     }
 
+    /// The door as a test message sees it: of the first edition, in the clear, without signing on.
+    fn test_door(&self) -> Option<test_message::Door> {
+        let listener = &self.link.listener;
+        let is_plain = listener.dialect == DIALECT_STANDARD
+            && !listener.sign_on_required
+            && self.tls.is_none();
+        let framing = listener.cut().ok().filter(|_| is_plain)?;
+        Some(test_message::Door {
+            name: listener.name.clone(),
+            address: self.socket.local_addr().ok()?,
+            codec: self.link.codec.clone(),
+            header: framing.header().of_request(),
+            spec: self.link.spec,
+        })
+    }
+
     /// The door with the numbers that its links have in the journal.
     async fn numbered(mut self, jobs: &Jobs) -> Result<(TcpListener, Arc<Door>), ServerError> {
         self.link.number = number_of(jobs, &self.link.listener.name).await?;
@@ -367,6 +392,7 @@ fn link(
         jobs: jobs.clone(),
         telemetry: Arc::clone(telemetry),
         permits: (!listener.may.are_all()).then(|| listener.may.clone()),
+        meter: telemetry.link(&listener.name, listener.connections_max),
         desk: Desk::default(),
     })
 }

@@ -24,7 +24,7 @@ use crate::transport::{Frame, FrameCodec};
 use super::clock::{self, Tick};
 use super::config::WhenFull;
 use super::dialect::request::{Reject, Request, RequestParser, Settlement};
-use super::dialect::response::{Reply, render};
+use super::dialect::response::Reply;
 use super::dialect::table::Management;
 use super::doctor::EXAMINED_BYTES_MAX;
 use super::hsm::desk::Answered;
@@ -38,7 +38,6 @@ use super::session_end::SessionEnd;
 use super::session_log::{self, Steps};
 use super::session_write;
 use super::settlement;
-use super::slowing;
 use super::telemetry::Telemetry;
 use super::wire::Wire;
 
@@ -54,7 +53,7 @@ enum SignOn {
 
 /// One connection.
 pub(super) struct Session<'a, W> {
-    link: &'a Link,
+    pub(super) link: &'a Link,
     stream: W,
     /// Where it comes from.
     peer: SocketAddr,
@@ -62,19 +61,19 @@ pub(super) struct Session<'a, W> {
     rules: watch::Receiver<Arc<Rulebook>>,
     /// The programmes as the last read found them.
     rulebook: Arc<Rulebook>,
-    codec: FrameCodec,
+    pub(super) codec: FrameCodec,
     sign_on: SignOn,
-    in_flight: InFlightTable,
-    replies_in: mpsc::Sender<Vec<SequencerReply>>,
+    pub(super) in_flight: InFlightTable,
+    pub(super) replies_in: mpsc::Sender<Vec<SequencerReply>>,
     replies: mpsc::Receiver<Vec<SequencerReply>>,
     /// Requests that wait for a device, where one keeps the keys.
-    waiting: Option<Box<WaitingRequests>>,
+    pub(super) waiting: Option<Box<WaitingRequests>>,
     read: BytesMut,
     /// A message that needs room, and came when there was none.
     held: Option<Frame>,
     /// How much one read may bring.
     read_room: ReadRoom,
-    write: BytesMut,
+    pub(super) write: BytesMut,
     /// What the peer has sent until now, while none of it was a message.
     unread: Option<Vec<u8>>,
     /// When the last byte came.
@@ -82,11 +81,11 @@ pub(super) struct Session<'a, W> {
     /// When the frame that is not complete yet began.
     frame_began: Option<Instant>,
     /// Lines to be logged once their answers are written.
-    lines: session_log::Lines,
+    pub(super) lines: session_log::Lines,
     /// Requests about the link's business day, for after what came with them.
     settlements: Vec<(Frame, Message, Settlement, Steps)>,
     /// Whether the peer can still take answers.
-    writable: bool,
+    pub(super) writable: bool,
 }
 
 impl<'a, W: Wire> Session<'a, W> {
@@ -151,6 +150,8 @@ impl<'a, W: Wire> Session<'a, W> {
                 tracing::debug!(link = self.link.listener.name, reason = %late, "late answer");
             }
         }
+        self.sign(SignOn::NotYet);
+        self.link.meter.abandoned(self.in_flight.len());
         // The peer may already be gone; nothing is lost by that.
         let _ = self.stream.shutdown().await;
         if matches!(end, SessionEnd::Stopping) {
@@ -180,6 +181,7 @@ impl<'a, W: Wire> Session<'a, W> {
                 }
                 Some(answered) = waiting::next(&mut self.waiting), if self.awaits_device() => {
                     self.release(answered).await?;
+                    self.take_frames().await?;
                 }
                 read = self.stream.read_buf(&mut self.read), if self.may_take() => {
                     let count = match read {
@@ -288,7 +290,7 @@ impl<'a, W: Wire> Session<'a, W> {
         }
         let mut requests = Vec::new();
         let mut broken = None;
-        let mut frames = 0_usize;
+        let (mut frames, waited) = (0_usize, self.in_flight.len());
         // Frames of one read follow each other: the end of one's step is the begin of the next's.
         let mut received = clock::tick();
         while self.may_take() {
@@ -312,6 +314,7 @@ impl<'a, W: Wire> Session<'a, W> {
         if frames > 0 {
             Telemetry::add_many(&self.link.telemetry.frames_received, frames);
         }
+        self.link.meter.taken(self.in_flight.len() - waited);
         self.codec
             .echo_keep_alive(clock::instant(), &mut self.write);
         self.frame_began = match (self.read.is_empty() || !self.may_take(), self.frame_began) {
@@ -351,8 +354,15 @@ impl<'a, W: Wire> Session<'a, W> {
 
     /// Hands over what a device has answered, and what waited behind it.
     async fn release(&mut self, answered: Answered) -> Result<(), SessionEnd> {
+        let (slot, learnt) = match answered {
+            Answered::Learnt { slot, learnt } => (slot, learnt),
+            Answered::Made(reply, chip) => {
+                self.finish(*reply, chip.as_deref());
+                return self.write_out().await;
+            }
+        };
         let waiting = self.waiting.as_mut();
-        let released = waiting.map(|waiting| waiting.released(answered));
+        let released = waiting.map(|waiting| waiting.released(slot, learnt));
         self.submit(released.unwrap_or_default()).await
     }
 
@@ -463,10 +473,17 @@ impl<'a, W: Wire> Session<'a, W> {
         }
     }
 
+    /// Notes that the peer signs on or off.
+    fn sign(&mut self, sign_on: SignOn) {
+        let before = std::mem::replace(&mut self.sign_on, sign_on);
+        let meter = &self.link.meter;
+        meter.signed(before == SignOn::On, sign_on == SignOn::On);
+    }
+
     fn manage(&mut self, frame: &Frame, message: &Message, what: Management) {
         match what {
-            Management::SignOn => self.sign_on = SignOn::On,
-            Management::SignOff => self.sign_on = SignOn::Off,
+            Management::SignOn => self.sign(SignOn::On),
+            Management::SignOff => self.sign(SignOn::Off),
             // A cutover is the single writer's to decide.
             Management::Echo | Management::Cutover => {}
         }
@@ -519,50 +536,6 @@ impl<'a, W: Wire> Session<'a, W> {
         self.write_out().await
     }
 
-    fn render_replies(&mut self, replies: Vec<SequencerReply>) {
-        for reply in replies {
-            let Some(reply) = slowing::at_once(&self.link.listener.name, &self.replies_in, reply)
-            else {
-                continue;
-            };
-            let Some(request) = self.in_flight.take(reply.slot) else {
-                continue;
-            };
-            self.render_reply(
-                &request.header,
-                &request.message,
-                &Reply::to(&reply.decision),
-            );
-            self.lines.push_decision(request, reply);
-        }
-    }
-
-    fn render_reply(&mut self, header: &[u8], request: &Message, reply: &Reply<'_>) {
-        if !self.writable {
-            return;
-        }
-        let before = self.write.len();
-        let mark = self.codec.begin_reply(&mut self.write, header);
-        match render(
-            &self.link.dialect,
-            self.link.spec,
-            request,
-            reply,
-            &mut self.write,
-        ) {
-            Ok(true) => {
-                if let Err(error) = self.codec.finish(&mut self.write, mark) {
-                    tracing::error!(link = self.link.listener.name, %error, "frame an answer");
-                }
-            }
-            Ok(false) => self.write.truncate(before),
-            Err(error) => {
-                self.write.truncate(before);
-                tracing::error!(link = self.link.listener.name, %error, "render an answer");
-            }
-        }
-    }
-
     /// Writes everything rendered so far, then logs it.
     async fn write_out(&mut self) -> Result<(), SessionEnd> {
         let link = self.link;
@@ -574,8 +547,7 @@ impl<'a, W: Wire> Session<'a, W> {
         };
         self.write.clear();
         let delivered = result.is_ok() && self.writable;
-        let names = (&*link.listener.name, &*self.rulebook);
-        self.lines.log(names, &link.telemetry, rendered, delivered);
+        self.lines.log((link, &self.rulebook), rendered, delivered);
         result
     }
 }

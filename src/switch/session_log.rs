@@ -14,6 +14,8 @@ use super::decision_line::{CorridorLatency, DecisionLine, DecisionLines, Decisio
 use super::dialect::request::Reject;
 use super::in_flight::InFlight;
 use super::jobs::SequencerReply;
+use super::link::Link;
+use super::meter::{Kind, Shard};
 use super::telemetry::Telemetry;
 
 /// The borders of a message's steps before the single writer.
@@ -68,11 +70,10 @@ impl Lines {
         });
     }
 
-    /// Logs everything that waits, which was all rendered by `rendered`.
+    /// Logs and counts everything that waits, which was all rendered by `rendered`.
     pub(super) fn log(
         &mut self,
-        (link, rulebook): (&str, &Rulebook),
-        telemetry: &Telemetry,
+        (link, rulebook): (&Link, &Rulebook),
         rendered: Tick,
         delivered: bool,
     ) {
@@ -85,24 +86,27 @@ impl Lines {
             tick: clock::tick(),
         };
         let counter = if delivered {
-            &telemetry.answers_written
+            &link.telemetry.answers_written
         } else {
-            &telemetry.answers_undelivered
+            &link.telemetry.answers_undelivered
         };
         Telemetry::add_many(counter, self.decisions.len() + self.rejects.len());
-        for (request, reply) in self.decisions.drain(..) {
-            let lines = &mut self.finished;
-            log_decision(lines, (link, rulebook), written, &request, &reply);
-        }
-        for reject in self.rejects.drain(..) {
-            log_reject(&mut self.finished, link, written, &reject);
-        }
+        let name = &*link.listener.name;
+        link.meter.shard(|shard| {
+            for (request, reply) in self.decisions.drain(..) {
+                let into = (&mut self.finished, shard);
+                log_decision(into, (name, rulebook), written, &request, &reply);
+            }
+            for reject in self.rejects.drain(..) {
+                log_reject((&mut self.finished, shard), name, written, &reject);
+            }
+        });
         self.finished.emit();
     }
 }
 
 fn log_decision(
-    lines: &mut DecisionLines,
+    (lines, shard): (&mut DecisionLines, &Shard),
     (link, rulebook): (&str, &Rulebook),
     written: Written,
     request: &InFlight,
@@ -126,6 +130,23 @@ fn log_decision(
     };
     let balances: SmallVec<[PurseLine<'_>; 2]> =
         decision.balances.iter().filter_map(purse_line).collect();
+    let latency = CorridorLatency {
+        decode_ns: request.decoded.since(request.received),
+        parse_request_ns: reply.submitted.since(request.decoded),
+        sequence_ns: reply.sequenced.since(reply.submitted),
+        decide_ns: reply.decided.since(reply.sequenced),
+        append_ns: reply.durable.since(reply.decided),
+        render_response_ns: written.rendered.since(reply.durable),
+        write_frame_ns: written.tick.since(written.rendered),
+        total_ns: written.tick.since(request.received),
+    };
+    let kind = Kind {
+        mti: Some(facts.mti),
+        decision: DecisionWord::of(facts.kind, decision.reason),
+        reason: decision.reason,
+        code: decision.code,
+    };
+    shard.decided(kind, decision.repeated, &latency);
     lines.push(&DecisionLine {
         at: written.before(request.received),
         link,
@@ -140,7 +161,7 @@ fn log_decision(
         merchant: named(facts.acceptor_name.as_bytes()).or(named(facts.acceptor.as_bytes())),
         terminal: named(facts.terminal.as_bytes()),
         purpose: purpose_word(facts),
-        decision: decision_word(facts, decision.reason),
+        decision: kind.decision,
         reason: (!decision.is_approved()).then(|| decision.reason.name()),
         evidence: decision.evidence.as_deref(),
         code: &decision.code,
@@ -148,20 +169,22 @@ fn log_decision(
         repeat: decision.repeated,
         balances: &balances,
         sequence: (decision.sequence > 0).then_some(decision.sequence),
-        latency: CorridorLatency {
-            decode_ns: request.decoded.since(request.received),
-            parse_request_ns: reply.submitted.since(request.decoded),
-            sequence_ns: reply.sequenced.since(reply.submitted),
-            decide_ns: reply.decided.since(reply.sequenced),
-            append_ns: reply.durable.since(reply.decided),
-            render_response_ns: written.rendered.since(reply.durable),
-            write_frame_ns: written.tick.since(written.rendered),
-            total_ns: written.tick.since(request.received),
-        },
+        latency,
     });
 }
 
-fn log_reject(lines: &mut DecisionLines, link: &str, written: Written, line: &RejectLine) {
+fn log_reject(
+    (lines, shard): (&mut DecisionLines, &Shard),
+    link: &str,
+    written: Written,
+    line: &RejectLine,
+) {
+    shard.rejected(Kind {
+        mti: Some(line.mti),
+        decision: DecisionWord::Rejected,
+        reason: line.reason,
+        code: line.code,
+    });
     lines.push(&DecisionLine {
         at: written.before(line.steps.received),
         link,
@@ -215,20 +238,6 @@ impl Written {
 
 fn named(text: &[u8]) -> Option<&[u8]> {
     (!text.is_empty()).then_some(text)
-}
-
-fn decision_word(facts: &Facts, reason: Reason) -> DecisionWord {
-    match (reason, facts.kind) {
-        (
-            Reason::Approved | Reason::PartiallyApproved,
-            MessageKind::Authorization | MessageKind::Financial,
-        ) => DecisionWord::Approved,
-        (
-            Reason::Approved,
-            MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice | MessageKind::Reversal,
-        ) => DecisionWord::Accepted,
-        _ => DecisionWord::Declined,
-    }
 }
 
 fn purpose_word(facts: &Facts) -> &'static str {

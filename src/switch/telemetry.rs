@@ -1,6 +1,10 @@
 //! Counters that the shell fills and the admin API shows.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::histogram::{Sizes, Times};
+use super::meter::LinkMeter;
 
 /// Counts since start, except where a name says `open`.
 #[derive(Debug, Default)]
@@ -37,18 +41,47 @@ pub struct Telemetry {
     pub commits: AtomicU64,
     /// Records in them.
     pub records: AtomicU64,
+    /// The last durable record; not a count.
+    pub durable: AtomicU64,
     /// Checkpoints made.
     pub checkpoints_made: AtomicU64,
     /// Checkpoints that could not be made.
     pub checkpoints_failed: AtomicU64,
     /// Sequence of the newest checkpoint; not a count.
     pub checkpoint_sequence: AtomicU64,
+    /// Records of each group commit; filled by whoever has the journal.
+    pub commit_records: Sizes,
+    /// How long each took to be durable; filled by whoever has the journal.
+    pub commit_ns: Times,
+    links: Mutex<Vec<Arc<LinkMeter>>>,
 }
 
 /// One counter with its name.
 pub type Count = (&'static str, u64);
 
 impl Telemetry {
+    /// The meter of a link; doors and clients that are one link share it.
+    pub fn link(&self, name: &str, connections_max: usize) -> Arc<LinkMeter> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = links.iter().find(|meter| meter.name() == name) {
+            return Arc::clone(known);
+        }
+        let meter = Arc::new(LinkMeter::new(name, connections_max));
+        links.push(Arc::clone(&meter));
+        meter
+    }
+
+    /// The meters of all links, in the order in which they were opened.
+    pub fn links(&self) -> Vec<Arc<LinkMeter>> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.clone()
+    }
+
+    /// Takes one off.
+    pub fn take(counter: &AtomicU64) {
+        counter.fetch_sub(1, Relaxed);
+    }
+
     /// Adds one.
     pub fn add(counter: &AtomicU64) {
         counter.fetch_add(1, Relaxed);

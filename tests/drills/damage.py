@@ -47,7 +47,8 @@ class Removal(Damage):
 def files_of(store):
     """All files that belong together; what is in `log/` is for people."""
     found = (path.relative_to(store) for path in Path(store).rglob("*") if path.is_file())
-    return sorted(path for path in found if path.parts[0] != "log")
+    # Logs are for people, tokens belong to the machine: a store is whole without either.
+    return sorted(path for path in found if path.parts[0] not in ("log", "access"))
 
 
 def written_bytes(content):

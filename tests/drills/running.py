@@ -62,11 +62,24 @@ def waited(happened, seconds):
     return any(happened(STEP_SECONDS) for _ in range(int(seconds / STEP_SECONDS)))
 
 
+class Operator(http.client.HTTPConnection):
+    """A connection to the operators' API that shows a token with every request."""
+
+    def __init__(self, host, port, token):
+        super().__init__(host, port, timeout=30)
+        self.token = token
+
+    def request(self, method, url, body=None, headers=None, **more):
+        headers = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        super().request(method, url, body, headers, **more)
+
+
 class Switch:
     """One running `cardswitch serve` on free ports of loopback, `before` its command a tracer."""
 
     def __init__(self, binary, store, work, before=(), settings=None, arguments=()):
         self.errors_path = Path(work) / "switch.err"
+        self.store = Path(store)
         config = Path(work) / "switch.toml"
         write_config(config, settings or {})
         command = [str(binary), "serve", "--config", str(config), "--data", str(store)]
@@ -153,7 +166,8 @@ class Switch:
         return json.loads(body)
 
     def admin(self):
-        return http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=30)
+        token = (self.store / "access" / "admin.token").read_text().strip()
+        return Operator("127.0.0.1", self.admin_port, token)
 
     def state(self):
         state = self.get("/v1/state")

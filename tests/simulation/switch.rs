@@ -256,7 +256,11 @@ impl Switch {
 
     fn command(&mut self, body: Body) -> Answer {
         let (answered, mut answer) = oneshot::channel();
-        let job = Job::Command { body, answered };
+        let job = Job::Command {
+            body,
+            by: None,
+            answered,
+        };
         self.sequencer.step(job, || None).unwrap();
         answer.try_recv().unwrap()
     }

@@ -51,9 +51,10 @@ pub(crate) fn read_back(chunks: &[Vec<u8>]) -> State {
 
 pub(crate) fn api(process: &Process, path: &str, body: Option<&Value>) -> Value {
     let url = format!("{}{path}", process.admin);
+    let agent = process.agent();
     let mut response = match body {
-        None => ureq::get(&url).call().unwrap(),
-        Some(body) => ureq::post(&url).send(body.to_string()).unwrap(),
+        None => agent.get(&url).call().unwrap(),
+        Some(body) => agent.post(&url).send(body.to_string()).unwrap(),
     };
     serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap()
 }

@@ -19,6 +19,7 @@ fn post(process: &Process, file: &Path, more: &[&str]) -> Output {
     let admin = process.admin.trim_start_matches("http://");
     Command::new(BIN)
         .args(["clearing", "post", "--json", "--admin", admin])
+        .env("CARDSWITCH_TOKEN", process.token())
         .args(more)
         .arg(file)
         .output()
@@ -38,7 +39,7 @@ fn written(process: &Process, name: &str, text: &str) -> PathBuf {
 
 fn get(process: &Process, path: &str) -> Value {
     let url = format!("{}{path}", process.admin);
-    let mut response = ureq::get(&url).call().unwrap();
+    let mut response = process.agent().get(&url).call().unwrap();
     serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap()
 }
 
@@ -239,6 +240,7 @@ fn a_switch_killed_in_the_middle_of_a_file_posts_each_line_once_all_the_same() {
     let admin = process.admin.trim_start_matches("http://").to_owned();
     let posting = Command::new(BIN)
         .args(["clearing", "post", "--admin", &admin])
+        .env("CARDSWITCH_TOKEN", process.token())
         .arg(&path)
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())

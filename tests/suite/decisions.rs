@@ -56,8 +56,10 @@ macro_rules! decided_as_written {
 decided_as_written! {
     advices_are_recorded_not_judged: "advices.txt",
     captures_always_post: "captures.txt",
+    card_values_that_are_wrong: "card-values.txt",
     cards_that_may_not_pay: "cards.txt",
     cash_from_machines_and_its_fee: "cash.txt",
+    chips_that_are_wrong_and_replayed: "chips.txt",
     blocks_by_place_and_time: "conditions.txt",
     other_currencies_are_exchanged: "exchange.txt",
     guessed_numbers_are_slowed_and_alarmed: "guessing.txt",

@@ -16,7 +16,9 @@
 //!
 //! A message without `#stan` gets one of its own; `mcc=5541,5542` sends one message for each.
 //! `new-pin=chosen` is a PIN change's other PIN, `pin-pad` says that the terminal takes PINs,
-//! `takes-part` that it takes an approval of a part,
+//! `takes-part` that it takes an approval of a part, `chip=right/7` that a chip's cryptogram is
+//! right and its counter 7 (`/7/1`: of the card numbered 1 of those with the number), `track=wrong`
+//! and `printed=wrong` what came of card verification values,
 //! `part=2!` that this is the second part of a capture and the last, `id=…` what the network
 //! calls the transaction.
 //! Cards that nobody opened: `stranger` (no programme has the BIN), `nobody` (no such card) and
@@ -26,6 +28,7 @@
 
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth, PinReference};
+use cardswitch::domain::chip::ChipUse;
 use cardswitch::domain::conditions::{LocalTime, PinVerdict, PointOfService};
 use cardswitch::domain::facts::{
     Certainty, Device, Evidence, FactName, Facts, Initiation, IssuerRoute, LinkNumber, MessageKind,
@@ -404,6 +407,9 @@ fn stated(message: &mut MessageLine, key: &str, value: &str) -> Result<bool, Str
         "acceptor" => facts.acceptor = short(value),
         "expiry" => facts.expiry = ExpiryMonth::from_yymm(number(value)?),
         "pin" => facts.pin = named(value)?,
+        "chip" => rare(facts).chip = Some(chip(value)?),
+        "track" => rare(facts).track = Some(named(value)?),
+        "printed" => rare(facts).printed = Some(named(value)?),
         "entry" => facts.point.entry = named(value)?,
         "attendance" => facts.point.attendance = named(value)?,
         "reason" => rare(facts).advice_reason = Some(named(value)?),
@@ -467,6 +473,15 @@ fn said(message: &mut MessageLine, word: &str) -> Result<bool, String> {
         },
     }
     Ok(true)
+}
+
+/// `right/7/1`: verdict, counter, sequence number.
+fn chip(value: &str) -> Result<ChipUse, String> {
+    let mut parts = value.split('/');
+    let mut chip = ChipUse::unread(named(parts.next().unwrap_or_default())?);
+    chip.counter = parts.next().map_or(Ok(0), number)?;
+    chip.sequence_number = parts.next().map_or(Ok(0), number)?;
+    Ok(chip)
 }
 
 fn new_pin(value: &str) -> Result<NewPin, String> {

@@ -3,16 +3,20 @@
 
 use cardswitch::domain::account::{AccountId, PurseIndex};
 use cardswitch::domain::card::PinReference;
+use cardswitch::domain::card_value::CardValueVerdict;
+use cardswitch::domain::chip::{ChipUse, ChipVerdict};
 use cardswitch::domain::exchange::{Leg, Legs};
+use cardswitch::domain::facts::Facts;
 use cardswitch::domain::money::{Amount, Currency};
+use cardswitch::domain::rare_facts::RareFacts;
 use cardswitch::domain::rate::Rate;
 use cardswitch::domain::rate_file::RateRow;
-use cardswitch::engine::event::{Effect, Exchanged};
+use cardswitch::engine::event::{ChipCounted, Effect, Effects, Event, Exchanged};
 use cardswitch::engine::ledger::{LedgerAccount, Posting, Postings};
 use cardswitch::engine::operation::Operation;
 use cardswitch::engine::operation_money::{Charge, MoneyOperation, Paper, PaperOrder, Transfer};
 
-use crate::golden_records::{AT, CURRENCY, DATE, ENTRY};
+use crate::golden_records::{AT, CURRENCY, DATE, ENTRY, decided};
 
 /// One of each effect.
 pub(crate) fn effects() -> Vec<Effect> {
@@ -32,7 +36,35 @@ pub(crate) fn effects() -> Vec<Effect> {
                 value: [4, 7, 1, 1],
             },
         },
+        Effect::ChipCounted(ChipCounted {
+            sequence_number: 1,
+            counter: 0x1c,
+        }),
     ]
+}
+
+/// A message whose chip was checked.
+pub(crate) fn chip(mut facts: Facts) -> (String, Event) {
+    facts.rare = Some(Box::new(RareFacts {
+        chip: Some(ChipUse {
+            verdict: ChipVerdict::CannotBeChecked,
+            sequence_number: 1,
+            counter: 0x1c,
+        }),
+        ..RareFacts::default()
+    }));
+    ("decided-chip".to_owned(), decided(facts, Effects::new()))
+}
+
+/// A message whose card verification values were checked.
+pub(crate) fn card_values(mut facts: Facts) -> (String, Event) {
+    facts.rare = Some(Box::new(RareFacts {
+        track: Some(CardValueVerdict::Contradicts),
+        printed: Some(CardValueVerdict::Wrong),
+        ..RareFacts::default()
+    }));
+    let event = decided(facts, Effects::new());
+    ("decided-card-values".to_owned(), event)
 }
 
 /// One of each thing that an operator does.

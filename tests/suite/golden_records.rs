@@ -168,6 +168,7 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::ExchangePosted(_) => "exchange-posted",
         Effect::CardActivation { .. } => "card-activation",
         Effect::PinChanged { .. } => "pin-changed",
+        Effect::ChipCounted(_) => "chip-counted",
     }
 }
 
@@ -219,6 +220,8 @@ fn samples(every_fact: Event) -> Vec<(String, Event)> {
     }));
     let refused = decided(asked, Effects::new());
     samples.push(("decided-new-pin-refused".to_owned(), refused));
+    samples.push(golden_money::chip(plain.clone()));
+    samples.push(golden_money::card_values(plain));
     samples.push(("decided-every-fact".to_owned(), every_fact));
     samples.push(("account-opened".to_owned(), account_opened()));
     let housekept = Housekept {
@@ -413,7 +416,7 @@ fn effects() -> Vec<Effect> {
     ]
 }
 
-fn decided(facts: Facts, effects: Effects) -> Event {
+pub(crate) fn decided(facts: Facts, effects: Effects) -> Event {
     Event::Decided(Box::new(Decided {
         facts: facts.into(),
         reason: Reason::Approved,
@@ -448,6 +451,9 @@ fn every_fact() -> Event {
         // Not known yet when this record was kept: a scenario has it on the wire.
         billing_rate: None,
         new_pin: None,
+        chip: None,
+        track: None,
+        printed: None,
     };
     let facts = Facts {
         pin: PinVerdict::Wrong,
@@ -544,7 +550,7 @@ fn account_opened() -> Event {
 }
 
 /// Hexadecimal, 32 bytes a line.
-fn written(bytes: &[u8]) -> String {
+pub(crate) fn written(bytes: &[u8]) -> String {
     bytes
         .chunks(32)
         .map(|row| {
@@ -554,7 +560,7 @@ fn written(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn read(text: &str) -> Vec<u8> {
+pub(crate) fn read(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
     (0..digits.len())
         .step_by(2)

@@ -5,14 +5,19 @@
     reason = "a test says why it failed or skipped"
 )]
 
+mod access;
 mod acquirer;
+mod activity;
 mod backtest;
 mod books;
 mod card_life;
+mod card_values;
 mod certificates;
 mod checkpoints;
+mod chips;
 mod clearing;
 mod codec_properties;
+mod console;
 mod corridor;
 mod decision_log;
 mod decisions;
@@ -22,7 +27,9 @@ mod doctor;
 mod element_parts;
 mod encode_refusals;
 mod exchange;
+mod export;
 mod gate;
+mod golden_actor;
 mod golden_holders;
 mod golden_messages;
 mod golden_money;
@@ -47,6 +54,7 @@ mod last_answers;
 mod lifecycle;
 mod listener_specs;
 mod message_tools;
+mod metrics;
 mod model;
 mod model_books;
 mod model_desk;

@@ -42,13 +42,25 @@ const ANSWERS_HOURS: u32 = 48;
 pub(crate) const ENTRIES_HOURS: u32 = 240;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no message here can
-/// meet: a device that is away, listed merchants, blocks by place and time.
-const NOT_ON_THE_TABLE: [Reason; 9] = [
+/// meet: a device that is away, checked chips and card values, listed merchants, blocks by place
+/// and time.
+const NOT_ON_THE_TABLE: [Reason; 20] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::LinkNotPermitted,
     Reason::Overload,
     Reason::SystemFault,
+    Reason::CardCheckUnavailable,
+    Reason::ChipDataMissing,
+    Reason::ChipDataMalformed,
+    Reason::ChipNotVerifiable,
+    Reason::CryptogramWrong,
+    Reason::ChipCounterReplayed,
+    Reason::TrackMissing,
+    Reason::TrackContradicts,
+    Reason::CardValueNotVerifiable,
+    Reason::TrackValueWrong,
+    Reason::PrintedValueWrong,
     Reason::HsmUnavailable,
     Reason::MerchantDenied,
     Reason::CountryNotAllowed,

@@ -50,10 +50,7 @@ impl Desk {
     }
 
     fn api(&self, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .into();
+        let agent = self.process.agent();
         let url = format!("{}{path}", self.process.admin);
         let mut response = match body {
             None => agent.get(&url).call().unwrap(),

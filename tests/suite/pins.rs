@@ -145,10 +145,7 @@ fn a_pin_changes_on_the_wire_with_the_current_one_in_every_dialect_of_1987() {
 
 fn post(process: &Process, path: &str, body: &serde_json::Value) -> (u16, String) {
     let url = format!("{}{path}", process.admin);
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
+    let agent = process.agent();
     let mut answer = agent.post(&url).send_json(body).unwrap();
     let text = answer.body_mut().read_to_string().unwrap();
     (answer.status().as_u16(), text)

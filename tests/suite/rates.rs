@@ -10,10 +10,7 @@ use crate::support::{Client, Draft, Process, text};
 const TRAVEL: &str = "5352312000000010";
 
 fn api(process: &Process, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
+    let agent = process.agent();
     let url = format!("{}{path}", process.admin);
     let mut response = match body {
         None => agent.get(&url).call().unwrap(),

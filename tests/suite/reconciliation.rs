@@ -8,15 +8,12 @@ use crate::support::{Client, Draft, Process, text};
 
 fn get(process: &Process, path: &str) -> Value {
     let url = format!("{}{path}", process.admin);
-    let mut response = ureq::get(&url).call().unwrap();
+    let mut response = process.agent().get(&url).call().unwrap();
     serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap()
 }
 
 fn post(process: &Process, path: &str, body: &Value) -> (u16, Value) {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
+    let agent = process.agent();
     let url = format!("{}{path}", process.admin);
     let request = agent.post(&url).content_type("application/json");
     let mut response = request.send(body.to_string()).unwrap();

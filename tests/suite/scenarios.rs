@@ -27,6 +27,8 @@ fn play(path: &str, process: &Process, door: usize, spec: &str) -> (bool, String
         spec,
         "--admin",
         &process.admin,
+        "--data",
+        process.directory.path().join("store").to_str().unwrap(),
     ]);
     let mut out = Vec::new();
     let passed = acquirer::execute(&args.unwrap().args, &mut out).unwrap();

@@ -236,12 +236,9 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn api(admin: &str, method: &str, path: &str, body: &str) -> Vec<u8> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let url = format!("{admin}{path}");
+fn api(process: &Process, method: &str, path: &str, body: &str) -> Vec<u8> {
+    let agent = process.agent();
+    let url = format!("{}{path}", process.admin);
     let mut response = match method {
         "GET" => agent.get(&url).call().unwrap(),
         _ => agent
@@ -260,7 +257,7 @@ fn api(admin: &str, method: &str, path: &str, body: &str) -> Vec<u8> {
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/demo.toml");
 
 /// What the API answers, also to those who misuse it.
-fn ask_the_api(admin: &str) -> Vec<(String, Vec<u8>)> {
+fn ask_the_api(process: &Process) -> Vec<(String, Vec<u8>)> {
     let demo = fs::read_to_string(DEMO).unwrap();
     let lookup = format!("{{\"pan\":\"{EVERYDAY}\"}}");
     let unknown = format!("{{\"pan\":\"{}\"}}", CARDS[2]);
@@ -282,7 +279,7 @@ fn ask_the_api(admin: &str) -> Vec<(String, Vec<u8>)> {
         ("GET", "/healthz", ""),
     ];
     rows.iter()
-        .map(|(method, path, body)| (format!("{method} {path}"), api(admin, method, path, body)))
+        .map(|(method, path, body)| (format!("{method} {path}"), api(process, method, path, body)))
         .collect()
 }
 
@@ -323,11 +320,11 @@ fn ask_the_commands(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn no_secret_is_written_anywhere() {
     let process = Process::serve(&[]);
-    let mut places = ask_the_api(&process.admin);
+    let mut places = ask_the_api(&process);
     for (spec, address) in SPECS.into_iter().zip(process.addresses.clone()) {
         converse(&address, spec, if spec == SPECS[0] { 1_000 } else { 2_000 });
     }
-    places.extend(ask_the_api(&process.admin));
+    places.extend(ask_the_api(&process));
     let directory = process.stop();
     places.extend(ask_the_commands(directory.path()));
     for path in files_below(directory.path()) {

@@ -216,8 +216,9 @@ fn notices_come_in_order_and_go_on_where_a_reader_stopped() {
     assert_eq!(desk.get("/v1/events?limit=4")["events"], all["events"]);
     // One that waits hears of what happens next.
     let url = format!("{}/v1/events?after={next}&wait=30", desk.process.admin);
+    let agent = desk.process.agent();
     let waiting = thread::spawn(move || {
-        let read = ureq::get(&url).call().unwrap().body_mut().read_to_string();
+        let read = agent.get(&url).call().unwrap().body_mut().read_to_string();
         serde_json::from_str::<Value>(&read.unwrap()).unwrap()
     });
     let declined = desk.purchase(EVERYDAY, 888_888).set(11, "000950");

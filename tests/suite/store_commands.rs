@@ -83,7 +83,7 @@ impl Sold {
         let backup = |to: &Path| {
             let to = to.to_str().unwrap().to_owned();
             let args = [
-                "backup", "--to", &to, "--admin", &admin, "--config", &config,
+                "backup", "--to", &to, "--admin", &admin, "--config", &config, "--data", data,
             ];
             args.map(str::to_owned)
         };

@@ -210,6 +210,17 @@ impl Process {
         std::mem::replace(&mut self.directory, empty)
     }
 
+    /// The token that the command line on this machine uses.
+    pub(crate) fn token(&self) -> String {
+        let path = self.directory.path().join("store/access/admin.token");
+        fs::read_to_string(path).unwrap().trim().to_owned()
+    }
+
+    /// Somebody who asks its operators' API with that token.
+    pub(crate) fn agent(&self) -> ureq::Agent {
+        agent_with(&self.token())
+    }
+
     /// Its number for the system.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -232,6 +243,23 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Somebody who asks with a token; an answer that is a problem is an answer.
+pub(crate) fn agent_with(token: &str) -> ureq::Agent {
+    let bearer: ureq::http::HeaderValue = format!("Bearer {token}").parse().unwrap();
+    let show = move |mut request: ureq::http::Request<ureq::SendBody<'_>>,
+                     next: ureq::middleware::MiddlewareNext<'_>| {
+        request
+            .headers_mut()
+            .insert("authorization", bearer.clone());
+        next.handle(request)
+    };
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .middleware(show)
+        .build()
+        .into()
 }
 
 /// A configuration with a door for each dialect.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -399,6 +399,7 @@ fn the_acquirer_plays_and_loads_over_tls() {
 #[test]
 fn the_operators_api_speaks_tls_and_takes_new_certificates_at_a_hang_up() {
     let guarded = Guarded::new();
+    let own = guarded.ours.signs("127.0.0.1");
     let config = guarded.folder.path().join("switch.toml");
     let path = |path: &Path| path.to_str().unwrap().to_owned();
     let listeners = crate::support::SPECS.map(|spec| {
@@ -411,21 +412,50 @@ fn the_operators_api_speaks_tls_and_takes_new_certificates_at_a_hang_up() {
         "admin_allow = [\"127.0.0.0/8\"]\n{}[admin_tls]\ncertificate = \"{}\"\nkey = \"{}\"\n\
          client_ca = \"{}\"\n",
         listeners.concat(),
-        path(&guarded.own.certificate),
-        path(&guarded.own.key),
+        path(&own.certificate),
+        path(&own.key),
         path(&guarded.theirs.file()),
     );
     fs::write(&config, text).unwrap();
     let switch = Process::serve(&["--config", config.to_str().unwrap()]);
-    let address = switch
+    let address: SocketAddr = switch
         .admin
         .strip_prefix("https://")
         .unwrap()
         .parse()
         .unwrap();
+    // A certificate for an address, and the commands ask by it.
+    let asked = |ca: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cardswitch"));
+        let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/demo.toml");
+        let store = switch.directory.path().join("store");
+        command
+            .args([
+                "import",
+                demo,
+                "--config",
+                config.to_str().unwrap(),
+                "--data",
+            ])
+            .args([store.to_str().unwrap(), "--admin", &format!("{address}")])
+            .env("CARDSWITCH_ADMIN_CA", ca)
+            .env("CARDSWITCH_ADMIN_CERTIFICATE", &guarded.client.certificate)
+            .env("CARDSWITCH_ADMIN_KEY", &guarded.client.key);
+        let done = command.output().unwrap();
+        let said = [done.stdout, done.stderr].concat();
+        (done.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (went_well, said) = asked(&guarded.ours.file());
+    assert!(went_well, "{said}");
+    let (went_well, said) = asked(&guarded.theirs.file());
+    assert!(!went_well && said.contains("UnknownIssuer"), "{said}");
     let request = b"GET /healthz HTTP/1.1\r\nHost: switch.example\r\nConnection: close\r\n\r\n";
     let ask = |shows: Option<&Pair>| {
-        let mut caller = Call::new(&guarded.ours, shows).to(address);
+        let call = Call {
+            expects: "127.0.0.1",
+            ..Call::new(&guarded.ours, shows)
+        };
+        let mut caller = call.to(address);
         let said = caller.exchange(request)?;
         Ok::<_, std::io::Error>((said, caller.shown()))
     };
@@ -434,9 +464,9 @@ fn the_operators_api_speaks_tls_and_takes_new_certificates_at_a_hang_up() {
     assert!(ask(None).is_err());
     let renewed = guarded
         .ours
-        .signs_special("renewed", SWITCH, Special::default());
-    fs::copy(&renewed.key, &guarded.own.key).unwrap();
-    fs::copy(&renewed.certificate, &guarded.own.certificate).unwrap();
+        .signs_special("renewed", "127.0.0.1", Special::default());
+    fs::copy(&renewed.key, &own.key).unwrap();
+    fs::copy(&renewed.certificate, &own.certificate).unwrap();
     let id = switch.id().to_string();
     assert!(
         Command::new("kill")

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
+use crate::cli::api::Api;
+use crate::cli::import::Failed;
+
 use super::clock;
 use super::report::{Check, StepReport};
 use super::step::{BalanceExpectation, Figure, Minor, PurseField};
@@ -26,7 +29,7 @@ impl Looks {
     /// has passed, the switch is given until `deadline` to have noticed.
     pub(super) fn look(
         &mut self,
-        admin: &str,
+        admin: &Api,
         expected: &BalanceExpectation,
         deadline: Option<Instant>,
         report: &mut StepReport,
@@ -137,25 +140,17 @@ fn told(purse: &Json) -> Option<String> {
     }
 }
 
-fn account_of(admin: &str, pan: &str) -> Result<Json, String> {
-    let admin = admin.trim_end_matches('/');
-    // The error of a failed call names its address, never the body with the card number.
-    let failed = |error: ureq::Error| format!("ask the admin API: {error}");
-    let found: Json = ureq::post(format!("{admin}/v1/cards/lookup"))
-        .send_json(json!({ "pan": pan }))
-        .map_err(failed)?
-        .body_mut()
-        .read_json()
-        .map_err(failed)?;
+fn account_of(admin: &Api, pan: &str) -> Result<Json, String> {
+    // The sentence of a failed call names its address, never the body with the card number.
+    let failed = |(_, why): Failed| format!("ask the admin API: {why}");
+    let found = admin.post("/v1/cards/lookup", &json!({ "pan": pan }));
+    let found = found.map_err(failed)?;
     let account = match found.get("account") {
         Some(Json::String(id)) => id.clone(),
         Some(Json::Number(id)) => id.to_string(),
         _ => return Err("ask the admin API: the card has no account".to_owned()),
     };
-    ureq::get(format!("{admin}/v1/accounts/{account}"))
-        .call()
-        .map_err(failed)?
-        .body_mut()
-        .read_json()
+    admin
+        .get(&format!("/v1/accounts/{account}"))
         .map_err(failed)
 }

@@ -10,6 +10,7 @@ use anstream::AutoStream;
 use clap::{ArgGroup, Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::api::Api;
 use crate::iso8583::MessageSpec;
 use crate::switch::spec_source;
 use crate::transport::Framing;
@@ -58,6 +59,9 @@ struct RunArgs {
     /// Admin API for balances [default: the scenario's, else http://127.0.0.1:8580]
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
+    /// Data directory of that switch, for its token; CARDSWITCH_TOKEN counts before it
+    #[arg(long, value_name = "DIR", default_value = "./cardswitch-data")]
+    data: PathBuf,
     /// Start a switch of its own (`serve --demo`) on a temporary store, for steps that kill it
     /// (crash) or have time pass (later)
     #[arg(long, conflicts_with_all = ["connect", "admin"])]
@@ -244,7 +248,7 @@ fn peer(
             spec,
             reply_timeout: target.reply_timeout,
         },
-        admin: target.admin,
+        admin: Api::at(&target.admin, &args.data).map_err(|failed| failed.1)?,
         own: None,
     };
     if args.own_switch {
@@ -255,7 +259,7 @@ fn peer(
         };
         let own = OwnSwitch::start(&door).map_err(|error| error.to_string())?;
         own.address().clone_into(&mut peer.plan.address);
-        own.admin().clone_into(&mut peer.admin);
+        peer.admin = own.admin().map_err(|failed| failed.1)?;
         peer.own = Some(own);
     } else if let Some(step) = scenario.step_for_own_switch() {
         return Err(format!(

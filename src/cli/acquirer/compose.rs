@@ -19,6 +19,8 @@ pub(super) enum ComposeError {
     NotSaved(String),
     #[error("{0}: expected pairs of hexadecimal digits")]
     NotHex(String),
+    #[error("a chip needs a card number (DE 2)")]
+    NoCard,
     #[error("the step it refers to sent nothing")]
     NothingSent,
     #[error("the spec has no element {0}")]
@@ -174,6 +176,18 @@ fn write<'a>(
     }
     writer.finish()?;
     Ok(out.freeze())
+}
+
+/// The same message with these elements on top.
+pub(super) fn with_elements(
+    spec: &MessageSpec,
+    message: &Message,
+    texts: &BTreeMap<u8, String>,
+) -> Result<Bytes, ComposeError> {
+    let copied = message.elements().map(|de| (de, Piece::Copied(message)));
+    let mut pieces: BTreeMap<u8, Piece<'_>> = copied.collect();
+    pieces.extend(texts.iter().map(|(de, text)| (*de, Piece::Text(text))));
+    write(spec, message.mti(), pieces.into_iter())
 }
 
 fn expand(

@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use crate::cli::api::Api;
+
 use super::report::Check;
 
 /// What must have become of the exception queue.
@@ -35,11 +37,9 @@ impl Queue {
     ///
     /// # Errors
     /// It does not answer, or not so; the address is named.
-    pub(super) fn look(admin: &str) -> Result<Self, String> {
-        let url = format!("{}/v1/exceptions", admin.trim_end_matches('/'));
-        let failed = |error: ureq::Error| format!("ask the admin API: {error}");
-        let mut answer = ureq::get(url).call().map_err(failed)?;
-        let told: Json = answer.body_mut().read_json().map_err(failed)?;
+    pub(super) fn look(admin: &Api) -> Result<Self, String> {
+        let told = admin.get("/v1/exceptions");
+        let told = told.map_err(|(_, why)| format!("ask the admin API: {why}"))?;
         let total = told.get("total").and_then(Json::as_u64);
         let newest = told.pointer("/newest/0/kind").and_then(Json::as_str);
         Ok(Self {

@@ -11,6 +11,8 @@ mod step;
 
 mod circumstances;
 
+mod chip;
+
 mod exceptions;
 
 mod own_switch;

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::cli::api::Api;
+use crate::cli::import::Failed;
+
 /// Why the scenario's own switch does not run.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OwnSwitchError {
@@ -71,8 +74,8 @@ impl OwnSwitch {
     }
 
     /// Where its operators' API is.
-    pub(super) fn admin(&self) -> &str {
-        &self.admin
+    pub(super) fn admin(&self) -> Result<Api, Failed> {
+        Api::of_store(self.admin.clone(), &self.folder.path().join("store"))
     }
 
     /// How far ahead of the wall clock it lives.

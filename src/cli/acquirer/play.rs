@@ -8,13 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Zoned;
 
+use crate::cli::api::Api;
 use crate::iso8583::{Mask, Message, MessageSpec};
 
 use super::alias;
 use super::balance::Looks;
+use super::chip::{self, ChipPlan, Chips};
 use super::circumstances::Circumstances;
 use super::clock;
-use super::compose::{self, Sent};
+use super::compose::{self, ComposeError, Sent};
 use super::exceptions::Queue;
 use super::link::{Link, LinkError, LinkPlan};
 use super::own_switch::OwnSwitch;
@@ -30,7 +32,7 @@ pub(super) struct Peer {
     /// How to reach it; a switch of the scenario's own has another address after each start.
     pub(super) plan: LinkPlan,
     /// Its admin API.
-    pub(super) admin: String,
+    pub(super) admin: Api,
     /// The scenario's own switch, where it has one.
     pub(super) own: Option<OwnSwitch>,
 }
@@ -67,6 +69,7 @@ struct Player {
     sent: Vec<Option<Sent>>,
     saved: BTreeMap<String, String>,
     looks: Looks,
+    chips: Chips,
 }
 
 const STAN_MAX: u32 = 999_999;
@@ -86,6 +89,7 @@ impl Player {
             sent: Vec::new(),
             saved: BTreeMap::new(),
             looks: Looks::default(),
+            chips: Chips::default(),
         }
     }
 
@@ -145,7 +149,10 @@ impl Player {
         match own.crash(circumstances.later) {
             Ok(()) => {
                 own.address().clone_into(&mut self.peer.plan.address);
-                own.admin().clone_into(&mut self.peer.admin);
+                match own.admin() {
+                    Ok(admin) => self.peer.admin = admin,
+                    Err((_, why)) => report.checks.push(Check::fail(why)),
+                }
             }
             Err(error) => report.checks.push(Check::fail(error.to_string())),
         }
@@ -181,8 +188,13 @@ impl Player {
             now,
             saved: &self.saved,
         };
-        let bytes = match compose::compose(self.peer.plan.spec, send, &moment, &self.sent) {
-            Ok(bytes) => bytes,
+        let composed = compose::compose(self.peer.plan.spec, send, &moment, &self.sent);
+        let composed = composed.and_then(|bytes| match &step.chip {
+            None => Ok((bytes, None)),
+            Some(plan) => with_chip(plan, self.peer.plan.spec, bytes, &mut self.chips),
+        });
+        let (bytes, asked) = match composed {
+            Ok(composed) => composed,
             Err(error) => {
                 report
                     .checks
@@ -206,6 +218,9 @@ impl Player {
             &moment,
             self.peer.plan.spec,
         ));
+        if let (Some(plan), Some(asked)) = (&step.chip, &asked) {
+            report.checks.push(plan.check(asked, reply));
+        }
         for (name, element) in &step.save {
             match compose::element_text(reply, *element) {
                 Some(text) => {
@@ -273,6 +288,23 @@ impl Player {
             none => Ok(none.insert(Link::open(&self.peer.plan)?)),
         }
     }
+}
+
+/// The message with what the chip says of it.
+fn with_chip(
+    plan: &ChipPlan,
+    spec: &MessageSpec,
+    bytes: Bytes,
+    chips: &mut Chips,
+) -> Result<(Bytes, Option<chip::Asked>), ComposeError> {
+    let message = compose::read_back(spec, &bytes);
+    let said = message.and_then(|message| {
+        let (elements, asked) = plan.elements(&message, chips)?;
+        Some((message, elements, asked))
+    });
+    let (message, elements, asked) = said.ok_or(ComposeError::NoCard)?;
+    let bytes = compose::with_elements(spec, &message, &elements)?;
+    Ok((bytes, Some(asked)))
 }
 
 fn check_reply(

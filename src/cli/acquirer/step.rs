@@ -7,6 +7,7 @@ use toml::{Table, Value as Toml};
 use crate::iso8583::Mti;
 
 use super::alias;
+use super::chip::ChipPlan;
 use super::circumstances::{self, Circumstances};
 use super::exceptions::Raised;
 use super::scenario::{Mistakes, table_of, value_of};
@@ -21,6 +22,8 @@ pub(super) struct Step {
     pub(super) circumstances: Circumstances,
     /// What is sent, if anything.
     pub(super) send: Option<Send>,
+    /// The chip that speaks in it.
+    pub(super) chip: Option<ChipPlan>,
     /// What the reply must hold.
     pub(super) expect: Vec<Expectation>,
     /// Names given to elements of the reply.
@@ -119,10 +122,11 @@ impl PurseField {
 }
 
 /// Keys of a step that are not elements, besides those of its circumstances.
-const STEP_KEYS: [&str; 10] = [
+const STEP_KEYS: [&str; 11] = [
     "name",
     "send",
     "card",
+    "by_chip",
     "repeat_of",
     "reverse",
     "expect",
@@ -201,6 +205,10 @@ impl Reader<'_> {
             mistakes.add(place, "name: expected a text");
         }
         let send = self.send(table, place, mistakes);
+        let chip = ChipPlan::parse(table, place, mistakes);
+        if chip.is_some() && !matches!(send, Some(Send::Message { .. })) {
+            mistakes.add(place, "by_chip: needs a message of the step's own: send");
+        }
         let expect = self.expect(table.get("expect"), place, mistakes);
         let save = parse_save(table.get("save"), place, mistakes);
         let balance = self.balance(table.get("balance"), place, mistakes);
@@ -238,6 +246,7 @@ impl Reader<'_> {
             name,
             circumstances,
             send,
+            chip,
             expect,
             save,
             balance,

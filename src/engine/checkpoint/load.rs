@@ -129,6 +129,9 @@ impl State {
             Row::Activation(card, entry) => {
                 self.activations.insert(card, entry);
             }
+            Row::Chip(card, sequence_number, used) => {
+                self.chips.insert((card, sequence_number), used);
+            }
             Row::Reference(at, name, record, movement) => {
                 self.references_by_age.push_back((at, name));
                 if let Some(record) = record {

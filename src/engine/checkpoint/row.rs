@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth};
+use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{ApprovalCode, ResponseCode};
 use crate::domain::exchange::{Billed, Exchange};
 use crate::domain::facts::{LinkNumber, MessageKind, Purpose, Trace, TraceKey};
@@ -95,6 +96,8 @@ pub(super) enum Row<'a> {
     Exception(ExceptionRow),
     /// Everything was said, in so many rows, this one included.
     End(u64),
+    /// Counters that the chip of a card with this sequence number has used.
+    Chip(CardId, u8, UsedCounters),
 }
 
 /// A link, without its days.

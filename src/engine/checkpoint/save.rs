@@ -128,6 +128,9 @@ impl State {
                 finds_card: found == Some(*card),
             }))?;
         }
+        for ((card, sequence_number), used) in &self.chips {
+            chunks.row(&Row::Chip(*card, *sequence_number, *used))?;
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::row::{AccountRow, CardRow, DeviceTokenRow, LinkDayRow, LinkRow, Row};
 use super::*;
 use crate::domain::account::{AccountId, Kyc, Purse, PurseIndex, Split};
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth, PinReference};
+use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{PurseBalance, Reason, ResponseCode};
 use crate::domain::exchange::{Exchange, Leg};
 use crate::domain::facts::{LinkNumber, MessageKind, Purpose, Trace, TraceKey};
@@ -352,6 +353,7 @@ fn name(row: &Row<'_>) -> &'static str {
         Row::ClearingClosed(..) => "clearing-closed",
         Row::Exception(_) => "exception",
         Row::End(_) => "end",
+        Row::Chip(..) => "chip",
     }
 }
 
@@ -434,6 +436,24 @@ fn rows_of_version_1_read_as_they_always_did_and_are_written_so() {
         "the digest covers other things or in another way: add one to digest::VERSION and keep \
          this line under the new name"
     );
+}
+
+#[test]
+fn a_chips_counters_are_a_row_of_a_later_kind_and_part_of_the_digest() {
+    let (golden, before) = golden();
+    let used = UsedCounters::first(0x1c).and(0x1f);
+    let chip = postcard::to_stdvec(&Row::Chip(CARD, 7, used)).unwrap();
+    assert_eq!(hex(&chip), "1d01071f09");
+    let mut rows: Vec<Vec<u8>> = golden.into_iter().map(|row| row.1).collect();
+    let device = rows.iter().position(|row| row[0] == 7).unwrap();
+    rows.insert(device + 1, chip);
+    let end = Row::End(u64::try_from(rows.len()).unwrap());
+    *rows.last_mut().unwrap() = postcard::to_stdvec(&end).unwrap();
+    let chunk = chunk_of(rows.iter().map(Vec::as_slice));
+    let state = load(std::slice::from_ref(&chunk)).unwrap();
+    assert_eq!(state.chip_counters(CARD, 7), Some(used));
+    assert_eq!(saved(&state), [chunk]);
+    assert_ne!(state.digest().to_string(), before);
 }
 
 #[test]

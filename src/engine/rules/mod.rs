@@ -18,6 +18,10 @@ pub mod amount;
 
 pub mod currency;
 
+pub mod chip;
+
+pub mod card_value;
+
 pub mod pin;
 
 pub mod new_pin;
@@ -91,6 +95,8 @@ pub const RULES: &[Rule] = &[
     purpose::RULE,
     amount::RULE,
     currency::RULE,
+    chip::RULE,
+    card_value::RULE,
     pin::RULE,
     new_pin::RULE,
     merchant_list::RULE,

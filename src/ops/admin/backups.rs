@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
-use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::asked::Shared;
 use super::{AdminContext, Asked, Problem};
 
 #[derive(Deserialize)]
@@ -25,11 +25,11 @@ pub(super) async fn make(
 ) -> Result<Json<Value>, Problem> {
     let folder = context.backups_dir.as_deref().ok_or_else(|| {
         let what = "the configuration names no backups_dir, so no copy is made";
-        Problem(StatusCode::FORBIDDEN, what.to_owned())
+        Problem(StatusCode::CONFLICT, what.to_owned())
     })?;
     let to = within(folder, &wanted.to).ok_or_else(|| {
         let what = format!("expected a folder in {}", folder.display());
-        Problem(StatusCode::FORBIDDEN, what)
+        Problem(StatusCode::UNPROCESSABLE_ENTITY, what)
     })?;
     let failed = |what: String| Problem(StatusCode::SERVICE_UNAVAILABLE, what);
     let desk = context.checkpoints.as_ref();

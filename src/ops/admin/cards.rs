@@ -1,7 +1,7 @@
 //! Cards: finding one by its number, its status, its successor, its devices.
 
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::engine::command::NewCard;
 use crate::engine::operation::Order;
 use crate::switch::pin::OnFile;
 
+use super::asked::Shared;
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 #[derive(Deserialize)]

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
-use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::asked::Shared;
 use super::{AdminContext, Problem};
 
 /// Has a checkpoint made now and tells of it when it counts.

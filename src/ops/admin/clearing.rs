@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State as Shared;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -14,6 +13,7 @@ use crate::switch::clearing::{
     Columns, LINES_TOGETHER_MAX, LineOutcome, Prepared, name_of, prepare,
 };
 
+use super::asked::Shared;
 use super::{AdminContext, Asked, Problem, wrong};
 
 #[derive(Deserialize)]

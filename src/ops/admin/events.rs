@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State as Shared};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,6 +17,7 @@ use crate::engine::event::Event;
 use crate::ops::notice::{Notice, notices};
 use crate::switch::clock;
 
+use super::asked::{Query, Shared};
 use super::records::read;
 use super::{AdminContext, Problem, wrong};
 

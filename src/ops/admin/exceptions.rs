@@ -1,13 +1,14 @@
 //! The exception queue: what could not be matched or must be looked at, and its resolution.
 
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::masking;
 use crate::engine::operation::Order;
 
+use super::asked::Shared;
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 /// Exceptions shown, newest first.

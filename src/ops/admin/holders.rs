@@ -1,7 +1,7 @@
 //! Holders: registering one, how well it is known, the one account it may have (rule A1).
 
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -14,6 +14,7 @@ use crate::engine::command::{HeldBy, OpenAccount, Opened};
 use crate::engine::operation::Order;
 use crate::engine::operation_holder::{HolderOrder, Whose};
 
+use super::asked::Shared;
 use super::cards::{active, new_card, number_of_programme};
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 

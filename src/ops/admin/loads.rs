@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +17,7 @@ use crate::domain::pan::CardToken;
 use crate::domain::rare_facts::{CompanyCode, FundingBin, LoadChannel, RareFacts};
 use crate::engine::command::{Answer, Body};
 
+use super::asked::Shared;
 use super::transfers::reference;
 use super::{AdminContext, Asked, Problem, wrong};
 

@@ -1,31 +1,33 @@
 //! The operators' API over HTTP, in the clear on loopback only: one file for each resource.
 //!
+//! Every request shows a token whose role is enough for its route (`door.rs`, `ops/access`).
 //! Every read is a bounded query on the single writer's durable state, every write a command that
 //! the single writer decides and journals; nothing here decides.
 //! A card number comes in only in a request body, and never goes out but masked.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State as Shared};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use axum::{Json, Router};
-use serde::de::DeserializeOwned;
+use axum::{Json, Router, middleware};
 use serde_json::json;
 
 use crate::engine::command::{Answer, Body, Opened};
-use crate::engine::operation::{Order, OrderRefused};
+use crate::engine::operation::Order;
 use crate::journal::JournalReader;
+use crate::ops::access::Gate;
 use crate::switch::card_file;
 use crate::switch::checkpointer::CheckpointDesk;
-use crate::switch::jobs::{Jobs, Stopping};
+use crate::switch::jobs::Jobs;
+use crate::switch::overload::Space;
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
 use crate::switch::telemetry::Telemetry;
+use crate::switch::test_message::Door;
 use crate::switch::token::TokenKey;
 
 use super::log_layer::LogCounters;
@@ -33,12 +35,18 @@ use socket::AdminSocket;
 
 mod accounts;
 
+mod activity;
+mod asked;
+mod audit;
+
 mod backups;
 
 mod cards;
 
 mod checkpoints;
 mod clearing;
+mod console;
+mod door;
 mod events;
 
 mod exceptions;
@@ -49,8 +57,11 @@ mod holds;
 
 mod loads;
 
+mod metrics;
+
 mod paper;
 mod pins;
+mod problem;
 
 mod programmes;
 mod rates;
@@ -63,6 +74,9 @@ pub mod socket;
 mod statements;
 
 mod transfers;
+
+use asked::{Asked, Shared, Text};
+use problem::Problem;
 
 /// Largest request body, bytes: a card file of some 50,000 rows.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -90,6 +104,14 @@ pub struct AdminContext {
     pub backups_dir: Option<PathBuf>,
     /// Counters of the log.
     pub log: LogCounters,
+    /// The room on the store's disk.
+    pub space: Arc<Space>,
+    /// The store's folder, and that of the log.
+    pub folders: (PathBuf, Option<PathBuf>),
+    /// Doors that take test messages; none where real cards are decided.
+    pub test_doors: Option<Arc<[Door]>>,
+    /// Who may ask for what.
+    pub gate: Arc<Gate>,
 }
 
 /// Serves the API until `stop` resolves.
@@ -103,6 +125,17 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(health))
+        .route("/console", get(console::page))
+        .route("/console/style.css", get(console::style))
+        .route("/console/words.js", get(console::words))
+        .route("/console/app.js", get(console::app))
+        .route("/v1/overview", get(console::overview))
+        .route(
+            "/v1/test-message",
+            get(console::test_doors).post(console::test_message),
+        )
+        .route("/readyz", get(metrics::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/state", get(state))
         .route("/v1/holders", post(holders::register))
         .route("/v1/holders/{id}", get(holders::holder))
@@ -112,9 +145,12 @@ pub async fn serve(
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
         .route("/v1/accounts/{id}/statement", get(statements::statement))
+        .route("/v1/audit", get(audit::audit))
         .route("/v1/programmes", get(programmes::programmes))
         .route("/v1/programmes/reload", post(programmes::reload))
         .route("/v1/events", get(events::events))
+        .route("/v1/activity", get(activity::page))
+        .route("/v1/activity/live", get(activity::live))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
@@ -143,26 +179,16 @@ pub async fn serve(
         .route("/v1/checkpoint", post(checkpoints::make))
         .route("/v1/backup", get(backups::progress).post(backups::make))
         .route("/v1/import", post(import))
+        .fallback(door::not_there)
+        .method_not_allowed_fallback(door::wrong_method)
+        .layer(middleware::from_fn_with_state(context.clone(), door::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(context);
+        .with_state(context)
+        .into_make_service_with_connect_info::<SocketAddr>();
     // The tap does nothing but let handlers ask where a request comes from.
     axum::serve(socket.tap_io(|_| {}), routes)
         .with_graceful_shutdown(stop)
         .await
-}
-
-/// An error answer (RFC 9457).
-struct Problem(StatusCode, String);
-
-impl From<OrderRefused> for Problem {
-    fn from(refused: OrderRefused) -> Problem {
-        let status = match &refused {
-            OrderRefused::NotFound(_) => StatusCode::NOT_FOUND,
-            OrderRefused::Conflict(_) => StatusCode::CONFLICT,
-            OrderRefused::NotAllowed(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        Problem(status, refused.to_string())
-    }
 }
 
 /// Has an order carried out; the answer comes when it is durable.
@@ -189,32 +215,6 @@ fn unexpected() -> Problem {
     Problem(StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
-/// The body of a request. One that cannot be read is refused without quoting it, as the JSON
-/// reader would: it may hold a card number or a PIN.
-struct Asked<T>(T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read = Json::<T>::from_request(request, state).await;
-        let Json(asked) = read.map_err(|refused| {
-            let what = match refused {
-                JsonRejection::JsonDataError(_) => {
-                    "body: expected the fields of this resource, each of its type"
-                }
-                JsonRejection::JsonSyntaxError(_) => "body: expected JSON",
-                JsonRejection::MissingJsonContentType(_) => {
-                    "body: expected the content type application/json"
-                }
-                _ => "body: it cannot be read",
-            };
-            Problem(refused.status(), what.to_owned())
-        })?;
-        Ok(Asked(asked))
-    }
-}
-
 /// A number in the path of a request.
 fn number_of<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| {
@@ -225,26 +225,6 @@ fn number_of<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Problem>
 
 fn wrong(detail: impl Into<String>) -> Problem {
     Problem(StatusCode::BAD_REQUEST, detail.into())
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let Problem(status, detail) = self;
-        let body = json!({
-            "type": "about:blank",
-            "title": status.canonical_reason().unwrap_or("error"),
-            "status": status.as_u16(),
-            "detail": detail,
-        });
-        let media = [("content-type", "application/problem+json")];
-        (status, media, body.to_string()).into_response()
-    }
-}
-
-impl From<Stopping> for Problem {
-    fn from(stopping: Stopping) -> Problem {
-        Problem(StatusCode::SERVICE_UNAVAILABLE, stopping.to_string())
-    }
 }
 
 async fn health(Shared(context): Shared<AdminContext>) -> Result<Json<serde_json::Value>, Problem> {
@@ -299,7 +279,7 @@ async fn state(Shared(context): Shared<AdminContext>) -> Result<Json<serde_json:
 /// Opens the accounts of a card file (the body, as TOML); opening one again changes nothing.
 async fn import(
     Shared(context): Shared<AdminContext>,
-    body: String,
+    Text(body): Text,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let rows = card_file::parse(&body, &context.rules.rulebook(), &context.token_key)
         .map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;

@@ -1,13 +1,13 @@
 //! What is sent to holders on paper, and its fee (rule A31).
 
 use axum::Json;
-use axum::extract::State as Shared;
 use serde::Deserialize;
 
 use crate::domain::account::AccountId;
 use crate::engine::operation::Order;
 use crate::engine::operation_money::{MoneyOrder, Paper, PaperOrder};
 
+use super::asked::Shared;
 use super::transfers::reference;
 use super::{AdminContext, Asked, Problem, order};
 

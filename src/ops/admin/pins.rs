@@ -5,7 +5,7 @@
 
 use arrayvec::ArrayString;
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -23,6 +23,7 @@ use crate::engine::operation::Order;
 use crate::engine::operation_card::CardOrder;
 use crate::switch::pin::{MadeOver, OnFile};
 
+use super::asked::Shared;
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 #[derive(Deserialize)]

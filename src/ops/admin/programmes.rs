@@ -1,12 +1,12 @@
 //! Programmes in force, and their reload without a restart.
 
 use axum::Json;
-use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::switch::rules_in_force::NotReloaded;
 
+use super::asked::Shared;
 use super::{AdminContext, Problem};
 
 /// The programmes that the switch decides by.

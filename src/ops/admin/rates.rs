@@ -1,7 +1,6 @@
 //! Exchange rates, and charging one currency purse from another (rules A35, C2, C3).
 
 use axum::Json;
-use axum::extract::State as Shared;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -13,6 +12,7 @@ use crate::engine::operation_money::{MoneyOrder, Movement};
 use crate::engine::state::State;
 use crate::switch::clock;
 
+use super::asked::Shared;
 use super::transfers::reference;
 use super::{AdminContext, Asked, Problem, order, wrong};
 

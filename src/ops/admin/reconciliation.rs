@@ -1,7 +1,7 @@
 //! What was counted on each link and business day, and the order to begin a new day.
 
 use axum::Json;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::engine::command::{Answer, Body};
 use crate::engine::reconcile::{CutOver, DayTotals, LinkBook};
 use crate::engine::state::State;
 
+use super::asked::{Query, Shared};
 use super::{AdminContext, Asked, Problem, unexpected, wrong};
 
 /// Which totals are asked for.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use tokio::sync::Semaphore;
 
+use crate::domain::actor::Actor;
 use crate::domain::time::UnixMs;
 use crate::engine::event::Event;
 use crate::engine::record;
@@ -27,12 +28,24 @@ pub(super) async fn read<T: Send + 'static>(
     taker: T,
     take: fn(&mut T, u64, UnixMs, &Event) -> ControlFlow<()>,
 ) -> Result<(T, u64), Problem> {
+    let without =
+        move |taker: &mut T, sequence, _, at, event: &Event| take(taker, sequence, at, event);
+    read_by(context, (after, until), taker, without).await
+}
+
+/// The same with whoever ordered what a record tells.
+pub(super) async fn read_by<T: Send + 'static>(
+    context: &AdminContext,
+    (after, until): (u64, u64),
+    taker: T,
+    take: impl Fn(&mut T, u64, Option<Actor>, UnixMs, &Event) -> ControlFlow<()> + Send + 'static,
+) -> Result<(T, u64), Problem> {
     let failed = |what: &str| Problem(StatusCode::SERVICE_UNAVAILABLE, what.to_owned());
     let reader = context.journal.clone();
     let reader = reader.ok_or_else(|| failed("the journal is not open for reading"))?;
     let permit = READERS.acquire().await;
     let _permit = permit.map_err(|_| failed("the switch is stopping"))?;
-    let work = tokio::task::spawn_blocking(move || walk(&reader, (after, until), taker, take));
+    let work = tokio::task::spawn_blocking(move || walk(&reader, (after, until), taker, &take));
     let walked = work.await.map_err(|_| failed("reading was cut off"))?;
     walked.map_err(|error| match error {
         // What was removed of the journal behind checkpoints is gone for ever.
@@ -54,14 +67,14 @@ fn walk<T>(
     reader: &JournalReader,
     (after, until): (u64, u64),
     mut taker: T,
-    take: fn(&mut T, u64, UnixMs, &Event) -> ControlFlow<()>,
+    take: &impl Fn(&mut T, u64, Option<Actor>, UnixMs, &Event) -> ControlFlow<()>,
 ) -> Result<(T, u64), Unread> {
     let (mut last, mut attempts) = (after, 0);
     let (mut over, mut wrong) = (false, None);
     while last < until && !over {
-        let mut hand_over = |sequence, bytes: &[u8]| match record::decode(bytes) {
-            Ok((at, event)) => {
-                let flow = take(&mut taker, sequence, at, &event);
+        let mut hand_over = |sequence, bytes: &[u8]| match record::decode_by(bytes) {
+            Ok((by, at, event)) => {
+                let flow = take(&mut taker, sequence, by, at, &event);
                 over = flow.is_break();
                 flow
             }

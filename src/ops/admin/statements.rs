@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::ControlFlow;
 
 use axum::Json;
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::domain::time::{BusinessDate, UnixMs};
 use crate::engine::event::Event;
 use crate::ops::statement::{Book, Line, PurseStand, Statement};
 
+use super::asked::{Query, Shared};
 use super::records::read;
 use super::{AdminContext, Problem, number_of, wrong};
 

@@ -1,13 +1,13 @@
 //! Transfers between holders of one programme (rule A30).
 
 use axum::Json;
-use axum::extract::State as Shared;
 use serde::Deserialize;
 
 use crate::domain::account::AccountId;
 use crate::engine::operation::{Order, Reference};
 use crate::engine::operation_money::{MoneyOrder, Transfer};
 
+use super::asked::Shared;
 use super::{AdminContext, Asked, Problem, order, wrong};
 
 #[derive(Deserialize)]

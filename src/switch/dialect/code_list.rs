@@ -117,6 +117,15 @@ fn is_about_one_card(reason: Reason) -> bool {
             | Reason::CardNotActivated
             | Reason::CardFrozen
             | Reason::CardExpired
+            | Reason::ChipDataMissing
+            | Reason::ChipDataMalformed
+            | Reason::ChipNotVerifiable
+            | Reason::CryptogramWrong
+            | Reason::ChipCounterReplayed
+            | Reason::TrackMissing
+            | Reason::CardValueNotVerifiable
+            | Reason::TrackValueWrong
+            | Reason::PrintedValueWrong
             | Reason::PinLocked
             | Reason::PinNotVerifiable
             | Reason::PinMalformed
@@ -137,10 +146,7 @@ fn can_change(reason: Reason) -> bool {
         reason,
         Reason::AccountClosed | Reason::CardStolen | Reason::CardLost
     );
-    let is_ours = matches!(
-        reason,
-        Reason::NotSignedOn | Reason::Overload | Reason::SystemFault | Reason::HsmUnavailable
-    );
+    let is_ours = matches!(reason, Reason::NotSignedOn | Reason::Overload) || reason.is_fault();
     is_ours || is_about_one_card(reason) && !is_for_ever
 }
 

@@ -16,8 +16,11 @@ pub mod request;
 
 mod edition_2003;
 
+pub mod chips;
 mod pins;
+mod proofs;
 mod route;
+mod values;
 
 mod said;
 

@@ -25,6 +25,7 @@ use crate::switch::token::TokenKey;
 
 use super::edition_2003;
 use super::pins;
+use super::proofs;
 use super::route::route;
 use super::said;
 use super::table::{Dialect, Edition, Management};
@@ -257,7 +258,7 @@ impl RequestParser<'_> {
         let table = (self.dialect, self.spec);
         said::read_rows(table, self.token_key, message, &mut facts);
         said::read_elements(edition, message, &mut facts);
-        pins::read(
+        proofs::read(
             self.dialect,
             self.pins,
             message,

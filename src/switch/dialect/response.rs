@@ -11,6 +11,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::rate::share;
 use crate::iso8583::{EncodeError, Message, MessageSpec, MessageWriter, Mti};
 
+use super::chips::CHIP_DATA;
 use super::edition_2003;
 use super::table::{Dialect, Edition};
 
@@ -37,6 +38,8 @@ pub struct Reply<'a> {
     pub billed: Option<Billed>,
     /// DE 66, where totals were compared.
     pub settlement: Option<u8>,
+    /// DE 55, where the chip has proven itself.
+    pub chip: Option<&'a [u8]>,
 }
 
 impl<'a> Reply<'a> {
@@ -57,6 +60,7 @@ impl<'a> Reply<'a> {
             approved: decision.approved,
             billed: decision.billed,
             settlement: None,
+            chip: None,
         }
     }
 }
@@ -80,7 +84,9 @@ pub fn render(
     };
     let mut both = Elements::new();
     let echoed = echoed(dialect, spec, mti, &mut both);
-    let own = if reply.approved.is_some() || reply.billed.is_some() {
+    let own = if reply.chip.is_some() {
+        OWN_OF_A_CHIP
+    } else if reply.approved.is_some() || reply.billed.is_some() {
         OWN_OF_AMOUNTS
     } else if reply.settlement.is_some() {
         OWN_OF_A_SETTLEMENT
@@ -148,6 +154,8 @@ const FUNCTION_CODE: u8 = 24;
 const OWN: &[u8] = &[38, 39, 54];
 /// The same where only a part was approved, or the programme converted: also what that comes to.
 const OWN_OF_AMOUNTS: &[u8] = &[4, 5, 6, 10, 38, 39, 51, 54];
+/// All of these, and what the chip is told.
+const OWN_OF_A_CHIP: &[u8] = &[4, 5, 6, 10, 38, 39, 51, 54, CHIP_DATA];
 
 /// The same where totals were compared.
 const OWN_OF_A_SETTLEMENT: &[u8] = &[38, 39, 54, 66];
@@ -201,6 +209,11 @@ fn answer(
                 writer.number(66, u64::from(settlement))?;
             }
         }
+        (CHIP_DATA, ..) => {
+            if let Some(chip) = reply.chip {
+                chip_data(writer, request, chip)?;
+            }
+        }
         (54, ..) => {
             if let Some(balances) = reply.balances {
                 writer.text(54, &balance_groups(edition, balances))?;
@@ -212,6 +225,19 @@ fn answer(
         }
         _ => {}
     }
+    Ok(())
+}
+
+/// DE 55 in the form that the request has: bytes, or their hexadecimal digits.
+fn chip_data(
+    writer: &mut MessageWriter<'_, '_>,
+    request: &Message,
+    chip: &[u8],
+) -> Result<(), EncodeError> {
+    match request.binary(CHIP_DATA) {
+        Some(_) => writer.binary(CHIP_DATA, chip)?,
+        None => writer.text(CHIP_DATA, &base16ct::upper::encode_string(chip))?,
+    };
     Ok(())
 }
 

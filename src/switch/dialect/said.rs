@@ -498,6 +498,9 @@ length = 8
             advice_reason: None,
             billing_rate: Some(69_972_522),
             new_pin: None,
+            chip: None,
+            track: None,
+            printed: None,
         };
         assert_eq!(facts.rare, Some(Box::new(rare)));
         assert_eq!(facts.certainty, Certainty::Estimated);

@@ -12,7 +12,7 @@ use crate::iso8583::ELEMENT_MAX;
 
 use super::code_list::CodeList;
 use super::short_texts::ShortTexts;
-use super::table_rows::{IndicatorRow, ReadingRow, element_rows};
+use super::table_rows::{IndicatorRow, PlaceRow, ReadingRow, element_rows, printed_value_place};
 use super::value_set::{Read, ValueSet};
 
 /// One dialect, proven when it was read.
@@ -28,6 +28,8 @@ pub struct Dialect {
     purposes: [Purpose; 100],
     /// The element of the new PIN's block in a PIN change, where the dialect has such.
     pub new_pin: Option<u8>,
+    /// Element and place of the printed card verification value, where the dialect has such.
+    pub printed_value: Option<(u8, Reach)>,
     /// Rows that set special facts, by the element they read.
     pub rows: Vec<ElementRows>,
     /// Meaning of DE 70.
@@ -364,6 +366,7 @@ struct File {
     reading: Vec<ReadingRow>,
     network_management: BTreeMap<String, Management>,
     pin_change: Option<PinChangeRow>,
+    printed_value: Option<PlaceRow>,
     response_code: BTreeMap<String, String>,
     code_list: Option<CodeList>,
 }
@@ -415,6 +418,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
         }
     }
     let new_pin = new_pin_element(file.pin_change, &purposes, &mut mistakes);
+    let printed_value = printed_value_place(file.printed_value, &mut mistakes);
     let rows = element_rows(file.indicator, file.reading, &mut mistakes);
     let codes = response_codes(&file.response_code, edition, &mut mistakes);
     match codes {
@@ -424,6 +428,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
             echo,
             purposes,
             new_pin,
+            printed_value,
             rows,
             management,
             codes,

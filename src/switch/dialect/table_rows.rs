@@ -123,6 +123,34 @@ fn with_rows(rows: &mut Vec<ElementRows>, place: Place, change: impl FnOnce(&mut
     rows.push(fresh);
 }
 
+/// Where a value of three digits stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlaceRow {
+    element: u8,
+    subelement: Option<u8>,
+    from: Option<usize>,
+    length: Option<usize>,
+}
+
+/// The place of the printed card verification value.
+pub(super) fn printed_value_place(
+    row: Option<PlaceRow>,
+    mistakes: &mut Vec<String>,
+) -> Option<(u8, Reach)> {
+    let row = row?;
+    match part(row.element, row.from, row.length) {
+        Ok(part) => {
+            let subelement = row.subelement;
+            Some((row.element, Reach { subelement, part }))
+        }
+        Err(mistake) => {
+            mistakes.push(format!("printed_value: {mistake}"));
+            None
+        }
+    }
+}
+
 /// Characters skipped and read, of an element that exists.
 fn part(
     element: u8,

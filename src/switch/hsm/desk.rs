@@ -14,11 +14,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use crate::domain::card_value::CardValueVerdict;
+use crate::domain::chip::ChipUse;
 use crate::domain::conditions::PinVerdict;
 use crate::domain::facts::Facts;
 use crate::domain::pan::{CardToken, Pan};
 use crate::domain::pin_choice::NewPin;
+use crate::switch::card_check::{AskedValue, IssuerAnswer};
 use crate::switch::clock::{self, Tick};
+use crate::switch::jobs::SequencerReply;
 use crate::switch::pin::PinDesk;
 
 /// Questions that may wait for a thread.
@@ -34,6 +38,41 @@ pub struct Questions {
     pub pin: Option<Zeroizing<Vec<u8>>>,
     /// The PIN block of a PIN that shall be the new one.
     pub new_pin: Option<Zeroizing<[u8; 8]>>,
+    /// A chip's data, of which the cryptogram is to be judged.
+    pub chip: Option<ChipData>,
+    /// The value of a track.
+    pub track: Option<AskedValue>,
+    /// The value printed on the card.
+    pub printed: Option<AskedValue>,
+}
+
+/// The data of a chip, and its sequence number where that stands beside them.
+pub struct ChipData {
+    /// The sequence number (PSN).
+    pub sequence_number: Option<u8>,
+    /// The data.
+    pub data: Zeroizing<Vec<u8>>,
+}
+
+/// What a chip shall be told about a decision.
+pub struct AnswerQuestion {
+    /// The card's number.
+    pub pan: Pan,
+    /// What the chip said.
+    pub chip: ChipData,
+    /// The response code for chips.
+    pub code: [u8; 2],
+    /// Whether that is an approval.
+    pub is_approved: bool,
+}
+
+impl AnswerQuestion {
+    /// Chip data of the answer; `None` when they cannot be made.
+    pub fn answered_by(&self, pins: &PinDesk) -> Option<IssuerAnswer> {
+        let chip = (self.chip.sequence_number, &**self.chip.data);
+        let code = (self.code, self.is_approved);
+        pins.cards()?.answer(&self.pan, chip, code)
+    }
 }
 
 impl fmt::Debug for Questions {
@@ -47,14 +86,22 @@ impl fmt::Debug for Questions {
 pub struct Learnt {
     pin: Option<PinVerdict>,
     new_pin: Option<NewPin>,
+    chip: Option<ChipUse>,
+    track: Option<CardValueVerdict>,
+    printed: Option<CardValueVerdict>,
 }
 
-/// The answer to the questions of the request in a slot.
-pub struct Answered {
-    /// The connection's own number for the request.
-    pub slot: usize,
-    /// What was learnt.
-    pub learnt: Learnt,
+/// What came of being asked.
+pub enum Answered {
+    /// The answer to the questions of the request in a slot.
+    Learnt {
+        /// The connection's own number for the request.
+        slot: usize,
+        /// What was learnt.
+        learnt: Learnt,
+    },
+    /// What a chip shall be told, with the decision about its request.
+    Made(Box<SequencerReply>, Option<IssuerAnswer>),
 }
 
 /// Where questions are handed in; the threads end with it.
@@ -63,11 +110,18 @@ pub struct QuestionDesk {
 }
 
 struct Asked {
-    questions: Box<Questions>,
+    matter: Matter,
     pins: Arc<PinDesk>,
-    slot: usize,
     at: Tick,
     answers: mpsc::Sender<Answered>,
+}
+
+/// What is asked.
+enum Matter {
+    /// What must be known before a request is decided, and the slot of that.
+    Facts(Box<Questions>, usize),
+    /// What a chip shall be told about the decision.
+    Answer(Box<AnswerQuestion>, Box<SequencerReply>),
 }
 
 impl Questions {
@@ -79,6 +133,9 @@ impl Questions {
                 card,
                 pin: None,
                 new_pin: None,
+                chip: None,
+                track: None,
+                printed: None,
             })
         })
     }
@@ -86,9 +143,16 @@ impl Questions {
     fn asked_of(&self, pins: &PinDesk) -> Learnt {
         let pin = self.pin.as_ref();
         let new_pin = self.new_pin.as_ref();
+        let chip = self.chip.as_ref().zip(pins.cards());
+        let value =
+            |asked: &Option<AskedValue>| Some(pins.cards()?.value(&self.pan, asked.as_ref()?));
         Learnt {
             pin: pin.map(|block| pins.verdict(block, &self.pan, &self.card)),
             new_pin: new_pin.map(|block| pins.chosen(**block, &self.pan, &self.card)),
+            chip: chip
+                .and_then(|(chip, cards)| cards.chip(&self.pan, chip.sequence_number, &chip.data)),
+            track: value(&self.track),
+            printed: value(&self.printed),
         }
     }
 
@@ -96,6 +160,10 @@ impl Questions {
         Learnt {
             pin: self.pin.as_ref().map(|_| PinVerdict::Unavailable),
             new_pin: self.new_pin.as_ref().map(|_| NewPin::CannotBeMade),
+            // Until these are judged they count as such already.
+            chip: None,
+            track: None,
+            printed: None,
         }
     }
 }
@@ -108,6 +176,15 @@ impl Learnt {
         }
         if let Some(new_pin) = self.new_pin {
             facts.rare.get_or_insert_default().new_pin = Some(new_pin);
+        }
+        if let Some(chip) = self.chip {
+            facts.rare.get_or_insert_default().chip = Some(chip);
+        }
+        if let Some(track) = self.track {
+            facts.rare.get_or_insert_default().track = Some(track);
+        }
+        if let Some(printed) = self.printed {
+            facts.rare.get_or_insert_default().printed = Some(printed);
         }
     }
 }
@@ -138,27 +215,53 @@ impl QuestionDesk {
         slot: usize,
         answers: &mpsc::Sender<Answered>,
     ) {
+        self.hand_in(Matter::Facts(questions, slot), pins, answers);
+    }
+
+    /// Has made what a chip shall be told about a decision; both come through `answers`.
+    pub fn make(
+        &self,
+        (question, reply): (Box<AnswerQuestion>, Box<SequencerReply>),
+        pins: &Arc<PinDesk>,
+        answers: &mpsc::Sender<Answered>,
+    ) {
+        self.hand_in(Matter::Answer(question, reply), pins, answers);
+    }
+
+    fn hand_in(&self, matter: Matter, pins: &Arc<PinDesk>, answers: &mpsc::Sender<Answered>) {
         let asked = Asked {
-            questions,
+            matter,
             pins: Arc::clone(pins),
-            slot,
             at: clock::tick(),
             answers: answers.clone(),
         };
         if let Err(refused) = self.waiting.try_send(asked) {
             use std::sync::mpsc::TrySendError::{Disconnected, Full};
             let (Full(asked) | Disconnected(asked)) = refused;
-            let learnt = asked.questions.unanswered();
-            asked.done(learnt);
+            asked.done(false);
         }
     }
 }
 
 impl Asked {
-    fn done(self, learnt: Learnt) {
-        let slot = self.slot;
+    /// Answers; without a device where nobody may be asked any more.
+    fn done(self, may_ask: bool) {
+        let pins = &*self.pins;
+        let answered = match self.matter {
+            Matter::Facts(questions, slot) => Answered::Learnt {
+                slot,
+                learnt: match may_ask {
+                    true => questions.asked_of(pins),
+                    false => questions.unanswered(),
+                },
+            },
+            Matter::Answer(question, reply) => {
+                let made = may_ask.then(|| question.answered_by(pins)).flatten();
+                Answered::Made(reply, made)
+            }
+        };
         // A connection that is gone misses it.
-        let _ = self.answers.try_send(Answered { slot, learnt });
+        let _ = self.answers.try_send(answered);
     }
 }
 
@@ -170,11 +273,6 @@ fn answer(queue: &Mutex<Receiver<Asked>>, deadline_ns: u64) {
         };
         drop(queue);
         let is_late = clock::tick().since(asked.at) > deadline_ns;
-        let learnt = if is_late {
-            asked.questions.unanswered()
-        } else {
-            asked.questions.asked_of(&asked.pins)
-        };
-        asked.done(learnt);
+        asked.done(!is_late);
     }
 }

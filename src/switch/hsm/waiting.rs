@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::desk::{Answered, Questions};
+use super::desk::{AnswerQuestion, Answered, Learnt, Questions};
 use crate::domain::pan::CardToken;
-use crate::switch::jobs::SequencerRequest;
+use crate::switch::jobs::{SequencerReply, SequencerRequest};
 use crate::switch::pin::PinDesk;
 
 /// The requests that wait.
 pub(crate) struct WaitingRequests {
     waiting: VecDeque<Waiting>,
+    /// Answers that a device helps with.
+    making: usize,
     answers_in: mpsc::Sender<Answered>,
     answers: mpsc::Receiver<Answered>,
 }
@@ -30,6 +32,7 @@ impl WaitingRequests {
         let (answers_in, answers) = mpsc::channel(in_flight_max);
         WaitingRequests {
             waiting: VecDeque::new(),
+            making: 0,
             answers_in,
             answers,
         }
@@ -37,7 +40,26 @@ impl WaitingRequests {
 
     /// Whether anything waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.making == 0
+    }
+
+    /// Has made what a chip shall be told; gives the decision back where no device does that.
+    pub(crate) fn make(
+        &mut self,
+        question: AnswerQuestion,
+        reply: SequencerReply,
+        pins: &Arc<PinDesk>,
+    ) -> Option<SequencerReply> {
+        let Some(desk) = pins.desk() else {
+            return Some(reply);
+        };
+        self.making += 1;
+        desk.make(
+            (Box::new(question), Box::new(reply)),
+            pins,
+            &self.answers_in,
+        );
+        None
     }
 
     /// Takes a request, and asks its questions; gives it back when it may go on at once.
@@ -65,18 +87,19 @@ impl WaitingRequests {
 
     /// The next answer; waits for ever when nothing was asked.
     pub(crate) async fn next(&mut self) -> Option<Answered> {
-        self.answers.recv().await
+        let answered = self.answers.recv().await;
+        if let Some(Answered::Made(..)) = answered {
+            self.making = self.making.saturating_sub(1);
+        }
+        answered
     }
 
     /// What may go on, now that this was answered, in the order in which it came.
-    pub(crate) fn released(&mut self, answered: Answered) -> Vec<SequencerRequest> {
-        let slot = answered.slot;
+    pub(crate) fn released(&mut self, slot: usize, learnt: Learnt) -> Vec<SequencerRequest> {
         let asked = self.waiting.iter_mut().find(|it| it.request.slot == slot);
         if let Some(asked) = asked {
             // Nobody else has the facts yet.
-            answered
-                .learnt
-                .told_to(Arc::make_mut(&mut asked.request.facts));
+            learnt.told_to(Arc::make_mut(&mut asked.request.facts));
             asked.is_asked = false;
         }
         let mut held: Vec<CardToken> = Vec::new();

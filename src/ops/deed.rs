@@ -1,0 +1,168 @@
+//! What an operator did, told from the record of it: a word and what it was done to.
+
+use serde_json::{Value, json};
+
+use crate::engine::event::Event;
+use crate::engine::operation::Operation;
+use crate::engine::operation_card::CardOperation;
+use crate::engine::operation_holder::{HolderOperation, Whose};
+use crate::engine::operation_money::MoneyOperation;
+
+/// A deed: `did` says what, the other fields to what.
+pub(super) fn deed(event: &Event) -> Value {
+    match event {
+        Event::Decided(decided) => json!({
+            "did": "decided",
+            "purpose": decided.facts.purpose,
+            "reason": decided.reason.name(),
+            "card": decided.card.map(|card| card.0),
+            "minor": decided.facts.amount.minor,
+        }),
+        Event::AccountOpened(opened) => json!({
+            "did": "account-opened",
+            "account": opened.account.0,
+            "card": opened.card.card.0,
+        }),
+        Event::Housekept(_) => json!({ "did": "time-passed" }),
+        Event::LinkNamed(_, name) => json!({ "did": "link-named", "link": name }),
+        Event::PinSet(card, _) => json!({ "did": "pin-set", "card": card.0 }),
+        Event::PinUnlocked(card) => json!({ "did": "pin-unlocked", "card": card.0 }),
+        Event::Operated(operation) => operated(operation),
+        Event::CutOver(link, date, _) => json!({
+            "did": "link-cut-over",
+            "link": link.0,
+            "date": date.to_string(),
+        }),
+        Event::Reconciled(_) => json!({ "did": "link-reconciled" }),
+    }
+}
+
+fn operated(operation: &Operation) -> Value {
+    match operation {
+        Operation::HoldReleased(entry) => json!({ "did": "hold-released", "entry": entry.0 }),
+        Operation::CardStatusChanged(card, status) => json!({
+            "did": "card-status-changed",
+            "card": card.0,
+            "status": status,
+        }),
+        Operation::CardReplaced { card, status, with } => json!({
+            "did": "card-replaced",
+            "card": card.0,
+            "status": status,
+            "with": with.card.0,
+        }),
+        Operation::DeviceTokenAdded { card, .. } => json!({
+            "did": "device-token-added",
+            "card": card.0,
+        }),
+        Operation::Transferred {
+            reference,
+            from,
+            to,
+            ..
+        } => json!({
+            "did": "transferred",
+            "reference": reference.as_str(),
+            "account": from.0,
+            "to": to.0,
+        }),
+        Operation::AccountClosed { account, .. } => json!({
+            "did": "account-closed",
+            "account": account.0,
+        }),
+        Operation::ExceptionResolved { sequence, note } => json!({
+            "did": "exception-resolved",
+            "exception": sequence,
+            "note": note,
+        }),
+        Operation::Money(money) => moved(money),
+        Operation::Holder(holder) => held(holder),
+        Operation::ClearingClosed { batch, lines } => json!({
+            "did": "clearing-closed",
+            "reference": batch.as_str(),
+            "lines": lines,
+        }),
+        Operation::Card(card) => carded(card),
+        Operation::RulesChanged(files) => json!({
+            "did": "programmes-changed",
+            "programmes": files
+                .iter()
+                .map(|file| json!({ "name": file.name.as_str(), "version": file.version }))
+                .collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn moved(operation: &MoneyOperation) -> Value {
+    match operation {
+        MoneyOperation::RatesSet(rows) => json!({ "did": "rates-set", "rates": rows.len() }),
+        MoneyOperation::Charged {
+            reference, charge, ..
+        } => json!({
+            "did": "charged",
+            "reference": reference.as_str(),
+            "account": charge.account.0,
+            "minor": charge.minor,
+        }),
+        MoneyOperation::Transferred {
+            reference,
+            transfer,
+            ..
+        } => json!({
+            "did": "transferred",
+            "reference": reference.as_str(),
+            "account": transfer.from.0,
+            "to": transfer.to.0,
+            "minor": transfer.minor,
+        }),
+        MoneyOperation::PaperOrdered {
+            reference, order, ..
+        } => json!({
+            "did": "paper-ordered",
+            "reference": reference.as_str(),
+            "account": order.account.0,
+            "paper": order.paper,
+        }),
+    }
+}
+
+fn held(operation: &HolderOperation) -> Value {
+    match operation {
+        HolderOperation::Registered { programme, kyc, .. } => json!({
+            "did": "holder-registered",
+            "programme": programme.as_str(),
+            "kyc": kyc,
+        }),
+        HolderOperation::AccountOpened { holder, opened, .. } => json!({
+            "did": "account-opened",
+            "holder": holder.0,
+            "account": opened.account.0,
+            "card": opened.card.card.0,
+        }),
+        HolderOperation::KycChanged(Whose::Holder(holder), kyc) => json!({
+            "did": "kyc-changed",
+            "holder": holder.0,
+            "kyc": kyc,
+        }),
+        HolderOperation::KycChanged(Whose::Account(account), kyc) => json!({
+            "did": "kyc-changed",
+            "account": account.0,
+            "kyc": kyc,
+        }),
+        HolderOperation::CardsEnded(cards) => json!({ "did": "cards-ended", "cards": cards.len() }),
+    }
+}
+
+fn carded(operation: &CardOperation) -> Value {
+    match operation {
+        CardOperation::Enrolled(card) => json!({ "did": "card-enrolled", "card": card.0 }),
+        CardOperation::PinChanged(card, _) => json!({ "did": "pin-changed", "card": card.0 }),
+        CardOperation::PinTried {
+            card, is_locked, ..
+        } => json!({
+            "did": "wrong-pin-tried",
+            "card": card.0,
+            "locked": is_locked,
+        }),
+    }
+}
