@@ -152,6 +152,7 @@ fn measure(
                     cards: Arc::clone(&cards),
                     amount_minor: 1,
                     sign_on: false,
+                    tls: None,
                 };
                 let before = peer.cpu();
                 let report = load::run(&plan, &mut |_| {})?;

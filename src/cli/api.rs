@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::ops::access::TokenFile;
 use crate::switch::config::Config;
 
+use super::api_tls;
 use super::import::Failed;
 
 /// The environment variable with a token; it counts before the file of the data directory.
@@ -37,7 +38,12 @@ pub(super) struct Answered {
 impl Api {
     /// The API at the configured address, asked with the token of the configured directory.
     pub(super) fn of(config: &Config) -> Result<Api, Failed> {
-        Api::at(&format!("http://{}", config.admin), &config.data_dir)
+        let scheme = if api_tls::is_wanted() {
+            "https"
+        } else {
+            "http"
+        };
+        Api::at(&format!("{scheme}://{}", config.admin), &config.data_dir)
     }
 
     /// The API at a URL. The token is that of the environment, else, where the URL is of this
@@ -45,7 +51,7 @@ impl Api {
     pub(super) fn at(base: &str, data_dir: &Path) -> Result<Api, Failed> {
         let base = base.trim_end_matches('/').to_owned();
         match std::env::var(TOKEN_VARIABLE) {
-            Ok(token) if !token.is_empty() => Ok(Api::with(base, Some(Zeroizing::new(token)))),
+            Ok(token) if !token.is_empty() => Api::with(base, Some(Zeroizing::new(token))),
             _ => Api::of_store(base, data_dir),
         }
     }
@@ -57,15 +63,24 @@ impl Api {
             false => Ok(None),
         };
         let token = token.map_err(|error| (77, error.to_string()))?;
-        Ok(Api::with(base, token))
+        Api::with(base, token)
     }
 
-    fn with(base: String, token: Option<Zeroizing<String>>) -> Api {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build();
-        let agent = agent.into();
-        Api { agent, base, token }
+    fn with(base: String, token: Option<Zeroizing<String>>) -> Result<Api, Failed> {
+        let mut agent = ureq::Agent::config_builder().http_status_as_error(false);
+        match api_tls::config()? {
+            Some(tls) => agent = agent.tls_config(tls),
+            None if base.starts_with("https:") => {
+                let what = format!(
+                    "{base} speaks TLS: name who signs its certificate in {}",
+                    api_tls::CA_VARIABLE
+                );
+                return Err((78, what));
+            }
+            None => {}
+        }
+        let agent = agent.build().into();
+        Ok(Api { agent, base, token })
     }
 
     /// What stands in front of every path.

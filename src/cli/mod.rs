@@ -12,6 +12,8 @@ use clap::{Parser, Subcommand};
 pub mod serve;
 
 mod api;
+
+mod api_tls;
 pub mod import;
 
 pub mod token;

@@ -18,6 +18,7 @@ use crate::engine::operation::Order;
 use crate::engine::operation_money::MoneyOrder;
 use crate::journal::{Recovery, RingMode};
 use crate::ops::access::Gate;
+use crate::ops::admin::socket::AdminSocket;
 use crate::ops::admin::{self, AdminContext};
 use crate::ops::log;
 use crate::switch::card_check::CardChecks;
@@ -33,8 +34,9 @@ use crate::switch::pin::{PinDesk, PinKeys, PinKeysError};
 use crate::switch::pin_keys;
 use crate::switch::rulebook::LoadedRules;
 use crate::switch::rules_in_force::RulesInForce;
-use crate::switch::server::Server;
+use crate::switch::server::{Server, ServerError};
 use crate::switch::store::{self, OpenStore};
+use crate::switch::tls::TlsDoors;
 
 use super::key;
 
@@ -62,7 +64,7 @@ pub struct ServeArgs {
     /// Listen here, e.g. 127.0.0.1:8583,be2,iso87-ascii; repeatable, replaces the configured ones.
     #[arg(long, value_name = "ADDR,FRAMING,SPEC")]
     listen: Vec<Listener>,
-    /// Address of the operators' API, loopback only [default: 127.0.0.1:8580].
+    /// Address of the operators' API, loopback only without [admin_tls] [default: 127.0.0.1:8580].
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// Configuration file; `spec/config.toml` shows every key.
@@ -312,15 +314,20 @@ async fn serve(
     let ring = store.journal.ring_mode().map_or("none", RingMode::name);
     let server = Server::start(config, store, rules)
         .await
-        .map_err(|error| Stopped::because(71, error))?;
+        .map_err(|error| match error {
+            ServerError::Tls { .. } => Stopped::because(78, error),
+            error => Stopped::because(71, error),
+        })?;
     take_rates(&server, rates).await?;
-    let socket = admin::bind(config.admin)
+    let tls = server.admin_tls.clone();
+    let socket = AdminSocket::bind(config, tls, server.telemetry.clone())
         .await
         .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;
     let gate =
         Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
     let local_token = gate.local_token_path();
-    let admin_address = socket.local_addr().unwrap_or(config.admin);
+    let admin_address = socket.address().unwrap_or(config.admin);
+    let scheme = socket.scheme();
     let context = AdminContext {
         jobs: server.jobs.clone(),
         telemetry: server.telemetry.clone(),
@@ -360,7 +367,7 @@ async fn serve(
     for (name, address) in &server.addresses {
         println!("listening  {address}  {name}");
     }
-    println!("admin      http://{admin_address}/healthz");
+    println!("admin      {scheme}://{admin_address}/healthz");
     if local_token.exists() {
         println!("token      {}", local_token.display());
     }
@@ -376,7 +383,7 @@ async fn serve(
     println!("{}", next_step(args.demo, accounts));
 
     let (rules, jobs) = (server.rules.clone(), server.jobs.clone());
-    let reloads = tokio::spawn(reload_at_hang_up(hang_up, rules, jobs));
+    let reloads = tokio::spawn(reload_at_hang_up(hang_up, rules, jobs, server.tls.clone()));
     let stopped = server.run(stop).await;
     reloads.abort();
     drop(stop_admin);
@@ -490,9 +497,16 @@ fn replayed(records: u64, base_sequence: u64) -> String {
     }
 }
 
-/// Reads the programme files again at every SIGHUP; with a mistake in any, nothing changes.
-async fn reload_at_hang_up(mut hang_up: Signal, rules: Arc<RulesInForce>, jobs: Jobs) {
+/// Reads the programme files and the certificates again at every SIGHUP; with a mistake in any file
+/// of the programmes, or of a door, nothing changes there.
+async fn reload_at_hang_up(
+    mut hang_up: Signal,
+    rules: Arc<RulesInForce>,
+    jobs: Jobs,
+    tls: TlsDoors,
+) {
     while hang_up.recv().await.is_some() {
+        tls.reload();
         match rules.reload(&jobs).await {
             Ok(done) => tracing::info!(sequence = done.sequence, "programmes reloaded"),
             Err(error) => tracing::error!(%error, "programmes not reloaded; nothing has changed"),

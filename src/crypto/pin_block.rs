@@ -74,7 +74,8 @@ impl Format {
 
 /// A PIN in the clear, for as long as a comparison takes; it cannot be shown.
 pub struct Pin {
-    digits: [u8; 12],
+    /// On the heap: what moves is a pointer, and no copy stays behind on a stack.
+    digits: Box<[u8; 12]>,
     length: usize,
 }
 
@@ -104,7 +105,7 @@ impl Pin {
             return Err(NoPin);
         }
         let mut pin = Pin {
-            digits: [0; 12],
+            digits: Box::new([0; 12]),
             length,
         };
         for (slot, value) in pin.digits.iter_mut().zip(values) {

@@ -28,6 +28,8 @@ pub enum Reason {
     FormatError,
     /// The link must sign on first.
     NotSignedOn,
+    /// The link may not send this: type of message, card or amount.
+    LinkNotPermitted,
     /// Too much is waiting.
     Overload,
     /// We failed.
@@ -136,11 +138,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 56] = [
+    pub const ALL: [Reason; 57] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
         Reason::NotSignedOn,
+        Reason::LinkNotPermitted,
         Reason::Overload,
         Reason::SystemFault,
         Reason::UnknownIssuer,
@@ -202,6 +205,7 @@ impl Reason {
             Reason::PartiallyApproved => "partially-approved",
             Reason::FormatError => "format-error",
             Reason::NotSignedOn => "not-signed-on",
+            Reason::LinkNotPermitted => "link-not-permitted",
             Reason::Overload => "overload",
             Reason::SystemFault => "system-fault",
             Reason::UnknownIssuer => "unknown-issuer",

@@ -12,7 +12,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use super::config_card_check::CardCheck;
+pub use super::config_door::{ClientConfig, ListenerTls};
 pub use super::config_hsm::HsmConfig;
+use super::networks::AllowList;
+use super::permits::Permits;
+use super::tls::TlsFiles;
 use super::{config_file, spec_source};
 use crate::journal::{CommitPoint, SledOptions, WatermarkPolicy};
 use crate::transport::{Framing, FramingError, PRESETS};
@@ -43,8 +47,12 @@ pub struct Config {
     pub backups_dir: Option<PathBuf>,
     /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
-    /// Address of the operators' API: loopback only, for what goes over it is not encrypted.
+    /// Address of the operators' API; without TLS loopback only.
     pub admin: SocketAddr,
+    /// From where it may be asked.
+    pub admin_allow: AllowList,
+    /// Its TLS; `None`: it speaks in the clear.
+    pub admin_tls: Option<TlsFiles>,
     /// Doors for acquirers and networks, each with its own framing and message specification.
     pub listeners: Vec<Listener>,
     /// Queue in front of the single writer and the size of its group commit.
@@ -93,6 +101,12 @@ pub struct Listener {
     pub idle_timeout_ms: u64,
     /// Time a peer has to take an answer. See [`knob::WRITE_TIMEOUT_MS`].
     pub write_timeout_ms: u64,
+    /// From where connections are taken; asked before anything is read.
+    pub allow: AllowList,
+    /// What its link may send.
+    pub may: Permits,
+    /// Its TLS; `None`: it speaks in the clear.
+    pub tls: Option<ListenerTls>,
 }
 
 /// What a peer puts into the replacement amounts (DE 95) of a partial reversal.
@@ -338,6 +352,8 @@ impl Config {
             backups_dir: None,
             io_threads: knob::IO_THREADS.standard,
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
+            admin_allow: AllowList::default(),
+            admin_tls: None,
             listeners: vec![
                 Listener::standard(([127, 0, 0, 1], 8583).into(), "be2", "iso87-ascii"),
                 Listener::standard(([127, 0, 0, 1], 8584).into(), "be2", "iso87-binary"),
@@ -470,6 +486,9 @@ impl Listener {
             read_timeout_ms: knob::READ_TIMEOUT_MS.standard,
             idle_timeout_ms: knob::IDLE_TIMEOUT_MS.standard,
             write_timeout_ms: knob::WRITE_TIMEOUT_MS.standard,
+            allow: AllowList::default(),
+            may: Permits::default(),
+            tls: None,
         }
     }
 

@@ -14,7 +14,7 @@ use super::config::{
     LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
     SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
-use super::{config_card_check, spec_source};
+use super::{config_card_check, config_door, spec_source};
 use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
@@ -72,6 +72,8 @@ pub(super) fn parse(
         backups_dir: top.path_optional("backups_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
+        admin_allow: config_door::allow(&mut top, "admin_allow", &mut notes),
+        admin_tls: config_door::admin_tls(&mut top, &mut notes),
         listeners: listeners(&mut top, standard.listeners, &mut notes),
         sequencer: sequencer(top.section("sequencer", &mut notes), &mut notes),
         journal: journal(
@@ -118,8 +120,8 @@ fn check_whole(config: &Config, notes: &mut Notes) {
         let mistake = ConfigMistake::new("pin_keys", expected, pin_keys.display());
         notes.mistakes.push(mistake);
     }
-    if !config.admin.ip().is_loopback() {
-        let expected = "a loopback address such as 127.0.0.1:8580";
+    if !config.admin.ip().is_loopback() && config.admin_tls.is_none() {
+        let expected = "a loopback address such as 127.0.0.1:8580, or [admin_tls]";
         notes
             .mistakes
             .push(ConfigMistake::new("admin", expected, config.admin));
@@ -222,6 +224,9 @@ fn listener(mut section: Section, notes: &mut Notes) -> Listener {
         read_timeout_ms: section.number(&knob::READ_TIMEOUT_MS, notes),
         idle_timeout_ms: section.number(&knob::IDLE_TIMEOUT_MS, notes),
         write_timeout_ms: section.number(&knob::WRITE_TIMEOUT_MS, notes),
+        allow: config_door::allow(&mut section, "allow", notes),
+        may: config_door::may(&mut section, notes),
+        tls: config_door::tls(&mut section, notes),
         ..standard
     };
     section.finish(notes);
@@ -386,7 +391,7 @@ impl Section {
         value
     }
 
-    fn section(&mut self, key: &str, notes: &mut Notes) -> Section {
+    pub(super) fn section(&mut self, key: &str, notes: &mut Notes) -> Section {
         let table = match self.take(key, notes) {
             None => Table::new(),
             Some(Value::Table(table)) => table,
@@ -478,7 +483,7 @@ impl Section {
         read.ok().or_else(|| Framing::preset("be2").ok())
     }
 
-    fn text(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
         match self.take(key, notes) {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
             Some(other) => {
@@ -568,15 +573,12 @@ impl Section {
         }
     }
 
-    fn path_optional(&mut self, key: &str, notes: &mut Notes) -> Option<PathBuf> {
+    pub(super) fn path_optional(&mut self, key: &str, notes: &mut Notes) -> Option<PathBuf> {
         self.text_optional(key, notes).map(PathBuf::from)
     }
 
     pub(super) fn text_optional(&mut self, key: &str, notes: &mut Notes) -> Option<String> {
-        if !self.table.contains_key(key) {
-            return None;
-        }
-        self.text(key, notes)
+        self.has(key).then(|| self.text(key, notes)).flatten()
     }
 
     pub(super) fn finish(self, notes: &mut Notes) {

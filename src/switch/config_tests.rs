@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::config::{CardCheck, Config, ConfigError, HsmConfig, Listener, Overrides, knob};
 use super::config_file::parse;
+use crate::domain::money::Currency;
 use crate::journal::SledOptions;
 use crate::transport::Framing;
 
@@ -65,7 +66,8 @@ fn every_mistake_is_reported_at_once_with_key_expectation_and_value() {
         "journal.watermark: expected one of lazy, before-reply, got \"never\"",
         "log.file: expected true, false or a directory, got 3",
         "io_thread: expected no such key, got 1",
-        "admin: expected a loopback address such as 127.0.0.1:8580, got 0.0.0.0:8580",
+        "admin: expected a loopback address such as 127.0.0.1:8580, or [admin_tls], \
+         got 0.0.0.0:8580",
         "listener[1].name: expected a unique name, got a",
         "listener[1].address: expected a free address, got 127.0.0.1:1",
     ];
@@ -241,6 +243,83 @@ fn devices_are_a_section_of_their_own_which_the_page_shows_with_its_standard_val
             "hsm: expected either this or pin_keys or key_file, got k",
         ]
     );
+}
+
+/// The commented lines of the page from one that begins so to the next that is no comment.
+fn commented(begin: &str) -> String {
+    SAMPLE
+        .lines()
+        .skip_while(|line| !line.starts_with(begin))
+        .take_while(|line| line.starts_with("# "))
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect()
+}
+
+#[test]
+fn the_page_shows_who_may_use_a_door_and_what_for() {
+    let door = "[[listener]]\nname='a'\naddress='127.0.0.1:1'\nframing='be2'\n\
+                spec='iso87-ascii'\n";
+    let admin = "admin = \"0.0.0.0:8580\"\n";
+    let text = format!(
+        "{admin}{door}{}{}",
+        commented("# allow = "),
+        commented("# [admin_tls]")
+    );
+    let config = Config::parse(&text, &Overrides::none()).unwrap();
+    let listener = &config.listeners[0];
+    assert!(listener.allow.has("10.20.1.1".parse().unwrap()));
+    assert!(!listener.allow.has("10.21.1.1".parse().unwrap()));
+    let may = &listener.may;
+    assert_eq!(may.message_types, Some(vec![100, 120, 400, 420]));
+    assert_eq!(may.bins, Some(vec!["476173".to_owned()]));
+    assert_eq!(may.programmes, Some(vec!["prepaid-jp".to_owned()]));
+    assert_eq!(may.amounts_max, Some(vec![(Currency::JPY, 3_000_000)]));
+    let tls = listener.tls.as_ref().unwrap();
+    assert_eq!(tls.files.client_crl, Some(PathBuf::from("revoked.pem")));
+    assert_eq!(
+        (&*tls.clients[0].name, &*tls.clients[0].link),
+        ("acquirer-a.example", "acquirer-a")
+    );
+    assert_eq!(tls.clients[0].may.message_types, Some(vec![100]));
+    assert_eq!(config.admin_tls.unwrap().key, PathBuf::from("switch.key"));
+}
+
+#[test]
+fn mistakes_about_who_may_use_a_door_are_told() {
+    let door = "[[listener]]\nname='a'\naddress='127.0.0.1:1'\nframing='be2'\n\
+                spec='iso87-ascii'\n";
+    for (rows, mistake) in [
+        (
+            "allow = [\"10.20.1.7/16\"]",
+            "listener[0].allow: expected a network such as 10.20.0.0/16, without bits behind its \
+             prefix, or an address, got \"10.20.1.7/16\"",
+        ),
+        (
+            "may = { message_types = [\"0110\"] }",
+            "listener[0].may.message_types: expected types of requests such as \"0100\"; repeats \
+             go with them, got \"0110\"",
+        ),
+        (
+            "may = { amounts_max = { YEN = 1 } }",
+            "listener[0].may.amounts_max: expected minor units by currency, such as { JPY = \
+             3000000 }, got { YEN = 1 }",
+        ),
+        (
+            "may = { bin = [\"4\"] }",
+            "listener[0].may.bin: expected no such key, got [\"4\"]",
+        ),
+        (
+            "tls = { certificate = \"a\" }",
+            "listener[0].tls.key: expected a text, got nothing",
+        ),
+        (
+            "tls = { certificate = \"a\", key = \"b\", client = [{ name = \"c\", link = \"d\" }] }",
+            "listener[0].tls.client_ca: expected a file, for clients are known by their \
+             certificates, got nothing",
+        ),
+    ] {
+        assert_eq!(mistakes(&format!("{door}{rows}")), [mistake]);
+    }
 }
 
 #[test]

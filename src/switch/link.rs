@@ -1,5 +1,6 @@
 //! What every connection of a listener shares.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -9,11 +10,13 @@ use crate::domain::rulebook::Rulebook;
 use crate::iso8583::MessageSpec;
 use crate::transport::FrameCodec;
 
+use super::clock;
 use super::config::Listener;
 use super::dialect::table::Dialect;
-use super::doctor::Desk;
+use super::doctor::{Desk, examine};
 use super::jobs::Jobs;
 use super::meter::LinkMeter;
+use super::permits::Permits;
 use super::pin::PinDesk;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
@@ -42,8 +45,34 @@ pub(super) struct Link {
     pub jobs: Jobs,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
+    /// What may be sent over it; `None`: everything.
+    pub permits: Option<Permits>,
     /// Counts of this link.
     pub meter: Arc<LinkMeter>,
     /// Lets diagnoses into the log, a few at a time.
     pub desk: Desk,
+}
+
+impl Link {
+    /// Says what a peer speaks from which no message has been understood, unless too much of that
+    /// was said lately.
+    pub(super) fn diagnose(&self, unread: &[u8], peer: SocketAddr) {
+        let Some(admission) = self.desk.admit(clock::instant()) else {
+            return;
+        };
+        let Ok(framing) = self.listener.cut() else {
+            return;
+        };
+        let others = MessageSpec::builtins().iter();
+        let others = others.filter(|spec| spec.name() != self.spec.name());
+        let specs: Vec<&MessageSpec> = std::iter::once(self.spec).chain(others).collect();
+        let diagnosis = examine(unread, &specs).for_listener(&framing, self.spec.name());
+        tracing::warn!(
+            link = self.listener.name,
+            %peer,
+            diagnosis,
+            kept_back = admission.kept_back,
+            "the first message of a peer was not understood"
+        );
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod config_card_check;
+mod config_door;
 mod config_file;
 pub mod config_hsm;
 #[cfg(test)]
@@ -69,6 +70,16 @@ mod session_end;
 mod session_write;
 
 mod link;
+
+pub mod permits;
+
+pub mod networks;
+
+pub mod tls;
+
+mod wire;
+
+mod door;
 pub mod overload;
 mod session_log;
 

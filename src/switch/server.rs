@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::facts::LinkNumber;
@@ -22,6 +22,7 @@ use super::clock;
 use super::commit::CommitFault;
 use super::config::{Config, DIALECT_STANDARD, Listener, RetentionConfig};
 use super::doctor::Desk;
+use super::door::{self, Door, DoorTls};
 use super::jobs::{Job, Jobs, Stopping};
 use super::link::Link;
 use super::overload::{Space, watch_space};
@@ -29,21 +30,13 @@ use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::rules_in_force::RulesInForce;
 use super::sequencer::{Sequencer, SequencerFault};
-use super::session::Session;
-use super::session_end::SessionEnd;
 use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
-use super::test_message::Door;
+use super::test_message;
+use super::tls::{TlsDoor, TlsDoors, TlsError, TlsFiles};
 use super::token::TokenKey;
 
-/// Connections the kernel may keep for us before we accept them.
-const BACKLOG: u32 = 4_096;
-/// Kernel buffer per socket and direction, bytes: bounds what a silent peer can cost, and is more
-/// than a full window of messages.
-const SOCKET_BUFFER_BYTES: u32 = 256 * 1024;
-/// How long a full file table keeps us from accepting.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a stop waits for peers to take their last answers.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Holds released, or cards that end, by one command, so that a sweep never delays a decision for
@@ -68,6 +61,14 @@ pub enum ServerError {
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The certificates of a door.
+    #[error("door {door}: {source}")]
+    Tls {
+        /// Which one.
+        door: String,
+        /// What is wrong.
+        source: TlsError,
     },
     /// The thread of the single writer cannot be started.
     #[error("start the sequencer thread: {0}")]
@@ -96,12 +97,16 @@ pub struct Server {
     pub journal: Option<JournalReader>,
     /// Has checkpoints made.
     pub checkpoints: Option<CheckpointDesk>,
+    /// Certificates of the doors, the operators' one included.
+    pub tls: TlsDoors,
+    /// TLS of the operators' API.
+    pub admin_tls: Option<Arc<TlsDoor>>,
     /// The room on the store's disk.
     pub space: Arc<Space>,
     /// Where it listens: name and bound address of each listener.
     pub addresses: Vec<(String, SocketAddr)>,
     /// The doors that take a test message without more ado.
-    pub doors: Vec<Door>,
+    pub doors: Vec<test_message::Door>,
     stop: watch::Sender<bool>,
     tasks: TaskTracker,
     checkpointer: Option<Checkpointer>,
@@ -151,20 +156,19 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
 
-        let mut links = Vec::new();
+        let mut certificates = Vec::new();
+        let admin_tls = tls_door("admin", config.admin_tls.as_ref(), &mut certificates)?;
+        let mut openings = Vec::new();
         for listener in &config.listeners {
-            let shared = (&rules, in_force.as_ref());
-            let link = link(listener, shared, (&token_key, &pins), &jobs, &telemetry)?;
-            links.push((bind(listener.address)?, link));
+            let make = |listener: &Listener| {
+                let shared = (&rules, in_force.as_ref());
+                link(listener, shared, (&token_key, &pins), &jobs, &telemetry)
+            };
+            openings.push(Opening::new(listener, make, &mut certificates)?);
         }
-        let doors = links.iter().filter_map(door).collect();
-        let addresses = links
-            .iter()
-            .map(|(socket, link)| {
-                let address = socket.local_addr().unwrap_or(link.listener.address);
-                (link.listener.name.clone(), address)
-            })
-            .collect();
+        let tls = TlsDoors::new(certificates);
+        let test_doors = openings.iter().filter_map(Opening::test_door).collect();
+        let addresses = openings.iter().map(Opening::named).collect();
         let (done, writer) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("sequencer".to_owned())
@@ -179,11 +183,11 @@ impl Server {
         let checkpointer =
             source.map(|source| Checkpointer::start(source, config.checkpoint.clone()));
         let checkpointer = checkpointer.transpose().map_err(ServerError::Thread)?;
-        for (socket, mut link) in links {
-            link.number = number_of(&jobs, &link.listener.name).await?;
-            let link = Arc::new(link);
-            tasks.spawn(accept(socket, link, tasks.clone(), stopping.clone()));
+        for opening in openings {
+            let (socket, door) = opening.numbered(&jobs).await?;
+            tasks.spawn(door::accept(socket, door, tasks.clone(), stopping.clone()));
         }
+        tasks.spawn(tls.clone().watch(stopping.clone()));
         let folder = config.data_dir.clone();
         tasks.spawn(watch_space(Arc::clone(&space), folder, stopping.clone()));
         tasks.spawn(sweep(jobs.clone(), config.retention.clone(), stopping));
@@ -195,9 +199,11 @@ impl Server {
             pins,
             journal,
             checkpoints: checkpointer.as_ref().map(Checkpointer::desk),
+            tls,
+            admin_tls,
             space,
             addresses,
-            doors,
+            doors: test_doors,
             stop,
             tasks,
             checkpointer,
@@ -265,6 +271,98 @@ async fn number_of(jobs: &Jobs, name: &str) -> Result<LinkNumber, ServerError> {
     }
 }
 
+/// A door whose links have no number yet.
+struct Opening {
+    socket: TcpListener,
+    link: Link,
+    tls: Option<Arc<TlsDoor>>,
+    /// Links by a name in the client's certificate.
+    of_clients: Vec<(String, Link)>,
+}
+
+impl Opening {
+    fn new(
+        listener: &Listener,
+        make: impl Fn(&Listener) -> Result<Link, ServerError>,
+        certificates: &mut Vec<Arc<TlsDoor>>,
+    ) -> Result<Opening, ServerError> {
+        let files = listener.tls.as_ref().map(|tls| &tls.files);
+        let tls = tls_door(&listener.name, files, certificates)?;
+        let mut of_clients = Vec::new();
+        for client in listener.tls.iter().flat_map(|tls| &tls.clients) {
+            let of_client = Listener {
+                name: client.link.clone(),
+                may: client.may.clone(),
+                ..listener.clone()
+            };
+            of_clients.push((client.name.clone(), make(&of_client)?));
+        }
+        Ok(Opening {
+            link: make(listener)?,
+            socket: door::bind(listener.address)?,
+            tls,
+            of_clients,
+        })
+    }
+
+    /// Name and bound address.
+    fn named(&self) -> (String, SocketAddr) {
+        let listener = &self.link.listener;
+        let address = self.socket.local_addr().unwrap_or(listener.address);
+        (listener.name.clone(), address)
+    }
+
+    /// The door as a test message sees it: of the first edition, in the clear, without signing on.
+    fn test_door(&self) -> Option<test_message::Door> {
+        let listener = &self.link.listener;
+        let is_plain = listener.dialect == DIALECT_STANDARD
+            && !listener.sign_on_required
+            && self.tls.is_none();
+        let framing = listener.cut().ok().filter(|_| is_plain)?;
+        Some(test_message::Door {
+            name: listener.name.clone(),
+            address: self.socket.local_addr().ok()?,
+            codec: self.link.codec.clone(),
+            header: framing.header().of_request(),
+            spec: self.link.spec,
+        })
+    }
+
+    /// The door with the numbers that its links have in the journal.
+    async fn numbered(mut self, jobs: &Jobs) -> Result<(TcpListener, Arc<Door>), ServerError> {
+        self.link.number = number_of(jobs, &self.link.listener.name).await?;
+        let mut clients = Vec::new();
+        for (name, mut link) in self.of_clients {
+            link.number = number_of(jobs, &link.listener.name).await?;
+            clients.push((name, Arc::new(link)));
+        }
+        let tls = self.tls.map(|certificates| DoorTls {
+            certificates,
+            clients,
+        });
+        let link = Arc::new(self.link);
+        Ok((self.socket, Arc::new(Door { link, tls })))
+    }
+}
+
+/// The certificates of a door, which join the others; `None`: it speaks in the clear.
+fn tls_door(
+    name: &str,
+    files: Option<&TlsFiles>,
+    others: &mut Vec<Arc<TlsDoor>>,
+) -> Result<Option<Arc<TlsDoor>>, ServerError> {
+    let Some(files) = files else {
+        return Ok(None);
+    };
+    let opened = TlsDoor::open(name, files).map_err(|source| ServerError::Tls {
+        door: name.to_owned(),
+        source,
+    })?;
+    let opened = Arc::new(opened);
+    others.push(Arc::clone(&opened));
+    Ok(Some(opened))
+}
+
 fn link(
     listener: &Listener,
     (rules, in_force): (&LoadedRules, &RulesInForce),
@@ -293,22 +391,9 @@ fn link(
         pins: Arc::clone(pins),
         jobs: jobs.clone(),
         telemetry: Arc::clone(telemetry),
+        permits: (!listener.may.are_all()).then(|| listener.may.clone()),
         meter: telemetry.link(&listener.name, listener.connections_max),
         desk: Desk::default(),
-    })
-}
-
-/// A link as a test message sees it: of the first edition, and without signing on.
-fn door((socket, link): &(TcpListener, Link)) -> Option<Door> {
-    let listener = &link.listener;
-    let is_plain = listener.dialect == DIALECT_STANDARD && !listener.sign_on_required;
-    let framing = listener.cut().ok().filter(|_| is_plain)?;
-    Some(Door {
-        name: listener.name.clone(),
-        address: socket.local_addr().ok()?,
-        codec: link.codec.clone(),
-        header: framing.header().of_request(),
-        spec: link.spec,
     })
 }
 
@@ -330,85 +415,6 @@ fn specification(listener: &Listener) -> Result<&'static MessageSpec, String> {
         );
     }
     Ok(Box::leak(Box::new(spec)))
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    let bound = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        // Accepted sockets inherit both.
-        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
-        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bound().map_err(|source| ServerError::Bind { address, source })
-}
-
-async fn accept(
-    socket: TcpListener,
-    link: Arc<Link>,
-    tasks: TaskTracker,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let permits = Arc::new(Semaphore::new(link.listener.connections_max));
-    loop {
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            _ = stopping.changed() => return,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(link = link.listener.name, %error, "accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-            Telemetry::add(&link.telemetry.connections_refused);
-            tracing::warn!(
-                link = link.listener.name,
-                %peer,
-                connections_max = link.listener.connections_max,
-                "refused a connection: the listener has its maximum"
-            );
-            continue;
-        };
-        let (link, stopping) = (Arc::clone(&link), stopping.clone());
-        tasks.spawn(async move {
-            serve(&link, stream, peer, stopping).await;
-            drop(permit);
-        });
-    }
-}
-
-async fn serve(link: &Link, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
-    Telemetry::add(&link.telemetry.connections_accepted);
-    Telemetry::add(&link.telemetry.connections_open);
-    Telemetry::add(&link.meter.connections_open);
-    // Without it answers would only be later.
-    let _ = stream.set_nodelay(true);
-    tracing::debug!(link = link.listener.name, %peer, "connection open");
-    let end = Session::new(link, stream).serve(stopping).await;
-    Telemetry::take(&link.telemetry.connections_open);
-    Telemetry::take(&link.meter.connections_open);
-    match end {
-        SessionEnd::Closed | SessionEnd::Stopping => {
-            tracing::debug!(link = link.listener.name, %peer, %end, "connection closed");
-        }
-        SessionEnd::Frame(_)
-        | SessionEnd::ReadTimeout(_)
-        | SessionEnd::Idle(_)
-        | SessionEnd::WriteTimeout(_)
-        | SessionEnd::Io(_) => {
-            tracing::warn!(link = link.listener.name, %peer, %end, "connection closed");
-        }
-    }
 }
 
 /// Has every card looked at whose last month is over (rule A3).

@@ -5,19 +5,20 @@
 //! requests wait for their answer, and no byte is read beyond that; what was handed over is
 //! answered or, when the peer has gone, at least logged.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::codec::Decoder;
 
 use crate::domain::decision::Reason;
 use crate::domain::rulebook::Rulebook;
-use crate::iso8583::{DecodeFailure, Message, MessageSpec, decode};
+use crate::iso8583::{DecodeFailure, Message, decode};
 use crate::transport::{Frame, FrameCodec};
 
 use super::clock::{self, Tick};
@@ -25,7 +26,7 @@ use super::config::WhenFull;
 use super::dialect::request::{Reject, Request, RequestParser, Settlement};
 use super::dialect::response::Reply;
 use super::dialect::table::Management;
-use super::doctor::{EXAMINED_BYTES_MAX, examine};
+use super::doctor::EXAMINED_BYTES_MAX;
 use super::hsm::desk::Answered;
 use super::hsm::waiting::{self, WaitingRequests};
 use super::in_flight::{InFlight, InFlightTable};
@@ -38,6 +39,7 @@ use super::session_log::{self, Steps};
 use super::session_write;
 use super::settlement;
 use super::telemetry::Telemetry;
+use super::wire::Wire;
 
 /// How long a peer may go on sending to a stopping switch before it is closed all the same.
 const LINGER_MAX: Duration = Duration::from_secs(3);
@@ -50,9 +52,11 @@ enum SignOn {
 }
 
 /// One connection.
-pub(super) struct Session<'a> {
+pub(super) struct Session<'a, W> {
     pub(super) link: &'a Link,
-    stream: TcpStream,
+    stream: W,
+    /// Where it comes from.
+    peer: SocketAddr,
     /// Tells of other programmes.
     rules: watch::Receiver<Arc<Rulebook>>,
     /// The programmes as the last read found them.
@@ -84,9 +88,9 @@ pub(super) struct Session<'a> {
     pub(super) writable: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a, W: Wire> Session<'a, W> {
     /// A session on a fresh connection.
-    pub(super) fn new(link: &'a Link, stream: TcpStream) -> Session<'a> {
+    pub(super) fn new(link: &'a Link, stream: W, peer: SocketAddr) -> Session<'a, W> {
         let in_flight_max = link.listener.in_flight_max;
         // Every message of the channel answers at least one request in flight.
         let (replies_in, replies) = mpsc::channel(in_flight_max);
@@ -95,6 +99,7 @@ impl<'a> Session<'a> {
         Session {
             link,
             stream,
+            peer,
             rules,
             rulebook,
             codec: link.codec.clone(),
@@ -179,7 +184,12 @@ impl<'a> Session<'a> {
                     self.take_frames().await?;
                 }
                 read = self.stream.read_buf(&mut self.read), if self.may_take() => {
-                    let count = read?;
+                    let count = match read {
+                        // A TLS connection that ends without a farewell, as many peers have it: a
+                        // frame that it cut off is told as one of a plain connection is.
+                        Err(error) if error.kind() == ErrorKind::UnexpectedEof => 0,
+                        read => read?,
+                    };
                     if count == 0 {
                         return Ok(self.peer_closed());
                     }
@@ -226,26 +236,7 @@ impl<'a> Session<'a> {
         let Some(unread) = self.unread.take() else {
             return;
         };
-        let Some(admission) = self.link.desk.admit(clock::instant()) else {
-            return;
-        };
-        let listener = &self.link.listener;
-        let Ok(framing) = listener.cut() else {
-            return;
-        };
-        let own = self.link.spec;
-        let others = MessageSpec::builtins().iter();
-        let others = others.filter(|spec| spec.name() != own.name());
-        let specs: Vec<&MessageSpec> = std::iter::once(own).chain(others).collect();
-        let diagnosis = examine(&unread, &specs).for_listener(&framing, self.link.spec.name());
-        let peer = self.stream.peer_addr().map(|peer| peer.to_string());
-        tracing::warn!(
-            link = listener.name,
-            peer = peer.unwrap_or_default(),
-            diagnosis,
-            kept_back = admission.kept_back,
-            "the first message of a peer was not understood"
-        );
+        self.link.diagnose(&unread, self.peer);
     }
 
     fn peer_closed(&mut self) -> SessionEnd {
@@ -407,7 +398,11 @@ impl<'a> Session<'a> {
             }
             return clock::tick();
         }
-        match self.parser().parse(&message) {
+        let asked = match &self.link.permits {
+            None => self.parser().parse(&message),
+            Some(permits) => permits.parse(&self.parser(), &message, &self.link.telemetry),
+        };
+        match asked {
             Request::Card(_) if !self.may_send_requests() => {
                 let reject = Reject {
                     reason: Reason::NotSignedOn,

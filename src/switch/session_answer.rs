@@ -9,8 +9,9 @@ use super::hsm::desk::AnswerQuestion;
 use super::jobs::SequencerReply;
 use super::session::Session;
 use super::slowing;
+use super::wire::Wire;
 
-impl Session<'_> {
+impl<W: Wire> Session<'_, W> {
     /// Renders a run of answers; one that a device must help with is rendered when it has.
     pub(super) fn render_replies(&mut self, replies: Vec<SequencerReply>) {
         for reply in replies {

@@ -15,6 +15,10 @@ pub struct Telemetry {
     pub connections_accepted: AtomicU64,
     /// Connections closed at once because the listener had its maximum.
     pub connections_refused: AtomicU64,
+    /// Connections closed at once because their address is on no list of the listener.
+    pub connections_denied: AtomicU64,
+    /// TLS handshakes that failed, or brought nobody whom the listener knows.
+    pub handshakes_failed: AtomicU64,
     /// Connections closed because a frame or answer took too long or nothing came for too long.
     pub connections_timed_out: AtomicU64,
     /// Connections closed because their bytes are not frames.
@@ -31,6 +35,8 @@ pub struct Telemetry {
     pub answers_undelivered: AtomicU64,
     /// Requests answered undecided, because too much waited or the disk was nearly full.
     pub requests_turned_away: AtomicU64,
+    /// Requests refused because their link may not send them.
+    pub requests_not_permitted: AtomicU64,
     /// Group commits.
     pub commits: AtomicU64,
     /// Records in them.
@@ -54,10 +60,13 @@ pub struct Telemetry {
 pub type Count = (&'static str, u64);
 
 impl Telemetry {
-    /// The meter of a new link.
+    /// The meter of a link; doors and clients that are one link share it.
     pub fn link(&self, name: &str, connections_max: usize) -> Arc<LinkMeter> {
-        let meter = Arc::new(LinkMeter::new(name, connections_max));
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = links.iter().find(|meter| meter.name() == name) {
+            return Arc::clone(known);
+        }
+        let meter = Arc::new(LinkMeter::new(name, connections_max));
         links.push(Arc::clone(&meter));
         meter
     }
@@ -84,7 +93,7 @@ impl Telemetry {
     }
 
     /// Every counter by name.
-    pub fn counts(&self) -> [Count; 16] {
+    pub fn counts(&self) -> [Count; 19] {
         [
             ("connections_open", self.connections_open.load(Relaxed)),
             (
@@ -95,6 +104,8 @@ impl Telemetry {
                 "connections_refused",
                 self.connections_refused.load(Relaxed),
             ),
+            ("connections_denied", self.connections_denied.load(Relaxed)),
+            ("handshakes_failed", self.handshakes_failed.load(Relaxed)),
             (
                 "connections_timed_out",
                 self.connections_timed_out.load(Relaxed),
@@ -117,6 +128,10 @@ impl Telemetry {
             (
                 "requests_turned_away",
                 self.requests_turned_away.load(Relaxed),
+            ),
+            (
+                "requests_not_permitted",
+                self.requests_not_permitted.load(Relaxed),
             ),
             ("commits", self.commits.load(Relaxed)),
             ("records", self.records.load(Relaxed)),

@@ -22,7 +22,7 @@ struct CommandLine {
 }
 
 /// Runs `cardswitch acquirer ARGS`: whether all went well, and what it wrote.
-fn acquirer(args: &[&str]) -> (Result<bool, UsageError>, String) {
+pub(crate) fn acquirer(args: &[&str]) -> (Result<bool, UsageError>, String) {
     let line = CommandLine::try_parse_from([&["acquirer"], args].concat()).unwrap();
     let mut out = Vec::new();
     let outcome = acquirer::execute(&line.args, &mut out);

@@ -33,8 +33,12 @@ use crate::decisions_notation::{
 };
 
 /// Reasons that the shell gives before a message comes to the engine.
-const GIVEN_BY_THE_SHELL: [Reason; 3] =
-    [Reason::FormatError, Reason::NotSignedOn, Reason::Overload];
+const GIVEN_BY_THE_SHELL: [Reason; 4] = [
+    Reason::FormatError,
+    Reason::NotSignedOn,
+    Reason::LinkNotPermitted,
+    Reason::Overload,
+];
 
 /// Fixture files; each is a test of its own so that they run side by side.
 macro_rules! decided_as_written {

@@ -25,6 +25,7 @@ use cardswitch::switch::sequencer::SequencerFault;
 use cardswitch::switch::server::Server;
 use cardswitch::switch::store;
 use cardswitch::switch::telemetry::Telemetry;
+use cardswitch::switch::tls::TlsDoors;
 use cardswitch::transport::{Frame, FrameCodec, Framing};
 
 /// Both message specifications.
@@ -37,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A switch in this process, with the demo cards in a store of its own.
 pub(crate) struct Switch {
     pub(crate) telemetry: Arc<Telemetry>,
+    /// Its certificates.
+    pub(crate) tls: TlsDoors,
     addresses: Vec<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), SequencerFault>>>,
@@ -82,6 +85,7 @@ impl Switch {
         let accounts = rows.into_iter().map(|row| row.account).collect();
         runtime.block_on(server.jobs.open(accounts)).unwrap();
         let telemetry = Arc::clone(&server.telemetry);
+        let tls = server.tls.clone();
         let addresses = server.addresses.iter().map(|row| row.1).collect();
         let (stop, stopped) = oneshot::channel();
         let running = runtime.spawn(server.run(async {
@@ -89,6 +93,7 @@ impl Switch {
         }));
         Switch {
             telemetry,
+            tls,
             addresses,
             stop: Some(stop),
             running: Some(running),

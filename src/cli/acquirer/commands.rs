@@ -22,6 +22,7 @@ use super::own_switch::{Door, OwnSwitch};
 use super::play::{self, Peer};
 use super::report::Reader;
 use super::scenario::{Mistakes, Scenario, Target};
+use super::wire::TlsArgs;
 
 /// Arguments of `cardswitch acquirer`.
 #[derive(Debug, Args)]
@@ -68,6 +69,8 @@ struct RunArgs {
     /// Dialect of its own switch [default: the scenario's, else iso87]
     #[arg(long, value_name = "NAME", requires = "own_switch")]
     dialect: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// One JSON object per step instead of sentences
     #[arg(long)]
     json: bool,
@@ -122,6 +125,8 @@ struct LoadArgs {
     /// Send 0800 sign-on on every connection first
     #[arg(long)]
     sign_on: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// The report as one JSON object
     #[arg(long)]
     json: bool,
@@ -237,6 +242,7 @@ fn peer(
 ) -> Result<Peer, String> {
     let mut peer = Peer {
         plan: LinkPlan {
+            tls: args.tls.plan(&target.connect)?,
             address: target.connect,
             framing,
             spec,
@@ -281,6 +287,7 @@ fn run_load(args: &LoadArgs, out: &mut dyn Write) -> Result<bool, String> {
         cards: cards_from_toml(&text)?.into(),
         amount_minor: args.amount,
         sign_on: args.sign_on,
+        tls: args.tls.plan(&args.connect)?,
     };
     let whole = plan.warmup + plan.duration;
     let bar = progress_bar(whole)?;

@@ -11,6 +11,7 @@ use crate::iso8583::{self, DecodeError, EncodeError, Message, MessageSpec, Messa
 use crate::transport::{FrameCodec, FrameError, Framing};
 
 use super::clock;
+use super::wire::{TlsPlan, Wire};
 
 /// Largest reply taken, in bytes.
 pub(super) const REPLY_BYTES_MAX: usize = 65_535;
@@ -44,7 +45,7 @@ pub(super) enum LinkError {
 /// A framed connection that speaks one message spec.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: TcpStream,
+    stream: Wire<TcpStream>,
     codec: FrameCodec,
     header: Vec<u8>,
     spec: &'static MessageSpec,
@@ -59,12 +60,18 @@ pub(super) struct LinkPlan {
     pub(super) framing: Framing,
     pub(super) spec: &'static MessageSpec,
     pub(super) reply_timeout: Duration,
+    /// How to speak TLS; `None`: in the clear.
+    pub(super) tls: Option<TlsPlan>,
 }
 
 impl Link {
     /// Connects.
     pub(super) fn open(plan: &LinkPlan) -> Result<Self, LinkError> {
-        let stream = connect(&plan.address).map_err(|source| LinkError::Connect {
+        let opened = connect(&plan.address).and_then(|socket| {
+            socket.set_read_timeout(Some(CONNECT_TIMEOUT))?;
+            Wire::open(socket, plan.tls.as_ref())
+        });
+        let stream = opened.map_err(|source| LinkError::Connect {
             address: plan.address.clone(),
             source,
         })?;
@@ -110,7 +117,7 @@ impl Link {
         if left.is_zero() {
             return Err(timeout());
         }
-        self.stream.set_read_timeout(Some(left))?;
+        self.stream.socket().set_read_timeout(Some(left))?;
         let mut piece = [0_u8; READ_BYTES];
         match self.stream.read(&mut piece) {
             Ok(0) => Err(LinkError::Closed),
@@ -129,7 +136,7 @@ impl Link {
 }
 
 /// Connects, and signs on when the switch wants that, for a client that goes on by itself.
-pub(super) fn open_stream(plan: &LinkPlan, sign_on: bool) -> Result<TcpStream, LinkError> {
+pub(super) fn open_stream(plan: &LinkPlan, sign_on: bool) -> Result<Wire<TcpStream>, LinkError> {
     let mut link = Link::open(plan)?;
     if sign_on {
         let reply = link.exchange(&sign_on_message(plan.spec)?, 1)?;

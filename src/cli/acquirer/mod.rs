@@ -33,6 +33,8 @@ mod balance;
 
 mod link;
 
+mod wire;
+
 mod clock;
 
 mod commands;

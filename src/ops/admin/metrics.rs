@@ -133,6 +133,8 @@ fn of_shell(page: &mut Page, telemetry: &Telemetry) {
     for (metric, count) in [
         (names::CONNECTIONS_ACCEPTED, &telemetry.connections_accepted),
         (names::CONNECTIONS_REFUSED, &telemetry.connections_refused),
+        (names::CONNECTIONS_DENIED, &telemetry.connections_denied),
+        (names::HANDSHAKES_FAILED, &telemetry.handshakes_failed),
         (
             names::CONNECTIONS_TIMED_OUT,
             &telemetry.connections_timed_out,
@@ -144,6 +146,7 @@ fn of_shell(page: &mut Page, telemetry: &Telemetry) {
         (names::ANSWERS_WRITTEN, &telemetry.answers_written),
         (names::ANSWERS_UNDELIVERED, &telemetry.answers_undelivered),
         (names::TURNED_AWAY, &telemetry.requests_turned_away),
+        (names::NOT_PERMITTED, &telemetry.requests_not_permitted),
     ] {
         page.plain(metric, count.load(Relaxed));
     }

@@ -1,4 +1,4 @@
-//! The operators' API over HTTP, on loopback only: one file for each resource.
+//! The operators' API over HTTP, in the clear on loopback only: one file for each resource.
 //!
 //! Every request shows a token whose role is enough for its route (`door.rs`, `ops/access`).
 //! Every read is a bounded query on the single writer's durable state, every write a command that
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use axum::{Json, Router, middleware};
 use serde_json::json;
 
@@ -30,6 +31,7 @@ use crate::switch::test_message::Door;
 use crate::switch::token::TokenKey;
 
 use super::log_layer::LogCounters;
+use socket::AdminSocket;
 
 mod accounts;
 
@@ -66,6 +68,8 @@ mod rates;
 mod reconciliation;
 
 mod records;
+
+pub mod socket;
 
 mod statements;
 
@@ -115,7 +119,7 @@ pub struct AdminContext {
 /// # Errors
 /// When the listening socket fails.
 pub async fn serve(
-    socket: tokio::net::TcpListener,
+    socket: AdminSocket,
     context: AdminContext,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
@@ -181,17 +185,10 @@ pub async fn serve(
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(context)
         .into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(socket, routes)
+    // The tap does nothing but let handlers ask where a request comes from.
+    axum::serve(socket.tap_io(|_| {}), routes)
         .with_graceful_shutdown(stop)
         .await
-}
-
-/// Opens the socket of the API.
-///
-/// # Errors
-/// When the address cannot be listened on.
-pub async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::bind(address).await
 }
 
 /// Has an order carried out; the answer comes when it is durable.

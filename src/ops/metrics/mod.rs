@@ -76,6 +76,10 @@ metrics! {
         "Connections accepted.";
     CONNECTIONS_REFUSED = Counter "cardswitch_connections_refused_total" []
         "Connections closed at once because their link had its maximum.";
+    CONNECTIONS_DENIED = Counter "cardswitch_connections_denied_total" []
+        "Connections closed at once because their address is on no list of the listener.";
+    HANDSHAKES_FAILED = Counter "cardswitch_handshakes_failed_total" []
+        "TLS handshakes that failed, or brought nobody whom the listener knows.";
     CONNECTIONS_TIMED_OUT = Counter "cardswitch_connections_timed_out_total" []
         "Connections closed because a frame or an answer took too long, or nothing came.";
     FRAMES_RECEIVED = Counter "cardswitch_frames_received_total" []
@@ -92,6 +96,8 @@ metrics! {
         "Answers whose peer had gone; a repeat gets them.";
     TURNED_AWAY = Counter "cardswitch_requests_turned_away_total" []
         "Requests answered undecided, because too much waited or the disk was nearly full.";
+    NOT_PERMITTED = Counter "cardswitch_requests_not_permitted_total" []
+        "Requests refused because their link may not send them.";
     QUEUE_JOBS = Gauge "cardswitch_queue_jobs" []
         "Jobs that wait for the single writer.";
     QUEUE_JOBS_MAX = Gauge "cardswitch_queue_jobs_max" []

@@ -428,7 +428,7 @@ fn unsupported(mti: Mti) -> Reject {
 }
 
 /// DE 2, or the number and expiry of track 2 (ISO/IEC 7813).
-pub(super) fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
+pub(crate) fn card_number(message: &Message) -> Result<(Pan, Option<u64>), Reject> {
     let track = message.digits(35);
     let track = track
         .as_ref()

@@ -8,13 +8,15 @@ use std::io::{self, Read, Write};
 
 use mio::net::TcpStream;
 
+use crate::cli::acquirer::wire::Wire;
+
 use super::mix::Kind;
 use super::template::Stamp;
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Wire<TcpStream>,
     pub(super) alive: bool,
     /// DE 41 of its messages.
     pub(super) terminal: [u8; 8],
@@ -182,7 +184,7 @@ impl Received {
     }
 
     /// One read; a short one means that nothing more is there (edge-triggered readiness).
-    pub(super) fn read_from(&mut self, stream: &mut TcpStream) -> io::Result<ReadEnd> {
+    pub(super) fn read_from(&mut self, stream: &mut Wire<TcpStream>) -> io::Result<ReadEnd> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -199,7 +201,7 @@ impl Received {
                 Ok(0) => Ok(ReadEnd::Closed),
                 Ok(size) => {
                     self.end += size;
-                    Ok(if size < space {
+                    Ok(if size < space && stream.short_read_is_all() {
                         ReadEnd::Drained
                     } else {
                         ReadEnd::Full
@@ -222,7 +224,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Writes what the socket takes; the rest goes when it is writable again.
-    pub(super) fn flush_to(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    pub(super) fn flush_to(&mut self, stream: &mut Wire<TcpStream>) -> io::Result<()> {
         while let Some(rest) = self.buffer.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match stream.write(rest) {
                 Ok(size) => self.sent += size,
@@ -233,7 +235,10 @@ impl Outgoing {
         }
         self.buffer.clear();
         self.sent = 0;
-        Ok(())
+        match stream.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            flushed => flushed,
+        }
     }
 }
 

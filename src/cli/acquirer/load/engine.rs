@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::cli::acquirer::clock;
 use crate::cli::acquirer::link::{self, LinkError, LinkPlan, REPLY_BYTES_MAX};
+use crate::cli::acquirer::wire::Wire;
 use crate::transport::FrameCodec;
 
 use super::connection::{Connection, InFlight, Outgoing, ReadEnd, Received, Window};
@@ -68,11 +69,14 @@ impl<'a> Engine<'a> {
                 reason: error.to_string(),
             };
             let stream = open_stream(plan).map_err(|error| open(&error))?;
-            stream.set_nonblocking(true).map_err(|error| open(&error))?;
-            let mut stream = mio::net::TcpStream::from_std(stream);
+            let stream = stream.over(|socket| {
+                socket.set_nonblocking(true)?;
+                Ok(mio::net::TcpStream::from_std(socket))
+            });
+            let mut stream = stream.map_err(|error| open(&error))?;
             let token = Token(connections.len());
             poll.registry().register(
-                &mut stream,
+                stream.socket(),
                 token,
                 Interest::READABLE | Interest::WRITABLE,
             )?;
@@ -324,12 +328,13 @@ impl<'a> Engine<'a> {
     }
 }
 
-fn open_stream(plan: &LoadPlan) -> Result<std::net::TcpStream, LinkError> {
+fn open_stream(plan: &LoadPlan) -> Result<Wire<std::net::TcpStream>, LinkError> {
     let link_plan = LinkPlan {
         address: plan.address.clone(),
         framing: plan.framing.clone(),
         spec: plan.spec,
         reply_timeout: plan.reply_timeout,
+        tls: plan.tls.clone(),
     };
     link::open_stream(&link_plan, plan.sign_on)
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cli::acquirer::wire::TlsPlan;
 use crate::iso8583::MessageSpec;
 use crate::transport::Framing;
 
@@ -48,6 +49,8 @@ pub struct LoadPlan {
     pub amount_minor: u64,
     /// Send 0800 sign-on on every connection first.
     pub sign_on: bool,
+    /// How to speak TLS; `None`: in the clear.
+    pub tls: Option<TlsPlan>,
 }
 
 /// How far a load is.
