@@ -289,8 +289,7 @@ impl Activity {
             | Effect::PinTried { .. }
             | Effect::ChipCounted(_)
             | Effect::CardActivation { .. }
-            | Effect::PinChanged { .. }
-            | Effect::ChipCounted(_) => None,
+            | Effect::PinChanged { .. } => None,
         };
         self.transaction = self.transaction.or(entry);
     }
