@@ -75,16 +75,5 @@ const REASONS = {
   "period-amount-limit": ["Above the amount of a day or month.", "日または月の上限額を超えています。"],
   "period-count-limit": ["More transactions than a day or month allows.", "日または月の上限回数を超えています。"],
   "maximum-balance": ["It would lift the balance above its maximum.", "残高の上限を超えます。"],
-  "card-check-unavailable": ["The device that checks card values did not answer.", "カードの検証装置が応答しません。"],
-  "chip-data-missing": ["The chip's data is needed and did not come.", "ICチップのデータがありません。"],
-  "chip-data-malformed": ["The chip's data cannot be read.", "ICチップのデータを読み取れません。"],
-  "chip-not-verifiable": ["A cryptogram came and nothing can verify it.", "ICチップの認証値を検証できません。"],
-  "cryptogram-wrong": ["The chip's cryptogram is wrong.", "ICチップの認証値が違います。"],
-  "chip-counter-replayed": ["The chip's counter was used before.", "ICチップの取引番号は使用済みです。"],
-  "track-missing": ["The stripe's data is needed and did not come.", "磁気データがありません。"],
-  "track-contradicts": ["The stripe's data says something else than the message.", "磁気データが電文と一致しません。"],
-  "card-value-not-verifiable": ["A card verification value came and nothing can verify it.", "カードの検証値を検証できません。"],
-  "track-value-wrong": ["The verification value of the stripe is wrong.", "磁気データの検証値が違います。"],
-  "printed-value-wrong": ["The value printed on the card is wrong.", "カード裏面の番号が違います。"],
   "insufficient-funds": ["More than is available.", "残高が不足しています。"]
 };
