@@ -287,7 +287,6 @@ impl Activity {
             Effect::TombstoneSet { .. }
             | Effect::PartTombstoneSet { .. }
             | Effect::PinTried { .. }
-            | Effect::ChipCounted(_)
             | Effect::CardActivation { .. }
             | Effect::PinChanged { .. } => None,
         };
