@@ -287,6 +287,7 @@ impl Activity {
             Effect::TombstoneSet { .. }
             | Effect::PartTombstoneSet { .. }
             | Effect::PinTried { .. }
+            | Effect::ChipCounted(_)
             | Effect::CardActivation { .. }
             | Effect::PinChanged { .. } => None,
         };
