@@ -18,7 +18,7 @@ use crate::engine::operation::Order;
 use crate::engine::operation_money::MoneyOrder;
 use crate::journal::{Recovery, RingMode};
 use crate::ops::access::Gate;
-use crate::ops::admin::{self, AdminContext};
+use crate::ops::admin::{self, AdminContext, Once};
 use crate::ops::log;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
@@ -257,6 +257,8 @@ async fn serve(
     let gate =
         Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
     let local_token = gate.local_token_path();
+    let once = Once::open(&config.data_dir, &server.token_key)
+        .map_err(|error| Stopped::because(73, format!("answers of the operators' API: {error}")))?;
     let admin_address = socket.local_addr().unwrap_or(config.admin);
     let context = AdminContext {
         jobs: server.jobs.clone(),
@@ -269,6 +271,7 @@ async fn serve(
         backups_dir: config.backups_dir.clone(),
         log: log.counters(),
         gate: Arc::new(gate),
+        once,
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {

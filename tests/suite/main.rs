@@ -86,3 +86,4 @@ mod support;
 mod tidy;
 mod tidy_planted;
 mod tidy_source;
+mod walk;

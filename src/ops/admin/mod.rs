@@ -40,6 +40,7 @@ mod cards;
 
 mod checkpoints;
 mod clearing;
+mod decisions;
 mod door;
 mod events;
 
@@ -48,8 +49,11 @@ mod exceptions;
 mod holders;
 
 mod holds;
+mod lists;
 
 mod loads;
+
+mod once;
 
 mod paper;
 mod pins;
@@ -64,6 +68,8 @@ mod records;
 mod statements;
 
 mod transfers;
+
+pub use once::Once;
 
 use asked::{Asked, Shared, Text};
 use problem::Problem;
@@ -96,6 +102,8 @@ pub struct AdminContext {
     pub log: LogCounters,
     /// Who may ask for what.
     pub gate: Arc<Gate>,
+    /// Answers to writes that may come twice.
+    pub once: Once,
 }
 
 /// Serves the API until `stop` resolves.
@@ -113,7 +121,15 @@ pub async fn serve(
         .route("/v1/holders", post(holders::register))
         .route("/v1/holders/{id}", get(holders::holder))
         .route("/v1/holders/{id}/kyc", post(holders::change_kyc))
-        .route("/v1/accounts", post(holders::open_account))
+        .route(
+            "/v1/accounts",
+            get(lists::accounts).post(holders::open_account),
+        )
+        .route("/v1/accounts/{id}/holds", get(lists::holds))
+        .route("/v1/cards", get(lists::cards))
+        .route("/v1/cards/{id}", get(lists::card))
+        .route("/v1/decisions/{sequence}", get(decisions::decision))
+        .route("/v1/links", get(lists::links))
         .route("/v1/accounts/{id}/kyc", post(holders::change_account_kyc))
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
