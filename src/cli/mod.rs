@@ -7,7 +7,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use operate::{account, card, desk, money, statement};
 
 pub mod serve;
 
@@ -16,6 +19,7 @@ mod api;
 mod api_tls;
 pub mod import;
 
+pub mod operate;
 pub mod token;
 
 pub mod clearing;
@@ -90,6 +94,35 @@ enum Command {
     Key(key::KeyArgs),
     /// Play an HSM device, or look at one.
     Hsm(hsm::HsmArgs),
+    /// List, show, open and close accounts.
+    Account(account::AccountArgs),
+    /// List, find, show, stop, replace and enrol cards; PINs and devices.
+    Card(card::CardArgs),
+    /// List what is held on an account; let go of it.
+    Hold(account::HoldArgs),
+    /// Register holders; how well they are known.
+    Holder(account::HolderArgs),
+    /// Tell what happened on an account in a period, with the balances.
+    Statement(statement::StatementArgs),
+    /// Load a card.
+    Load(money::LoadArgs),
+    /// Move money from one holder to another.
+    Transfer(money::TransferArgs),
+    /// List exchange rates, take one in.
+    Rate(money::RateArgs),
+    /// List links and their totals; end a business day.
+    Link(desk::LinkArgs),
+    /// List what a person must look at, and resolve it.
+    Exception(desk::ExceptionArgs),
+    /// Say why a message was answered as it was, rule by rule.
+    Explain(desk::ExplainArgs),
+    /// Say who did what through the operators' API.
+    Audit(desk::AuditArgs),
+    /// Print the completions of a shell, to be put where it looks for them.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell.
+        shell: Shell,
+    },
     /// Make, list and end tokens of the operators' API.
     Token(token::TokenArgs),
     /// Check programme files, tell them in words, try them on a recorded period.
@@ -113,6 +146,23 @@ pub fn run() -> ExitCode {
         Command::Spec(args) => spec::run(&args),
         Command::Key(args) => key::run(args),
         Command::Hsm(args) => hsm::run(args),
+        Command::Account(args) => account::run(&args),
+        Command::Card(args) => card::run(&args),
+        Command::Hold(args) => account::run_hold(&args),
+        Command::Holder(args) => account::run_holder(&args),
+        Command::Statement(args) => statement::run(&args),
+        Command::Load(args) => money::run_load(&args),
+        Command::Transfer(args) => money::run_transfer(&args),
+        Command::Rate(args) => money::run_rate(&args),
+        Command::Link(args) => desk::run_link(&args),
+        Command::Exception(args) => desk::run_exception(&args),
+        Command::Explain(args) => desk::run_explain(&args),
+        Command::Audit(args) => desk::run_audit(&args),
+        Command::Completions { shell } => {
+            let mut command = CommandLine::command();
+            clap_complete::generate(shell, &mut command, "cardswitch", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
         Command::Token(args) => token::run(&args),
         Command::Programme(args) => programme::run(&args),
     }

@@ -15,6 +15,7 @@ use crate::switch::clock;
 use crate::switch::rulebook::LoadedRules;
 
 use super::backtest::{self, Report, Trial};
+use super::operate::desk::{self, AskArgs};
 use super::programme_words;
 
 /// What `programme` can be told.
@@ -41,6 +42,10 @@ enum ProgrammeCommand {
     },
     /// Decide a recorded period again under a programme file and say what would have changed.
     Backtest(BacktestArgs),
+    /// List the programmes that a running switch decides by.
+    List(AskArgs),
+    /// Have a running switch read its programme files again.
+    Reload(AskArgs),
 }
 
 /// What `backtest` can be told.
@@ -82,6 +87,8 @@ pub fn run(args: &ProgrammeArgs) -> ExitCode {
             dialect,
         } => check(files, dialects.as_deref(), dialect),
         ProgrammeCommand::Backtest(args) => backtest(args).map_err(|sentence| vec![sentence]),
+        ProgrammeCommand::List(args) => return desk::run_programmes(args),
+        ProgrammeCommand::Reload(args) => return desk::run_reload(args),
     };
     match outcome {
         Ok(told) => {

@@ -18,6 +18,8 @@ use crate::engine::state::State;
 use crate::journal::{Checkpoint, CheckpointError, HeldStore, JournalError, SledOptions};
 use crate::switch::restore;
 
+use super::operate::desk::{self, AskArgs};
+
 /// What `replay` can be told.
 #[derive(Args)]
 pub struct ReplayArgs {
@@ -50,12 +52,16 @@ enum LedgerCommand {
     /// Prove that all postings sum to zero, that purses are their postings, that holds are the open
     /// authorizations; print the digest of the state.
     Verify(ReplayArgs),
+    /// Ask a running switch for the same proof of what it has in memory.
+    Proof(AskArgs),
 }
 
 /// Runs `ledger`; exit code 1 when something does not add up.
 pub fn run_ledger(args: &LedgerArgs) -> ExitCode {
-    let LedgerCommand::Verify(args) = &args.command;
-    run(args)
+    match &args.command {
+        LedgerCommand::Verify(args) => run(args),
+        LedgerCommand::Proof(args) => desk::run_proof(args),
+    }
 }
 
 /// Sums that are kept apart from the state, from the postings alone.

@@ -19,7 +19,7 @@ use crate::engine::operation_money::MoneyOrder;
 use crate::journal::{Recovery, RingMode};
 use crate::ops::access::Gate;
 use crate::ops::admin::socket::AdminSocket;
-use crate::ops::admin::{self, AdminContext};
+use crate::ops::admin::{self, AdminContext, Once};
 use crate::ops::log;
 use crate::switch::card_check::CardChecks;
 use crate::switch::card_file::{self, CardRow};
@@ -326,6 +326,8 @@ async fn serve(
     let gate =
         Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
     let local_token = gate.local_token_path();
+    let once = Once::open(&config.data_dir, &server.token_key)
+        .map_err(|error| Stopped::because(73, format!("answers of the operators' API: {error}")))?;
     let admin_address = socket.address().unwrap_or(config.admin);
     let scheme = socket.scheme();
     let context = AdminContext {
@@ -342,6 +344,7 @@ async fn serve(
         folders: (config.data_dir.clone(), config.log_directory()),
         test_doors: args.demo.then(|| server.doors.clone().into()),
         gate: Arc::new(gate),
+        once,
     };
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {

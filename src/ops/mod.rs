@@ -7,6 +7,9 @@ pub mod log_layer;
 mod log_tests;
 
 pub mod statement;
+mod statement_page;
+
+pub mod explain;
 
 pub mod activity;
 pub mod metrics;

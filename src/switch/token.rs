@@ -141,6 +141,11 @@ impl TokenKey {
         CardToken(token)
     }
 
+    /// Another key, made of this one for one purpose, which the context names.
+    pub fn derived(&self, context: &'static str) -> [u8; 32] {
+        blake3::derive_key(context, &self.0)
+    }
+
     /// The network's name for a transaction as it is kept. One that could be a card number is kept
     /// as a keyed hash: equal names stay equal, and without the key it is of no use to find the
     /// number. `None`: it is too long.

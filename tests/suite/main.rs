@@ -96,3 +96,4 @@ mod tidy;
 mod tidy_planted;
 mod tidy_source;
 mod tls;
+mod walk;

@@ -55,8 +55,12 @@ pub(super) async fn admit(
         return Problem(StatusCode::FORBIDDEN, detail).into_response();
     }
     request.extensions_mut().insert(pass);
-    let response = next.run(request).await;
-    if method != Method::GET && method != Method::HEAD {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    let response = match is_read {
+        true => next.run(request).await,
+        false => context.once.run(pass.actor.token, request, next).await,
+    };
+    if !is_read {
         tracing::info!(
             token = pass.actor.name.as_str(),
             id = format!("{:08x}", pass.actor.token),

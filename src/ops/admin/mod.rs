@@ -46,6 +46,7 @@ mod cards;
 mod checkpoints;
 mod clearing;
 mod console;
+mod decisions;
 mod door;
 mod events;
 
@@ -54,10 +55,12 @@ mod exceptions;
 mod holders;
 
 mod holds;
+mod lists;
 
 mod loads;
 
 mod metrics;
+mod once;
 
 mod paper;
 mod pins;
@@ -74,6 +77,8 @@ pub mod socket;
 mod statements;
 
 mod transfers;
+
+pub use once::Once;
 
 use asked::{Asked, Shared, Text};
 use problem::Problem;
@@ -112,6 +117,8 @@ pub struct AdminContext {
     pub test_doors: Option<Arc<[Door]>>,
     /// Who may ask for what.
     pub gate: Arc<Gate>,
+    /// Answers to writes that may come twice.
+    pub once: Once,
 }
 
 /// Serves the API until `stop` resolves.
@@ -140,7 +147,15 @@ pub async fn serve(
         .route("/v1/holders", post(holders::register))
         .route("/v1/holders/{id}", get(holders::holder))
         .route("/v1/holders/{id}/kyc", post(holders::change_kyc))
-        .route("/v1/accounts", post(holders::open_account))
+        .route(
+            "/v1/accounts",
+            get(lists::accounts).post(holders::open_account),
+        )
+        .route("/v1/accounts/{id}/holds", get(lists::holds))
+        .route("/v1/cards", get(lists::cards))
+        .route("/v1/cards/{id}", get(lists::card))
+        .route("/v1/decisions/{sequence}", get(decisions::decision))
+        .route("/v1/links", get(lists::links))
         .route("/v1/accounts/{id}/kyc", post(holders::change_account_kyc))
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))

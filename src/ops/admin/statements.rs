@@ -15,6 +15,7 @@ use crate::domain::programme::Programme;
 use crate::domain::time::{BusinessDate, UnixMs};
 use crate::engine::event::Event;
 use crate::ops::statement::{Book, Line, PurseStand, Statement};
+use crate::ops::statement_page::{Page, Table, html};
 
 use super::asked::{Query, Shared};
 use super::records::read;
@@ -45,6 +46,7 @@ enum Format {
     #[default]
     Json,
     Csv,
+    Html,
 }
 
 /// A statement with the purses that it is about.
@@ -115,6 +117,15 @@ pub(super) async fn statement(
         Format::Csv => {
             let media = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
             (media, as_csv(&told)).into_response()
+        }
+        Format::Html => {
+            // Nothing on the page comes from elsewhere, and nothing of it runs.
+            let policy = "default-src 'none'; style-src 'unsafe-inline'";
+            let media = [
+                (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+                (header::CONTENT_SECURITY_POLICY, policy),
+            ];
+            (media, as_html(&told)).into_response()
         }
     })
 }
@@ -215,11 +226,70 @@ fn line(told: &Told<'_>, line: &Line) -> Value {
     })
 }
 
+fn as_html(told: &Told<'_>) -> String {
+    let purse = |(index, after): (usize, &PurseStand)| {
+        let before = told.statement.before.get(index);
+        let index = PurseIndex(u8::try_from(index).unwrap_or(u8::MAX));
+        vec![
+            purse_id(told.programme, index).to_owned(),
+            after.currency.to_string(),
+            before.map_or(0, |before| before.balance).to_string(),
+            after.balance.to_string(),
+            after.held.to_string(),
+        ]
+    };
+    let purses = told.statement.after.iter().enumerate().map(purse).collect();
+    let headings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let lines = told
+        .lines
+        .iter()
+        .map(|line| cells(line, str::to_owned).to_vec());
+    let day =
+        |day: &Option<String>, otherwise: &str| day.clone().unwrap_or_else(|| otherwise.to_owned());
+    html(&Page {
+        title: format!("Statement of account {}", told.account),
+        period: format!(
+            "{}: from {} to {}",
+            told.programme.title,
+            day(&told.period.from, "the beginning"),
+            day(&told.period.to, "today")
+        ),
+        tables: vec![
+            Table {
+                caption: "Purses",
+                headings: headings(&["purse", "currency", "before", "after", "held"]),
+                rows: purses,
+            },
+            Table {
+                caption: "Lines",
+                headings: headings(&COLUMNS),
+                rows: lines.collect(),
+            },
+        ],
+    })
+}
+
+/// What is told of a line, in this order.
+const COLUMNS: [&str; 15] = [
+    "sequence",
+    "opened_at",
+    "moved_at",
+    "kind",
+    "state",
+    "card",
+    "merchant",
+    "merchant_name",
+    "mcc",
+    "approval",
+    "currency",
+    "authorized",
+    "held",
+    "fee",
+    "refunded",
+];
+
 fn as_csv(told: &Told<'_>) -> String {
-    let mut text = String::from(
-        "sequence,opened_at,moved_at,kind,state,card,merchant,merchant_name,mcc,approval,\
-         currency,authorized,held,fee,refunded",
-    );
+    let mut text = COLUMNS.join(",");
     for purse in &told.programme.purses {
         let id = &purse.id;
         // Writing to a String does not fail.
@@ -227,7 +297,7 @@ fn as_csv(told: &Told<'_>) -> String {
     }
     text.push_str("\r\n");
     for line in told.lines {
-        let cells = cells(line);
+        let cells = cells(line, quoted);
         text.push_str(&cells.join(","));
         for (index, stand) in line.after.iter().enumerate() {
             let index = PurseIndex(u8::try_from(index).unwrap_or(u8::MAX));
@@ -239,7 +309,8 @@ fn as_csv(told: &Told<'_>) -> String {
     text
 }
 
-fn cells(line: &Line) -> [String; 15] {
+/// The cells of a line; `peers` writes what a peer said.
+fn cells(line: &Line, peers: fn(&str) -> String) -> [String; 15] {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (merchant, name) = line.merchant.clone().unwrap_or_default();
     [
@@ -249,10 +320,10 @@ fn cells(line: &Line) -> [String; 15] {
         word(&json!(line.kind)),
         word(&json!(line.state)),
         line.card.map(|card| card.0.to_string()).unwrap_or_default(),
-        quoted(&merchant),
-        quoted(&name),
+        peers(&merchant),
+        peers(&name),
         line.mcc.clone().unwrap_or_default(),
-        quoted(line.approval.as_deref().unwrap_or_default()),
+        peers(line.approval.as_deref().unwrap_or_default()),
         line.currency.to_string(),
         line.authorized.to_string(),
         line.held.to_string(),
