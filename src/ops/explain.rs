@@ -31,6 +31,11 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "ネットワークの接続がまだ開始されていませんでした。",
     ),
     (
+        "link-not-permitted",
+        "The connection it came over may not send this.",
+        "この接続からのお取引はお取扱いできません。",
+    ),
+    (
         "overload",
         "Too much was waiting at that moment; trying again is right.",
         "混み合っていたため処理できませんでした。もう一度お試しください。",
@@ -106,42 +111,6 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "このカードではお取扱いできない通貨です。",
     ),
     (
-        "pin-locked",
-        "The PIN is locked after too many wrong tries.",
-        "暗証番号の誤入力が続いたため、ロックされています。",
-    ),
-    (
-        "hsm-unavailable",
-        "The PIN could not be checked just then; trying again is right.",
-        "暗証番号を確認できませんでした。もう一度お試しください。",
-    ),
-    (
-        "pin-not-verifiable",
-        "There is no PIN that could be checked for this card.",
-        "このカードの暗証番号を確認できません。",
-    ),
-    (
-        "pin-malformed",
-        "What was entered is no PIN.",
-        "入力された暗証番号の形式が正しくありません。",
-    ),
-    (
-        "pin-required",
-        "A PIN is needed.",
-        "暗証番号の入力が必要です。",
-    ),
-    ("pin-wrong", "The PIN was wrong.", "暗証番号が違います。"),
-    (
-        "pin-not-acceptable",
-        "The new PIN is too easy to guess, or cannot be set this way.",
-        "推測されやすい番号など、設定できない暗証番号です。",
-    ),
-    (
-        "link-not-permitted",
-        "The connection it came over may not send this.",
-        "この接続からのお取引はお取扱いできません。",
-    ),
-    (
         "card-check-unavailable",
         "The card could not be checked just then; trying again is right.",
         "カードを確認できませんでした。もう一度お試しください。",
@@ -195,6 +164,37 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "printed-value-wrong",
         "The security code was wrong.",
         "セキュリティコードが違います。",
+    ),
+    (
+        "pin-locked",
+        "The PIN is locked after too many wrong tries.",
+        "暗証番号の誤入力が続いたため、ロックされています。",
+    ),
+    (
+        "hsm-unavailable",
+        "The PIN could not be checked just then; trying again is right.",
+        "暗証番号を確認できませんでした。もう一度お試しください。",
+    ),
+    (
+        "pin-not-verifiable",
+        "There is no PIN that could be checked for this card.",
+        "このカードの暗証番号を確認できません。",
+    ),
+    (
+        "pin-malformed",
+        "What was entered is no PIN.",
+        "入力された暗証番号の形式が正しくありません。",
+    ),
+    (
+        "pin-required",
+        "A PIN is needed.",
+        "暗証番号の入力が必要です。",
+    ),
+    ("pin-wrong", "The PIN was wrong.", "暗証番号が違います。"),
+    (
+        "pin-not-acceptable",
+        "The new PIN is too easy to guess, or cannot be set this way.",
+        "推測されやすい番号など、設定できない暗証番号です。",
     ),
     (
         "merchant-denied",
