@@ -70,7 +70,7 @@ const EMPTY_WORDS: &[(&str, &str)] = &[
     ("common", "name what the parts have in common"),
 ];
 /// Names of other people's crates that contain one of those words.
-const FOREIGN_NAMES: &[&str] = &["tokio_util", "CommonName"];
+const FOREIGN_NAMES: &[&str] = &["tokio_util", "futures_util", "CommonName"];
 
 const BANNED_MACROS: &[(&str, &str)] = &[
     ("todo!", "do it, or open an issue"),
