@@ -98,7 +98,10 @@ fn a_test_message_is_decided_like_any_other() {
     }
     assert_eq!(desk.purses(1)[0].1 + desk.purses(1)[1].1, 2_400);
     let door = &doors["doors"][0];
-    let purchase = |door: &Value, pan: &str, mcc: &str| json!({ "door": door, "pan": pan, "kind": "purchase", "minor": 1, "mcc": mcc });
+    let purchase = |door: &Value, pan: &str, mcc: &str| {
+        let kind = "purchase";
+        json!({ "door": door, "pan": pan, "kind": kind, "minor": 1, "mcc": mcc })
+    };
     for wrong in [
         purchase(&json!("nowhere"), EVERYDAY, "5411"),
         purchase(door, "1", "5411"),
