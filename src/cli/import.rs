@@ -173,7 +173,14 @@ fn append(
 
 fn through_admin(text: &str, config: &Config) -> Result<Imported, Failed> {
     let api = Api::of(config)?;
-    let answered = api.send("/v1/import", "application/toml", text)?;
+    let answered = api
+        .send("/v1/import", "application/toml", text)
+        .map_err(|(code, what)| {
+            (
+                code,
+                format!("the store is open in another process; {what}"),
+            )
+        })?;
     let body = api.read("/v1/import", &answered)?;
     let count = |key: &str| {
         body.get(key)
