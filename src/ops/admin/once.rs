@@ -116,11 +116,21 @@ impl Once {
         STANDARD_NO_PAD.encode(hasher.finalize().as_bytes())
     }
 
-    /// Runs a write, unless it was done under its key already.
+    /// Runs a write, unless it was done under its key already. One with a key runs to its end also
+    /// when its client goes away: the repeat must find the answer to what was done.
     pub(super) async fn run(&self, token: u32, request: Request, next: Next) -> Response {
-        let Some(key) = request.headers().get(KEY_HEADER) else {
+        let Some(key) = request.headers().get(KEY_HEADER).cloned() else {
             return next.run(request).await;
         };
+        let once = self.clone();
+        let done = tokio::spawn(async move { once.under(token, &key, request, next).await });
+        done.await.unwrap_or_else(|_| {
+            let what = "the request was cut off; ask again under its key".to_owned();
+            Problem(StatusCode::INTERNAL_SERVER_ERROR, what).into_response()
+        })
+    }
+
+    async fn under(&self, token: u32, key: &HeaderValue, request: Request, next: Next) -> Response {
         let plain = |text: &&str| {
             !text.is_empty()
                 && text.len() <= KEY_BYTES_MAX
@@ -261,8 +271,14 @@ impl Answers {
         let Some(file) = &mut self.file else {
             return self.write_anew(path);
         };
-        file.write_all(format!("{line}\n").as_bytes())?;
-        file.sync_data()
+        let written = file
+            .write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| file.sync_data());
+        if written.is_err() {
+            // A line cut off would spoil the next one too: that is written with a file anew.
+            self.file = None;
+        }
+        written
     }
 
     /// Forgets what is over, and the oldest tenth where that is not enough.
