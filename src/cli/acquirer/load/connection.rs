@@ -4,6 +4,7 @@
 //! without a search, no two connections use one number, and a reply that comes after its time-out
 //! meets a slot that has moved on.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use mio::net::TcpStream;
@@ -59,7 +60,8 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Window {
     slots: Vec<Slot>,
-    free: Vec<u32>,
+    /// The one that has been free longest goes first: its trace numbers come again late.
+    free: VecDeque<u32>,
     /// Number of this connection's first slot among all slots.
     base: u32,
     /// Slots of all connections.
@@ -71,7 +73,7 @@ impl Window {
         let slots = (0..size).map(|_| Slot::default()).collect();
         Self {
             slots,
-            free: (0..size).rev().collect(),
+            free: (0..size).collect(),
             base,
             stride,
         }
@@ -89,7 +91,7 @@ impl Window {
 
     /// Takes a free slot.
     pub(super) fn take(&mut self) -> Option<u32> {
-        self.free.pop()
+        self.free.pop_front()
     }
 
     pub(super) fn slot(&mut self, index: u32) -> Option<&mut Slot> {
@@ -121,7 +123,7 @@ impl Window {
     pub(super) fn release(&mut self, index: u32) {
         if let Some(slot) = self.slot(index) {
             slot.in_flight = None;
-            self.free.push(index);
+            self.free.push_back(index);
         }
     }
 
@@ -131,7 +133,7 @@ impl Window {
         for (index, slot) in (0_u32..).zip(self.slots.iter_mut()) {
             if let Some(in_flight) = slot.in_flight.filter(|sent| sent.from_ns < before_ns) {
                 slot.in_flight = None;
-                self.free.push(index);
+                self.free.push_back(index);
                 expired += u64::from(counts(&in_flight));
             }
         }
