@@ -260,6 +260,10 @@ impl Message {
             .get(self.slots.place(self.present, element)?.wire())
     }
 
+    pub(super) fn start_of(&self, element: u8) -> Option<usize> {
+        Some(self.slots.place(self.present, element)?.wire().start)
+    }
+
     /// Two elements, which the message has, and what stands between them.
     #[inline(always)]
     pub(super) fn span(&self, elements: RangeInclusive<u8>) -> &[u8] {
