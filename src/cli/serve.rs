@@ -10,6 +10,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::crypto::hsm::{Hsm, MacScheme};
+use crate::crypto::key::scrub_stack;
 use crate::crypto::mac::Padding;
 use crate::crypto::payshield::client::PayShield;
 use crate::domain::money::Amount;
@@ -25,7 +26,9 @@ use crate::ops::log;
 use crate::switch::card_check::CardChecks;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
-use crate::switch::config::{CardCheck, Config, HsmConfig, Listener, MacConfig, Overrides};
+use crate::switch::config::{
+    CardCheck, Config, ExchangeConfig, HsmConfig, LinkKeys, Listener, MacConfig, Overrides,
+};
 use crate::switch::hsm::desk::QuestionDesk;
 use crate::switch::hsm::key_table;
 use crate::switch::hsm::line::DeviceLine;
@@ -50,6 +53,9 @@ const DEMO_CHIP_KEY: &str = "chip";
 const DEMO_BIN: &str = "47617390010102";
 /// Which of them authenticates messages.
 const DEMO_MAC_KEY: &str = "mac";
+/// Which of them new keys come under, and how long the key before stays good.
+const DEMO_EXCHANGE_KEY: &str = "exchange";
+const DEMO_OVERLAP_SECONDS: u64 = 300;
 /// Exchange rates of the demo.
 const DEMO_RATES: &str = include_str!("../../fixtures/demo-rates.toml");
 /// How long tasks that outlive the stop may take.
@@ -138,15 +144,13 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         }
         None => software(args, &config)?,
     };
-    let authenticates = |door: &Listener| {
-        let clients = door.tls.iter().flat_map(|tls| &tls.clients);
-        let of_clients = clients.filter_map(|client| client.keys.as_ref());
-        let mut all = of_clients.chain([&door.keys]);
-        all.any(|keys| keys.mac.is_some())
-    };
-    // Whoever checks cards or messages alone needs no key for PIN blocks.
-    let is_for_pins = checks.is_empty() && !config.listeners.iter().any(authenticates);
-    store.pins = with_keys(store.pins, hsm, checks, is_for_pins)?;
+    scrub_stack();
+    let links: Vec<&LinkKeys> = config
+        .listeners
+        .iter()
+        .flat_map(Listener::all_keys)
+        .collect();
+    store.pins = with_keys(store.pins, hsm, checks, &links)?;
     let rates = rates(args, &config)?;
     let directory = config.log_directory();
     let log = log::init(&config.log, directory.as_deref(), clock::now)
@@ -181,6 +185,13 @@ fn authenticate_demo(args: &ServeArgs, config: &mut Config) {
             scheme: MacScheme::Retail(Padding::Zeros),
             is_required: false,
         });
+        listener
+            .keys
+            .exchange
+            .get_or_insert_with(|| ExchangeConfig {
+                under: DEMO_EXCHANGE_KEY.to_owned(),
+                overlap_seconds: DEMO_OVERLAP_SECONDS,
+            });
     }
 }
 
@@ -198,12 +209,12 @@ fn card_checks(args: &ServeArgs, config: &Config) -> Vec<CardCheck> {
 }
 
 /// A desk that judges with these keys: PINs where there is one for PIN blocks, which there must be
-/// when they are for nothing else, and cards by the rows.
+/// when they are for nothing else (cards, messages), and cards by the rows.
 fn with_keys(
     pins: PinDesk,
     hsm: Option<Keeper>,
     checks: Vec<CardCheck>,
-    is_for_pins: bool,
+    links: &[&LinkKeys],
 ) -> Result<PinDesk, Stopped> {
     let Some((place, hsm)) = hsm else {
         return match checks.is_empty() {
@@ -213,9 +224,12 @@ fn with_keys(
     };
     let pins = pins.with_hsm(Arc::clone(&hsm));
     let has_pin_key = hsm.keys().iter().any(|key| key.usage == "P0");
-    let pins = match has_pin_key || is_for_pins {
+    let is_for_more = !checks.is_empty() || links.iter().any(|keys| keys.mac.is_some());
+    let pins = match has_pin_key || !is_for_more {
         true => {
-            let keys = PinKeys::kept_by(&place, Arc::clone(&hsm));
+            let of_links = links.iter().filter_map(|keys| keys.pin_key.as_deref());
+            let of_links: Vec<&str> = of_links.collect();
+            let keys = PinKeys::kept_by(&place, Arc::clone(&hsm), &of_links);
             pins.with_keys(keys.map_err(|error| Stopped::because(78, error))?)
         }
         false => pins,
@@ -228,7 +242,9 @@ fn with_keys(
     Ok(pins.with_cards(cards.map_err(wrong)?))
 }
 
-/// The keys in this process: the configured ones, else those of the demo.
+/// The keys in this process: the configured ones, else those of the demo. Not inlined: what is left
+/// of them on the stack must lie below whoever scrubs it.
+#[inline(never)]
 fn software(args: &ServeArgs, config: &Config) -> Result<Option<Keeper>, Stopped> {
     let wrong = |error: PinKeysError| Stopped::because(78, error);
     let of_clear = |place: &str, keys: PinKeys| (place.to_owned(), Arc::clone(keys.keeper()));
@@ -325,6 +341,15 @@ fn raise_open_files(config: &Config) {
     }
 }
 
+fn not_started(error: ServerError) -> Stopped {
+    match error {
+        ServerError::Tls { .. } | ServerError::Keys { .. } | ServerError::LinkKeys(_) => {
+            Stopped::because(78, error)
+        }
+        error => Stopped::because(71, error),
+    }
+}
+
 async fn serve(
     args: &ServeArgs,
     config: &Config,
@@ -344,10 +369,7 @@ async fn serve(
     let ring = store.journal.ring_mode().map_or("none", RingMode::name);
     let server = Server::start(config, store, rules)
         .await
-        .map_err(|error| match error {
-            ServerError::Tls { .. } | ServerError::Keys { .. } => Stopped::because(78, error),
-            error => Stopped::because(71, error),
-        })?;
+        .map_err(not_started)?;
     take_rates(&server, rates).await?;
     let tls = server.admin_tls.clone();
     let socket = AdminSocket::bind(config, tls, server.telemetry.clone())

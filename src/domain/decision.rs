@@ -34,6 +34,8 @@ pub enum Reason {
     MacWrong,
     /// Whoever keeps the link's key did not judge the authentication code.
     MacUnavailable,
+    /// A new key of the link was not taken.
+    KeyNotTaken,
     /// Too much is waiting.
     Overload,
     /// We failed.
@@ -142,7 +144,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 59] = [
+    pub const ALL: [Reason; 60] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
@@ -150,6 +152,7 @@ impl Reason {
         Reason::LinkNotPermitted,
         Reason::MacWrong,
         Reason::MacUnavailable,
+        Reason::KeyNotTaken,
         Reason::Overload,
         Reason::SystemFault,
         Reason::UnknownIssuer,
@@ -214,6 +217,7 @@ impl Reason {
             Reason::LinkNotPermitted => "link-not-permitted",
             Reason::MacWrong => "mac-wrong",
             Reason::MacUnavailable => "mac-unavailable",
+            Reason::KeyNotTaken => "key-not-taken",
             Reason::Overload => "overload",
             Reason::SystemFault => "system-fault",
             Reason::UnknownIssuer => "unknown-issuer",

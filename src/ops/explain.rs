@@ -46,6 +46,11 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "カード発行会社側の障害です。しばらくしてからもう一度お試しください。",
     ),
     (
+        "key-not-taken",
+        "The connection was offered a key that could not be taken.",
+        "接続の新しい鍵を受け取れませんでした。",
+    ),
+    (
         "overload",
         "Too much was waiting at that moment; trying again is right.",
         "混み合っていたため処理できませんでした。もう一度お試しください。",

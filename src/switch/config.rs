@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use super::config_card_check::CardCheck;
 pub use super::config_door::{ClientConfig, ListenerTls};
 pub use super::config_hsm::HsmConfig;
-pub use super::config_keys::{LinkKeys, MacConfig};
+pub use super::config_keys::{ExchangeConfig, LinkKeys, MacConfig};
 use super::networks::AllowList;
 use super::permits::Permits;
 use super::tls::TlsFiles;

@@ -14,6 +14,7 @@ use crate::iso8583::{CodePlace, Message};
 
 use super::config::MacConfig;
 use super::dialect::request::Reject;
+use super::link_keys::{LinkKey, LinkKeysError};
 
 /// Name of the key that the answer to a message is authenticated with.
 pub type Seal = Arc<str>;
@@ -23,7 +24,8 @@ pub struct LinkMac {
     hsm: Arc<dyn Hsm>,
     scheme: MacScheme,
     is_required: bool,
-    key: Seal,
+    base: String,
+    key: Arc<LinkKey>,
 }
 
 /// A message that is not proven to be the peer's.
@@ -58,6 +60,29 @@ impl Unproven {
     }
 }
 
+fn usage_of(scheme: MacScheme) -> &'static str {
+    match scheme {
+        MacScheme::Retail(_) => "M3",
+        MacScheme::Cmac => "M6",
+    }
+}
+
+/// Whether a key is there and for this, one of several usages separated by " or ".
+///
+/// # Errors
+/// It is not; in words, with the key of the configuration that names it.
+pub(super) fn expect_key(hsm: &dyn Hsm, at: &str, name: &str, usages: &str) -> Result<(), String> {
+    let keys = hsm.keys();
+    match keys.iter().find(|note| note.name == name) {
+        None => Err(format!("{at}: there is no key {name}")),
+        Some(note) if usages.split(" or ").all(|usage| usage != note.usage) => Err(format!(
+            "{at}: key {name}: expected one of usage {usages}, got {}",
+            note.usage
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
 /// An answer that is whole but for its authentication code.
 pub struct Unsealed {
     /// Transport header of the request.
@@ -73,25 +98,34 @@ impl LinkMac {
     ///
     /// # Errors
     /// No such key is there, or it is for something else.
-    pub fn new(hsm: Arc<dyn Hsm>, config: &MacConfig) -> Result<LinkMac, String> {
-        let expected = match config.scheme {
-            MacScheme::Retail(_) => "M3",
-            MacScheme::Cmac => "M6",
-        };
-        let keys = hsm.keys();
-        match keys.iter().find(|note| note.name == config.key) {
-            None => Err(format!("mac: there is no key {}", config.key)),
-            Some(note) if note.usage != expected => Err(format!(
-                "mac: key {}: expected one of usage {expected}, got {}",
-                config.key, note.usage
-            )),
-            Some(_) => Ok(LinkMac {
-                hsm,
-                scheme: config.scheme,
-                is_required: config.is_required,
-                key: config.key.as_str().into(),
-            }),
-        }
+    pub fn new(
+        hsm: Arc<dyn Hsm>,
+        config: &MacConfig,
+        key_of: impl FnOnce(&str) -> Result<Arc<LinkKey>, LinkKeysError>,
+    ) -> Result<LinkMac, String> {
+        expect_key(&*hsm, "mac", &config.key, usage_of(config.scheme))?;
+        Ok(LinkMac {
+            scheme: config.scheme,
+            is_required: config.is_required,
+            base: config.key.clone(),
+            key: key_of(&config.key).map_err(|error| error.to_string())?,
+            hsm,
+        })
+    }
+
+    /// Name of its key in the configuration.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The key that it has now.
+    pub fn key(&self) -> &Arc<LinkKey> {
+        &self.key
+    }
+
+    /// What its key is for: two characters of ANSI X9.143.
+    pub fn usage(&self) -> &'static str {
+        usage_of(self.scheme)
     }
 
     /// Whether a message is the peer's; what its answer is authenticated with, where it had a code.
@@ -105,11 +139,20 @@ impl LinkMac {
                 false => Ok(None),
             };
         };
-        let over = self.over(&self.key, came.covered);
-        match self.hsm.verify_mac(&over, &came.code) {
-            Ok(Verdict::Right) => Ok(Some(Arc::clone(&self.key))),
-            Ok(Verdict::Wrong) => Err(Unproven::Wrong),
-            Err(error) => Err(Unproven::Unjudged(error.to_string())),
+        let is_right = |key: &Seal| {
+            let over = self.over(key, came.covered);
+            match self.hsm.verify_mac(&over, &came.code) {
+                Ok(verdict) => Ok(verdict == Verdict::Right),
+                Err(error) => Err(Unproven::Unjudged(error.to_string())),
+            }
+        };
+        let current = self.key.current();
+        if is_right(&current)? {
+            return Ok(Some(current));
+        }
+        match self.key.previous() {
+            Some(previous) if is_right(&previous)? => Ok(Some(previous)),
+            Some(_) | None => Err(Unproven::Wrong),
         }
     }
 
@@ -120,7 +163,7 @@ impl LinkMac {
 
     /// The key for answers to messages that proved nothing.
     pub fn own_seal(&self) -> Seal {
-        Arc::clone(&self.key)
+        self.key.current()
     }
 
     /// The code of an answer.

@@ -26,6 +26,8 @@ pub mod pin_keys;
 
 pub mod mac;
 
+pub mod link_keys;
+
 pub mod card_check;
 
 pub mod key_file;

@@ -25,7 +25,7 @@ use super::doctor::Desk;
 use super::door::{self, Door, DoorTls};
 use super::jobs::{Job, Jobs, Stopping};
 use super::link::Link;
-use super::mac::LinkMac;
+use super::link_keys::{KeysOfLink, LinkKeyBook, LinkKeysError};
 use super::overload::{Space, watch_space};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
@@ -71,6 +71,9 @@ pub enum ServerError {
         /// What is wrong.
         what: String,
     },
+    /// The keys that came over the network.
+    #[error(transparent)]
+    LinkKeys(#[from] LinkKeysError),
     /// The certificates of a door.
     #[error("door {door}: {source}")]
     Tls {
@@ -165,13 +168,20 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
 
+        let book = LinkKeyBook::open(&config.data_dir).map(Arc::new)?;
         let mut certificates = Vec::new();
         let admin_tls = tls_door("admin", config.admin_tls.as_ref(), &mut certificates)?;
         let mut openings = Vec::new();
         for listener in &config.listeners {
             let make = |listener: &Listener| {
                 let shared = (&rules, in_force.as_ref());
-                link(listener, shared, (&token_key, &pins), &jobs, &telemetry)
+                link(
+                    listener,
+                    shared,
+                    (&token_key, &pins, &book),
+                    &jobs,
+                    &telemetry,
+                )
             };
             openings.push(Opening::new(listener, make, &mut certificates)?);
         }
@@ -377,7 +387,7 @@ fn tls_door(
 fn link(
     listener: &Listener,
     (rules, in_force): (&LoadedRules, &RulesInForce),
-    (token_key, pins): (&Arc<TokenKey>, &Arc<PinDesk>),
+    (token_key, pins, book): (&Arc<TokenKey>, &Arc<PinDesk>, &Arc<LinkKeyBook>),
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Link, ServerError> {
@@ -390,17 +400,15 @@ fn link(
     let (dialect_number, dialect) = rules
         .dialect(&listener.dialect)
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
-    let mac = listener.keys.mac.as_ref().map(|mac| match pins.hsm() {
-        Some(hsm) => LinkMac::new(Arc::clone(hsm), mac).map(Arc::new),
-        None => Err("mac: there are no keys".to_owned()),
-    });
-    let mac = mac.transpose().map_err(|what| ServerError::Keys {
+    let keys = KeysOfLink::of(listener, pins, book).map_err(|what| ServerError::Keys {
         listener: listener.name.clone(),
         what,
     })?;
     Ok(Link {
         listener: listener.clone(),
-        mac,
+        mac: keys.mac,
+        pin_key: keys.pin,
+        exchange: keys.exchange,
         number: LinkNumber::default(),
         codec: FrameCodec::new(&framing, listener.frame_bytes_max),
         spec,

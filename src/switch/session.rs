@@ -28,6 +28,7 @@ use super::hsm::waiting::{self, WaitingRequests};
 use super::in_flight::InFlightTable;
 use super::jobs::{Job, SequencerReply, SequencerRequest};
 use super::link::Link;
+use super::link_keys::NewKey;
 use super::read_room::ReadRoom;
 use super::session_end::SessionEnd;
 use super::session_log;
@@ -80,6 +81,8 @@ pub(super) struct Session<'a, W> {
     pub(super) lines: session_log::Lines,
     /// Requests about the link's business day, for after what came with them.
     pub(super) settlements: Vec<(Incoming, Settlement)>,
+    /// New keys of the link, likewise.
+    pub(super) new_keys: Vec<(Incoming, Box<NewKey>)>,
     /// Whether the peer can still take answers.
     pub(super) writable: bool,
 }
@@ -116,6 +119,7 @@ impl<'a, W: Wire> Session<'a, W> {
             frame_began: None,
             lines: session_log::Lines::default(),
             settlements: Vec::new(),
+            new_keys: Vec::new(),
             writable: true,
         }
     }
@@ -340,6 +344,9 @@ impl<'a, W: Wire> Session<'a, W> {
                 Ok(reply) => self.reply_to(&incoming, &reply),
                 Err(reject) => self.reject(&incoming, &reject),
             }
+        }
+        for (incoming, new) in std::mem::take(&mut self.new_keys) {
+            self.take_key(incoming, new).await;
         }
         self.write_out().await
     }

@@ -15,6 +15,7 @@ use super::dialect::response::Reply;
 use super::dialect::table::Management;
 use super::in_flight::InFlight;
 use super::jobs::SequencerRequest;
+use super::link_keys::{NewKey, NotTaken};
 use super::mac::{LinkMac, Seal, Unproven};
 use super::overload::{is_decided, is_question};
 use super::session::{Session, SignOn};
@@ -198,6 +199,7 @@ impl<W: Wire> Session<'_, W> {
                 return submitted;
             }
             Request::Management(what) => self.manage(&incoming, what),
+            Request::NewKey(new) => self.new_keys.push((incoming, new)),
             Request::Settlement(wanted) => self.settlements.push((incoming, wanted)),
             Request::Reject(reject) => self.reject(&incoming, &reject),
             Request::Unasked => {
@@ -219,6 +221,7 @@ impl<W: Wire> Session<'_, W> {
             dialect_number: self.link.dialect_number,
             token_key: &self.link.token_key,
             pins: &self.link.pins,
+            pin_key: self.link.pin_key.as_ref(),
             rulebook: &self.rulebook,
             link: &self.link.listener.name,
             link_number: self.link.number,
@@ -247,10 +250,61 @@ impl<W: Wire> Session<'_, W> {
             Management::SignOff => self.sign(SignOn::Off),
             // A cutover is the single writer's to decide.
             Management::Echo | Management::Cutover => {}
+            // New keys are taken elsewhere.
+            Management::NewKey | Management::NewMacKey | Management::NewPinKey => {}
         }
         let approved = self.link.dialect.codes.code(Reason::Approved);
         self.reply_to(incoming, &Reply::coded(approved));
         tracing::info!(link = self.link.listener.name, management = ?what, "network management");
+    }
+
+    /// Takes a new key of the link, and says so when it is kept.
+    pub(super) async fn take_key(&mut self, incoming: Incoming, new: Box<NewKey>) {
+        let link = self.link;
+        let Some(exchange) = link.exchange.clone() else {
+            let reject = Reject {
+                reason: Reason::NotSupported,
+                evidence: "the link takes no keys".to_owned(),
+            };
+            return self.reject(&incoming, &reject);
+        };
+        let taking = move || exchange.take(&new, clock::now());
+        let taken = tokio::task::spawn_blocking(taking).await;
+        let taken = taken.map_err(|error| NotTaken::NotKept(error.to_string()));
+        match taken.and_then(|taken| taken) {
+            Ok(taken) => {
+                Telemetry::add(&link.telemetry.link_keys_taken);
+                tracing::info!(
+                    link = link.listener.name,
+                    peer = %self.peer,
+                    kind = ?taken.kind,
+                    check_value = base16ct::upper::encode_string(&taken.check_value),
+                    is_known = taken.is_known,
+                    "a new key of the link is in force"
+                );
+                let approved = link.dialect.codes.code(Reason::Approved);
+                self.reply_to(&incoming, &Reply::coded(approved));
+            }
+            Err(not_taken) => {
+                let reject = Reject {
+                    reason: match not_taken {
+                        NotTaken::NotOffered(_) => Reason::NotSupported,
+                        _ => Reason::KeyNotTaken,
+                    },
+                    evidence: not_taken.to_string(),
+                };
+                if let Some(admission) = link.desk.admit(clock::instant()) {
+                    tracing::warn!(
+                        link = link.listener.name,
+                        peer = %self.peer,
+                        why = reject.evidence,
+                        kept_back = admission.kept_back,
+                        "a new key of the link was not taken"
+                    );
+                }
+                self.reject(&incoming, &reject);
+            }
+        }
     }
 
     /// A message that is not processed is answered, and logged like a decision. To whom it may be

@@ -24,12 +24,12 @@ use cardswitch::switch::pin_keys::random;
 use crate::hsm::unhex;
 use crate::support::{Client, Draft, EVERYDAY, SPECS, Switch, listener, text};
 
-const TDES: &str = "CDABEF01234567891032547698BADCFE";
+pub(crate) const TDES: &str = "CDABEF01234567891032547698BADCFE";
 const AES: &str = "2b7e151628aed2a6abf7158809cf4f3c";
 const RETAIL: MacScheme = MacScheme::Retail(Padding::Zeros);
 
 /// Ways to authenticate, with the name of their key and its digits.
-const WAYS: [(&str, MacScheme, &str); 4] = [
+pub(crate) const WAYS: [(&str, MacScheme, &str); 4] = [
     ("retail", RETAIL, TDES),
     ("bit", MacScheme::Retail(Padding::OneThenZeros), TDES),
     ("cmac", MacScheme::Cmac, TDES),
@@ -58,16 +58,16 @@ fn code(way: &str, covered: &[u8]) -> [u8; 8] {
 }
 
 /// Bytes of DE 64 and DE 128.
-fn size(spec: &str) -> usize {
+pub(crate) fn size(spec: &str) -> usize {
     if spec == "iso87-ascii" { 16 } else { 8 }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 /// The message with a code at its end.
-fn with_code(draft: Draft, spec: &str, code: impl Fn(&[u8]) -> [u8; 8]) -> Draft {
+pub(crate) fn with_code(draft: Draft, spec: &str, code: impl Fn(&[u8]) -> [u8; 8]) -> Draft {
     let is_long = draft.elements.keys().any(|element| *element > 64);
     let place = if is_long { 128 } else { 64 };
     let draft = draft.set(place, &"00".repeat(8));
@@ -101,7 +101,10 @@ fn door(spec: &str, way: &str, is_required: bool) -> Listener {
         is_required,
     };
     Listener {
-        keys: LinkKeys { mac: Some(mac) },
+        keys: LinkKeys {
+            mac: Some(mac),
+            ..LinkKeys::default()
+        },
         ..listener("be2", spec)
     }
 }

@@ -52,6 +52,7 @@ mod keep_alives;
 mod keys;
 mod last_answers;
 mod lifecycle;
+mod link_keys;
 mod listener_specs;
 mod macs;
 mod message_tools;

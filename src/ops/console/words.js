@@ -74,6 +74,7 @@ const REASONS = {
   "link-not-permitted": ["Its link may not send this.", "この接続では送信が許可されていません。"],
   "mac-wrong": ["Its authentication code is wrong or missing.", "メッセージ認証コードが正しくないか、ありません。"],
   "mac-unavailable": ["Nobody judged its authentication code.", "メッセージ認証コードを検証できませんでした。"],
+  "key-not-taken": ["A new key of its link was not taken.", "接続の新しい鍵を受け取れませんでした。"],
   "transaction-limit": ["Above the limit of one transaction.", "1回の上限額を超えています。"],
   "period-amount-limit": ["Above the amount of a day or month.", "日または月の上限額を超えています。"],
   "period-count-limit": ["More transactions than a day or month allows.", "日または月の上限回数を超えています。"],

@@ -148,7 +148,7 @@ fn can_change(reason: Reason) -> bool {
     );
     let is_ours = matches!(
         reason,
-        Reason::NotSignedOn | Reason::Overload | Reason::MacWrong
+        Reason::NotSignedOn | Reason::Overload | Reason::MacWrong | Reason::KeyNotTaken
     ) || reason.is_fault();
     is_ours || is_about_one_card(reason) && !is_for_ever
 }

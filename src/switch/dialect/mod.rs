@@ -17,6 +17,8 @@ pub mod request;
 mod balances;
 mod edition_2003;
 
+mod key_exchange;
+
 pub mod chips;
 mod pins;
 mod proofs;

@@ -24,8 +24,9 @@ use crate::iso8583::Message;
 use crate::switch::card_check::{AskedValue, IssuerAnswer};
 use crate::switch::clock::{self, Tick};
 use crate::switch::jobs::SequencerReply;
+use crate::switch::link_keys::LinkKey;
 use crate::switch::mac::{LinkMac, Seal, Unproven, Unsealed};
-use crate::switch::pin::PinDesk;
+use crate::switch::pin::{PinDesk, Zone};
 
 /// Questions that may wait for a thread.
 const QUEUE_MAX: usize = 4_096;
@@ -36,6 +37,8 @@ pub struct Questions {
     pub pan: Pan,
     /// Its name everywhere else.
     pub card: CardToken,
+    /// What PIN blocks of its link come under; `None`: the key that nobody names.
+    pub pin_key: Option<Arc<LinkKey>>,
     /// A PIN block, to be judged.
     pub pin: Option<Zeroizing<Vec<u8>>>,
     /// The PIN block of a PIN that shall be the new one.
@@ -146,6 +149,7 @@ impl Questions {
             Box::new(Questions {
                 pan,
                 card,
+                pin_key: None,
                 pin: None,
                 new_pin: None,
                 chip: None,
@@ -156,14 +160,15 @@ impl Questions {
     }
 
     fn asked_of(&self, pins: &PinDesk) -> Learnt {
+        let zone = Zone(self.pin_key.as_deref());
         let pin = self.pin.as_ref();
         let new_pin = self.new_pin.as_ref();
         let chip = self.chip.as_ref().zip(pins.cards());
         let value =
             |asked: &Option<AskedValue>| Some(pins.cards()?.value(&self.pan, asked.as_ref()?));
         Learnt {
-            pin: pin.map(|block| pins.verdict(block, &self.pan, &self.card)),
-            new_pin: new_pin.map(|block| pins.chosen(**block, &self.pan, &self.card)),
+            pin: pin.map(|block| pins.verdict(zone, block, &self.pan, &self.card)),
+            new_pin: new_pin.map(|block| pins.chosen(zone, **block, &self.pan, &self.card)),
             chip: chip
                 .and_then(|(chip, cards)| cards.chip(&self.pan, chip.sequence_number, &chip.data)),
             track: value(&self.track),
