@@ -153,6 +153,8 @@ fn measure(
                     amount_minor: 1,
                     sign_on: false,
                     tls: None,
+                    mac: None,
+                    pins: None,
                 };
                 let before = peer.cpu();
                 let report = load::run(&plan, &mut |_| {})?;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::crypto::hsm::Hsm;
+use crate::crypto::hsm::{Hsm, MacScheme};
+use crate::crypto::mac::Padding;
 use crate::crypto::payshield::client::PayShield;
 use crate::domain::money::Amount;
 use crate::domain::rate_file::{self, RateRow};
@@ -24,7 +25,7 @@ use crate::ops::log;
 use crate::switch::card_check::CardChecks;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
-use crate::switch::config::{CardCheck, Config, HsmConfig, Listener, Overrides};
+use crate::switch::config::{CardCheck, Config, HsmConfig, Listener, MacConfig, Overrides};
 use crate::switch::hsm::desk::QuestionDesk;
 use crate::switch::hsm::key_table;
 use crate::switch::hsm::line::DeviceLine;
@@ -47,6 +48,8 @@ const DEMO_PIN_KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
 /// Which of them is the chips', and the leading digits of their cards.
 const DEMO_CHIP_KEY: &str = "chip";
 const DEMO_BIN: &str = "47617390010102";
+/// Which of them authenticates messages.
+const DEMO_MAC_KEY: &str = "mac";
 /// Exchange rates of the demo.
 const DEMO_RATES: &str = include_str!("../../fixtures/demo-rates.toml");
 /// How long tasks that outlive the stop may take.
@@ -114,8 +117,10 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         listeners: args.listen.clone(),
         admin: args.admin,
     };
-    let config = Config::load(args.config.as_deref(), &overrides)
+    let mut config = Config::load(args.config.as_deref(), &overrides)
         .map_err(|error| Stopped::because(78, error))?;
+    authenticate_demo(args, &mut config);
+    let config = config;
     let rules = LoadedRules::load(
         config.programmes_dir.as_deref(),
         config.dialects_dir.as_deref(),
@@ -133,7 +138,15 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         }
         None => software(args, &config)?,
     };
-    store.pins = with_keys(store.pins, hsm, checks)?;
+    let authenticates = |door: &Listener| {
+        let clients = door.tls.iter().flat_map(|tls| &tls.clients);
+        let of_clients = clients.filter_map(|client| client.keys.as_ref());
+        let mut all = of_clients.chain([&door.keys]);
+        all.any(|keys| keys.mac.is_some())
+    };
+    // Whoever checks cards or messages alone needs no key for PIN blocks.
+    let is_for_pins = checks.is_empty() && !config.listeners.iter().any(authenticates);
+    store.pins = with_keys(store.pins, hsm, checks, is_for_pins)?;
     let rates = rates(args, &config)?;
     let directory = config.log_directory();
     let log = log::init(&config.log, directory.as_deref(), clock::now)
@@ -141,7 +154,7 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     if let Some(keeper) = store.pins.keeper() {
         tracing::info!(
             keeper,
-            "PINs and cards are judged with keys that this one keeps"
+            "PINs, cards and messages are judged with keys that this one keeps"
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -154,6 +167,21 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     runtime.shutdown_timeout(RUNTIME_STOP);
     drop(log);
     result
+}
+
+/// The demo judges the authentication codes that come, and wants none.
+fn authenticate_demo(args: &ServeArgs, config: &mut Config) {
+    let has_keys = config.hsm.is_some() || config.key_file.is_some() || config.pin_keys.is_some();
+    if has_keys || !args.demo {
+        return;
+    }
+    for listener in &mut config.listeners {
+        listener.keys.mac.get_or_insert_with(|| MacConfig {
+            key: DEMO_MAC_KEY.to_owned(),
+            scheme: MacScheme::Retail(Padding::Zeros),
+            is_required: false,
+        });
+    }
 }
 
 /// What is checked of cards: as configured; the demo checks the chips that come.
@@ -169,11 +197,13 @@ fn card_checks(args: &ServeArgs, config: &Config) -> Vec<CardCheck> {
     }]
 }
 
-/// A desk that judges with these keys: PINs where there is one for PIN blocks, cards by the rows.
+/// A desk that judges with these keys: PINs where there is one for PIN blocks, which there must be
+/// when they are for nothing else, and cards by the rows.
 fn with_keys(
     pins: PinDesk,
     hsm: Option<Keeper>,
     checks: Vec<CardCheck>,
+    is_for_pins: bool,
 ) -> Result<PinDesk, Stopped> {
     let Some((place, hsm)) = hsm else {
         return match checks.is_empty() {
@@ -181,9 +211,9 @@ fn with_keys(
             false => Err(Stopped::because(78, "card_check: there are no keys")),
         };
     };
-    let for_pins = hsm.keys().iter().any(|key| key.usage == "P0");
-    // Whoever checks cards alone needs no key for PIN blocks.
-    let pins = match for_pins || checks.is_empty() {
+    let pins = pins.with_hsm(Arc::clone(&hsm));
+    let has_pin_key = hsm.keys().iter().any(|key| key.usage == "P0");
+    let pins = match has_pin_key || is_for_pins {
         true => {
             let keys = PinKeys::kept_by(&place, Arc::clone(&hsm));
             pins.with_keys(keys.map_err(|error| Stopped::because(78, error))?)
@@ -315,7 +345,7 @@ async fn serve(
     let server = Server::start(config, store, rules)
         .await
         .map_err(|error| match error {
-            ServerError::Tls { .. } => Stopped::because(78, error),
+            ServerError::Tls { .. } | ServerError::Keys { .. } => Stopped::because(78, error),
             error => Stopped::because(71, error),
         })?;
     take_rates(&server, rates).await?;

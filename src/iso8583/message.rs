@@ -233,6 +233,10 @@ impl Message {
         self.frame.get(self.place(element)?.wire())
     }
 
+    pub(super) fn start_of(&self, element: u8) -> Option<usize> {
+        Some(self.place(element)?.wire().start)
+    }
+
     /// Two elements, which the message has, and what stands between them.
     #[inline(always)]
     pub(super) fn span(&self, elements: RangeInclusive<u8>) -> &[u8] {

@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use super::config_card_check::CardCheck;
 pub use super::config_door::{ClientConfig, ListenerTls};
 pub use super::config_hsm::HsmConfig;
+pub use super::config_keys::{LinkKeys, MacConfig};
 use super::networks::AllowList;
 use super::permits::Permits;
 use super::tls::TlsFiles;
@@ -107,6 +108,8 @@ pub struct Listener {
     pub may: Permits,
     /// Its TLS; `None`: it speaks in the clear.
     pub tls: Option<ListenerTls>,
+    /// Keys of its link.
+    pub keys: LinkKeys,
 }
 
 /// What a peer puts into the replacement amounts (DE 95) of a partial reversal.
@@ -489,6 +492,7 @@ impl Listener {
             allow: AllowList::default(),
             may: Permits::default(),
             tls: None,
+            keys: LinkKeys::default(),
         }
     }
 

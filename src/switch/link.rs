@@ -15,6 +15,7 @@ use super::config::Listener;
 use super::dialect::table::Dialect;
 use super::doctor::{Desk, examine};
 use super::jobs::Jobs;
+use super::mac::LinkMac;
 use super::meter::LinkMeter;
 use super::permits::Permits;
 use super::pin::PinDesk;
@@ -47,6 +48,8 @@ pub(super) struct Link {
     pub telemetry: Arc<Telemetry>,
     /// What may be sent over it; `None`: everything.
     pub permits: Option<Permits>,
+    /// What is authenticated on it; `None`: nothing.
+    pub mac: Option<Arc<LinkMac>>,
     /// Counts of this link.
     pub meter: Arc<LinkMeter>,
     /// Lets diagnoses into the log, a few at a time.

@@ -8,6 +8,7 @@ pub mod config_card_check;
 mod config_door;
 mod config_file;
 pub mod config_hsm;
+pub mod config_keys;
 #[cfg(test)]
 mod config_tests;
 
@@ -22,6 +23,8 @@ pub mod telemetry;
 pub mod pin;
 
 pub mod pin_keys;
+
+pub mod mac;
 
 pub mod card_check;
 
@@ -62,6 +65,8 @@ pub mod server;
 pub mod test_message;
 
 mod session;
+
+mod session_take;
 
 mod session_answer;
 

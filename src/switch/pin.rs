@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
 use crate::crypto::hsm::{
-    HsmError, NewPinValue, PinBlock, PinMethod, PinSource, PinValue, SetPin, Verdict, VerifyPin,
+    Hsm, HsmError, NewPinValue, PinBlock, PinMethod, PinSource, PinValue, SetPin, Verdict,
+    VerifyPin,
 };
 use crate::crypto::pin_block::{Format, Pin};
 use crate::domain::account::AccountId;
@@ -33,6 +34,8 @@ const BLOCK_BYTES: usize = 8;
 #[derive(Default)]
 pub struct PinDesk {
     keys: Option<PinKeys>,
+    /// Whoever keeps all keys; `None`: nobody does.
+    hsm: Option<Arc<dyn Hsm>>,
     /// Asks a device, which must not be waited for where a socket is served; `None`: the keys are
     /// in this process.
     desk: Option<QuestionDesk>,
@@ -88,10 +91,8 @@ impl PinDesk {
             Some((card.token, on_file))
         });
         PinDesk {
-            keys: None,
-            desk: None,
-            cards: None,
             on_file: RwLock::new(known.collect()),
+            ..PinDesk::default()
         }
     }
 
@@ -99,6 +100,14 @@ impl PinDesk {
     pub fn with_keys(self, keys: PinKeys) -> PinDesk {
         PinDesk {
             keys: Some(keys),
+            ..self
+        }
+    }
+
+    /// The same with whoever keeps all keys.
+    pub fn with_hsm(self, hsm: Arc<dyn Hsm>) -> PinDesk {
+        PinDesk {
+            hsm: Some(hsm),
             ..self
         }
     }
@@ -121,8 +130,12 @@ impl PinDesk {
 
     /// Who keeps the keys, for people; `None`: there are none.
     pub fn keeper(&self) -> Option<String> {
-        let of_pins = self.keys.as_ref().map(|keys| keys.hsm.name());
-        of_pins.or_else(|| Some(self.cards.as_ref()?.keeper()))
+        self.hsm.as_ref().map(|hsm| hsm.name())
+    }
+
+    /// Whoever keeps all keys; `None`: nobody does.
+    pub fn hsm(&self) -> Option<&Arc<dyn Hsm>> {
+        self.hsm.as_ref()
     }
 
     /// What judges cards; `None`: nothing does.

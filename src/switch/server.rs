@@ -25,6 +25,7 @@ use super::doctor::Desk;
 use super::door::{self, Door, DoorTls};
 use super::jobs::{Job, Jobs, Stopping};
 use super::link::Link;
+use super::mac::LinkMac;
 use super::overload::{Space, watch_space};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
@@ -61,6 +62,14 @@ pub enum ServerError {
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The keys of a link.
+    #[error("listener {listener}: {what}")]
+    Keys {
+        /// Which one.
+        listener: String,
+        /// What is wrong.
+        what: String,
     },
     /// The certificates of a door.
     #[error("door {door}: {source}")]
@@ -293,6 +302,7 @@ impl Opening {
             let of_client = Listener {
                 name: client.link.clone(),
                 may: client.may.clone(),
+                keys: client.keys.clone().unwrap_or(listener.keys.clone()),
                 ..listener.clone()
             };
             of_clients.push((client.name.clone(), make(&of_client)?));
@@ -317,6 +327,7 @@ impl Opening {
         let listener = &self.link.listener;
         let is_plain = listener.dialect == DIALECT_STANDARD
             && !listener.sign_on_required
+            && self.link.mac.as_ref().is_none_or(|mac| !mac.is_required())
             && self.tls.is_none();
         let framing = listener.cut().ok().filter(|_| is_plain)?;
         Some(test_message::Door {
@@ -379,8 +390,17 @@ fn link(
     let (dialect_number, dialect) = rules
         .dialect(&listener.dialect)
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
+    let mac = listener.keys.mac.as_ref().map(|mac| match pins.hsm() {
+        Some(hsm) => LinkMac::new(Arc::clone(hsm), mac).map(Arc::new),
+        None => Err("mac: there are no keys".to_owned()),
+    });
+    let mac = mac.transpose().map_err(|what| ServerError::Keys {
+        listener: listener.name.clone(),
+        what,
+    })?;
     Ok(Link {
         listener: listener.clone(),
+        mac,
         number: LinkNumber::default(),
         codec: FrameCodec::new(&framing, listener.frame_bytes_max),
         spec,

@@ -53,6 +53,7 @@ mod keys;
 mod last_answers;
 mod lifecycle;
 mod listener_specs;
+mod macs;
 mod message_tools;
 mod metrics;
 mod model;

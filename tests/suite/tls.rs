@@ -215,6 +215,7 @@ fn the_name_in_a_certificate_says_which_link_a_client_is_and_what_it_may_send() 
             amounts_max: Some(vec![(Currency::JPY, amount)]),
             ..Permits::default()
         },
+        keys: None,
     };
     let mut tls = guarded.tls();
     tls.clients = vec![

@@ -72,6 +72,8 @@ const REASONS = {
   "track-value-wrong": ["The verification value of the track is wrong.", "磁気データの検証値が正しくありません。"],
   "printed-value-wrong": ["The printed verification value is wrong.", "券面の検証値が正しくありません。"],
   "link-not-permitted": ["Its link may not send this.", "この接続では送信が許可されていません。"],
+  "mac-wrong": ["Its authentication code is wrong or missing.", "メッセージ認証コードが正しくないか、ありません。"],
+  "mac-unavailable": ["Nobody judged its authentication code.", "メッセージ認証コードを検証できませんでした。"],
   "transaction-limit": ["Above the limit of one transaction.", "1回の上限額を超えています。"],
   "period-amount-limit": ["Above the amount of a day or month.", "日または月の上限額を超えています。"],
   "period-count-limit": ["More transactions than a day or month allows.", "日または月の上限回数を超えています。"],

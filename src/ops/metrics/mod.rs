@@ -98,6 +98,8 @@ metrics! {
         "Requests answered undecided, because too much waited or the disk was nearly full.";
     NOT_PERMITTED = Counter "cardswitch_requests_not_permitted_total" []
         "Requests refused because their link may not send them.";
+    MACS_REFUSED = Counter "cardswitch_macs_refused_total" []
+        "Messages refused because their authentication code was wrong, missing, or not judged.";
     QUEUE_JOBS = Gauge "cardswitch_queue_jobs" []
         "Jobs that wait for the single writer.";
     QUEUE_JOBS_MAX = Gauge "cardswitch_queue_jobs_max" []

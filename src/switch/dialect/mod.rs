@@ -14,6 +14,7 @@ pub mod code_list;
 
 pub mod request;
 
+mod balances;
 mod edition_2003;
 
 pub mod chips;

@@ -460,13 +460,13 @@ fn new_pin_element(
 }
 
 fn echoed_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<u8> {
-    let own = [38, 39, 54];
+    let own = [38, 39, 54, 64, 128];
     if echo
         .iter()
         .any(|element| !(2..=ELEMENT_MAX).contains(element) || own.contains(element))
     {
         mistakes.push(format!(
-            "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54"
+            "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54, 64, 128"
         ));
     }
     let mut elements = echo.to_vec();

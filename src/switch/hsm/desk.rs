@@ -20,9 +20,11 @@ use crate::domain::conditions::PinVerdict;
 use crate::domain::facts::Facts;
 use crate::domain::pan::{CardToken, Pan};
 use crate::domain::pin_choice::NewPin;
+use crate::iso8583::Message;
 use crate::switch::card_check::{AskedValue, IssuerAnswer};
 use crate::switch::clock::{self, Tick};
 use crate::switch::jobs::SequencerReply;
+use crate::switch::mac::{LinkMac, Seal, Unproven, Unsealed};
 use crate::switch::pin::PinDesk;
 
 /// Questions that may wait for a thread.
@@ -102,6 +104,15 @@ pub enum Answered {
     },
     /// What a chip shall be told, with the decision about its request.
     Made(Box<SequencerReply>, Option<IssuerAnswer>),
+    /// Whether a message is its link's own.
+    Judged {
+        /// The connection's own number for the message.
+        number: u64,
+        /// What its answer is authenticated with.
+        judged: Result<Option<Seal>, Unproven>,
+    },
+    /// An answer with its authentication code; `None`: nobody made one.
+    Sealed(Option<Box<Unsealed>>),
 }
 
 /// Where questions are handed in; the threads end with it.
@@ -122,6 +133,10 @@ enum Matter {
     Facts(Box<Questions>, usize),
     /// What a chip shall be told about the decision.
     Answer(Box<AnswerQuestion>, Box<SequencerReply>),
+    /// Whether a message is its link's own, and its number.
+    Mac(Arc<LinkMac>, Box<Message>, u64),
+    /// The authentication code of an answer.
+    Seal(Arc<LinkMac>, Seal, Box<Unsealed>),
 }
 
 impl Questions {
@@ -228,6 +243,28 @@ impl QuestionDesk {
         self.hand_in(Matter::Answer(question, reply), pins, answers);
     }
 
+    /// Has a message judged; what came of it comes through `answers`.
+    pub fn judge(
+        &self,
+        (mac, message, number): (&Arc<LinkMac>, Message, u64),
+        pins: &Arc<PinDesk>,
+        answers: &mpsc::Sender<Answered>,
+    ) {
+        let matter = Matter::Mac(Arc::clone(mac), Box::new(message), number);
+        self.hand_in(matter, pins, answers);
+    }
+
+    /// Has an answer authenticated; it comes through `answers`.
+    pub fn seal(
+        &self,
+        (mac, seal, unsealed): (&Arc<LinkMac>, Seal, Unsealed),
+        pins: &Arc<PinDesk>,
+        answers: &mpsc::Sender<Answered>,
+    ) {
+        let matter = Matter::Seal(Arc::clone(mac), seal, Box::new(unsealed));
+        self.hand_in(matter, pins, answers);
+    }
+
     fn hand_in(&self, matter: Matter, pins: &Arc<PinDesk>, answers: &mpsc::Sender<Answered>) {
         let asked = Asked {
             matter,
@@ -258,6 +295,15 @@ impl Asked {
             Matter::Answer(question, reply) => {
                 let made = may_ask.then(|| question.answered_by(pins)).flatten();
                 Answered::Made(reply, made)
+            }
+            Matter::Mac(mac, message, number) => {
+                let late = || Err(Unproven::Unjudged("nobody was free in time".to_owned()));
+                let judged = if may_ask { mac.judge(&message) } else { late() };
+                Answered::Judged { number, judged }
+            }
+            Matter::Seal(mac, seal, mut unsealed) => {
+                let made = may_ask && mac.seal(&seal, &mut unsealed).is_ok();
+                Answered::Sealed(made.then_some(unsealed))
             }
         };
         // A connection that is gone misses it.
