@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::IntoParams;
 
 use crate::domain::account::AccountId;
 use crate::domain::card::CardId;
@@ -52,7 +53,7 @@ const LIVE_MAX: usize = 64;
 static LIVE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(LIVE_MAX)));
 
 /// What a reader wants to see.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// The `next` of the answer before; left out: a page begins at the beginning (of the
