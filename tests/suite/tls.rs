@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cardswitch::domain::money::Currency;
+use cardswitch::switch::clock;
 use cardswitch::switch::config::{ClientConfig, Listener, ListenerTls};
 use cardswitch::switch::permits::Permits;
 use cardswitch::switch::tls::TlsDoor;
@@ -295,10 +296,10 @@ fn certificates_change_under_load_and_not_one_answer_is_lost() {
 
 /// Refused handshakes, once there are so many: the switch counts one after telling its client.
 fn refused_in_time(switch: &Switch, at_least: u64) -> u64 {
-    let patience = Instant::now() + Duration::from_secs(30);
+    let patience = clock::instant() + Duration::from_secs(30);
     loop {
         let refused = switch.telemetry.handshakes_failed.load(Relaxed);
-        if refused >= at_least || Instant::now() > patience {
+        if refused >= at_least || clock::instant() > patience {
             return refused;
         }
         thread::yield_now();
