@@ -36,6 +36,7 @@ use socket::AdminSocket;
 mod accounts;
 
 mod activity;
+mod apart;
 mod asked;
 mod audit;
 
