@@ -6,8 +6,11 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,6 +26,7 @@ use crate::engine::operation_holder::HolderOperation;
 use crate::engine::record;
 use crate::journal::{self, HeldStore, JournalError, SledOptions};
 use crate::ops::activity::{Activity, activity, letters};
+use crate::switch::clock;
 
 use super::api::Api;
 use super::export_table::{Cell, DECISIONS, Format, POSTINGS, Table};
@@ -31,8 +35,11 @@ use super::tail::Since;
 
 /// Records between two looks of the progress bar at itself.
 const DRAW_RECORDS: u64 = 4_096;
-/// Rows in one answer of a running switch.
-const PAGE_ROWS: usize = 1_000;
+/// Records asked of a running switch at once: little, so that whoever waits for an answer of the
+/// switch waits for little else.
+const PAGE_ROWS: u32 = 250;
+/// The least niceness there is.
+const NICENESS: i32 = 19;
 
 /// What `export` can be told.
 #[derive(Args)]
@@ -56,6 +63,9 @@ pub struct ExportArgs {
     /// Operators' API of the switch that has the store open.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8580")]
     admin: String,
+    /// Records asked of a running switch in a second; 0: as many as it gives.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    rate: u32,
 }
 
 /// The period, milliseconds since 1970.
@@ -73,6 +83,29 @@ struct Export {
     bar: ProgressBar,
 }
 
+/// How often a page is asked for.
+struct Pace {
+    /// From one to the next.
+    every: Duration,
+    due: Instant,
+}
+
+impl Pace {
+    fn of(rate: u32) -> Pace {
+        let each = |rate| Duration::from_secs(u64::from(PAGE_ROWS)) / rate;
+        let every = NonZero::new(rate).map_or(Duration::ZERO, |rate| each(rate.get()));
+        let due = clock::instant();
+        Pace { every, due }
+    }
+
+    /// Until the next page is due. Time that was lost is not made up for.
+    fn rest(&mut self) {
+        let now = clock::instant();
+        self.due = now.max(self.due + self.every);
+        thread::sleep(self.due.saturating_duration_since(now));
+    }
+}
+
 /// Runs `export`.
 pub fn run(args: &ExportArgs) -> ExitCode {
     match export(args) {
@@ -85,6 +118,8 @@ pub fn run(args: &ExportArgs) -> ExitCode {
 }
 
 fn export(args: &ExportArgs) -> Result<(), Failed> {
+    // Whoever decides goes first. Without it the export is only less polite.
+    let _ = rustix::process::nice(NICENESS);
     let view = journal::view(&args.data).map_err(told)?;
     let unwritable = |error: io::Error| (73, format!("{}: {error}", args.to.display()));
     fs::create_dir_all(&args.to).map_err(unwritable)?;
@@ -101,7 +136,11 @@ fn export(args: &ExportArgs) -> Result<(), Failed> {
     export.bar.set_length(view.watermark.map_or(0, |it| it.0));
     if view.is_open {
         let api = Api::at(&args.admin, &args.data)?;
-        export.of_running(&api, view.first_sequence.saturating_sub(1))?;
+        export.of_running(
+            &api,
+            view.first_sequence.saturating_sub(1),
+            Pace::of(args.rate),
+        )?;
     } else {
         export.of_store(&args.data)?;
     }
@@ -156,7 +195,7 @@ impl Export {
     }
 
     /// Asks a running switch.
-    fn of_running(&mut self, api: &Api, first: u64) -> Result<(), Failed> {
+    fn of_running(&mut self, api: &Api, first: u64, mut pace: Pace) -> Result<(), Failed> {
         let unreadable = |error: serde_json::Error| (70, format!("{}: {error}", api.base()));
         let mut after = first;
         loop {
@@ -174,6 +213,7 @@ impl Export {
             if behind == 0 || next <= after || is_over {
                 return Ok(());
             }
+            pace.rest();
             after = next;
         }
     }

@@ -132,7 +132,8 @@ impl Gate {
         let shown = shown.ok_or(Refused::NoToken)?;
         let now = clock::instant();
         let Some(token) = TokenText::parse(shown) else {
-            return Err(self.fail(from, now));
+            let locked = self.known().failures.locked(from, now);
+            return Err(locked.map_or_else(|| self.fail(from, now), Refused::LockedOut));
         };
         let hash = self.hash(&token);
         let is_proven = self.known().proven.get(&hash) == Some(&token.id);

@@ -63,6 +63,8 @@ pub const ROUTES: &[Route] = &[
     read("/v1/activity/live", Viewer),
     read("/v1/test-message", Viewer),
     write("/v1/test-message", Operator),
+    nearby("/docs"),
+    read("/v1/openapi.json", Viewer),
     read("/v1/state", Viewer),
     write("/v1/holders", Issuer),
     read("/v1/holders/{id}", Viewer),

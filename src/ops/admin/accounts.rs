@@ -1,7 +1,6 @@
 //! Accounts: what stands on them, which are below zero, closing one.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
@@ -16,7 +15,7 @@ use crate::engine::operation::Order;
 use crate::engine::state::{DeviceToken, State};
 use crate::switch::clock;
 
-use super::asked::Shared;
+use super::asked::{Path, Shared};
 use super::{AdminContext, Problem, number_of, order};
 
 /// Entries shown of one account, newest first.

@@ -13,13 +13,13 @@ use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as Piece, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::IntoParams;
 
 use crate::domain::account::AccountId;
 use crate::domain::card::CardId;
@@ -29,6 +29,7 @@ use crate::engine::state::State;
 use crate::ops::activity::{Activity, activity, letters};
 use crate::switch::clock;
 
+use super::apart::{answer, apart};
 use super::asked::{Query, Shared};
 use super::records::read;
 use super::{AdminContext, Problem, wrong};
@@ -42,6 +43,8 @@ const RECORDS_MAX: u64 = 50_000;
 const WAIT_SECONDS_MAX: u64 = 30;
 /// How soon a reader hears of new records.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Rows for which the state is looked at in one go: some tens of microseconds.
+const ROWS_TOGETHER: usize = 64;
 /// Records that a live reader is given at once, before others get their turn.
 const PAGE_RECORDS: u64 = 512;
 /// A live reader so many records behind is told.
@@ -52,7 +55,7 @@ const LIVE_MAX: usize = 64;
 static LIVE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(LIVE_MAX)));
 
 /// What a reader wants to see.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// The `next` of the answer before; left out: a page begins at the beginning (of the
@@ -129,14 +132,7 @@ async fn rows(
         rows: Vec::new(),
     };
     let (gathered, last) = read(context, (after, until), gathered, Gathered::take).await?;
-    let mut rows = gathered.rows;
-    if !rows.is_empty() {
-        let fill = move |state: &State| {
-            rows.iter_mut().for_each(|row| complete(row, state));
-            rows
-        };
-        rows = context.jobs.query(fill).await?;
-    }
+    let mut rows = completed(context, gathered.rows).await?;
     if let Some(account) = wanted.account {
         let has = |row: &Activity| {
             let touches = |it: &crate::ops::activity::PostingTold| it.account == Some(account);
@@ -145,6 +141,22 @@ async fn rows(
         rows.retain(has);
     }
     Ok((rows, last))
+}
+
+/// Rows with what only the state knows, a few at a time: decisions wait while it is looked at.
+async fn completed(context: &AdminContext, rows: Vec<Activity>) -> Result<Vec<Activity>, Problem> {
+    let (mut done, mut rest) = (Vec::with_capacity(rows.len()), rows.into_iter());
+    loop {
+        let mut some: Vec<Activity> = rest.by_ref().take(ROWS_TOGETHER).collect();
+        if some.is_empty() {
+            return Ok(done);
+        }
+        let fill = move |state: &State| {
+            some.iter_mut().for_each(|row| complete(row, state));
+            some
+        };
+        done.extend(context.jobs.query(fill).await?);
+    }
 }
 
 /// Says of a row what only the state knows.
@@ -165,11 +177,19 @@ fn complete(row: &mut Activity, state: &State) {
     }
 }
 
+/// One page.
+#[derive(Serialize)]
+struct Page {
+    activity: Vec<Activity>,
+    next: u64,
+    behind: u64,
+}
+
 /// A page of what happened, in order; waits for something if asked to.
 pub(super) async fn page(
     Shared(context): Shared<AdminContext>,
     Query(wanted): Query<Wanted>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let limit = wanted.limit.unwrap_or(LIMIT);
     if limit == 0 || limit > LIMIT_MAX || wanted.wait > WAIT_SECONDS_MAX {
         return Err(wrong(format!(
@@ -186,11 +206,13 @@ pub(super) async fn page(
         let is_time_over = clock::instant() >= deadline;
         after = last;
         if !rows.is_empty() || after < until || is_time_over {
-            return Ok(Json(json!({
-                "activity": rows,
-                "next": after,
-                "behind": until.saturating_sub(after),
-            })));
+            let behind = until.saturating_sub(after);
+            let told = Page {
+                activity: rows,
+                next: after,
+                behind,
+            };
+            return answer(told).await;
         }
         while after >= context.telemetry.durable.load(Acquire) && clock::instant() < deadline {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -224,26 +246,30 @@ impl Live {
                 continue;
             }
             let (from, most) = ((self.after, until), (usize::MAX, PAGE_RECORDS));
-            match rows(&self.context, &self.wanted, from, most).await {
-                Ok((rows, last)) => self.fill(&rows, last, until).await,
-                Err(Problem(_, why)) => {
-                    self.is_over = true;
-                    let told = json!({ "why": why }).to_string();
-                    self.pieces
-                        .push_back(Piece::default().event("end").data(told));
-                }
+            let filled = match rows(&self.context, &self.wanted, from, most).await {
+                Ok((rows, last)) => self.fill(rows, last, until).await,
+                Err(problem) => Err(problem),
+            };
+            if let Err(Problem(_, why)) = filled {
+                self.is_over = true;
+                let told = json!({ "why": why }).to_string();
+                let piece = Piece::default().event("end").data(told);
+                self.pieces.push_back(piece);
             }
         }
     }
 
-    async fn fill(&mut self, rows: &[Activity], last: u64, until: u64) {
-        for row in rows {
-            // A row is numbers and plain texts: it can be written down.
-            if let Ok(text) = serde_json::to_string(row) {
+    async fn fill(&mut self, rows: Vec<Activity>, last: u64, until: u64) -> Result<(), Problem> {
+        let written = apart(move || {
+            let piece = |row: &Activity| {
+                // A row is numbers and plain texts: it can be written down.
+                let text = serde_json::to_string(row).ok()?;
                 let piece = Piece::default().event("activity").data(text);
-                self.pieces.push_back(piece.id(row.sequence.to_string()));
-            }
-        }
+                Some(piece.id(row.sequence.to_string()))
+            };
+            rows.iter().filter_map(piece).collect::<Vec<_>>()
+        });
+        self.pieces.extend(written.await?);
         self.after = last;
         let behind = until.saturating_sub(last);
         if behind > BEHIND_TOLD {
@@ -255,6 +281,7 @@ impl Live {
             // Whoever has more to read than one page leaves room for the corridor.
             tokio::time::sleep(LOOK_EVERY).await;
         }
+        Ok(())
     }
 }
 

@@ -94,3 +94,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         Ok(Query(wanted))
     }
 }
+
+/// A part of the path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path<String> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        let axum::extract::Path(part) = read.map_err(|_| {
+            let what = "path: expected a number or a name in UTF-8";
+            Problem(StatusCode::BAD_REQUEST, what.to_owned())
+        })?;
+        Ok(Path(part))
+    }
+}

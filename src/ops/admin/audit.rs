@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::domain::actor::Actor;
 use crate::domain::time::UnixMs;
@@ -21,7 +22,7 @@ const LIMIT_MAX: usize = 1_000;
 /// Records read for one answer: the next one goes on behind them.
 const RECORDS_MAX: u64 = 50_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// The `next` of the answer before; 0 for the beginning.

@@ -7,14 +7,16 @@ use axum::Json;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::asked::Shared;
 use super::{AdminContext, Asked, Problem};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Folder of the copy: within the configured one, empty or not there.
+    #[schema(value_type = String)]
     to: PathBuf,
 }
 

@@ -1,10 +1,12 @@
 //! Cards: finding one by its number, its status, its successor, its devices.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use crate::domain::account::ProgrammeName;
 use crate::domain::card::{CardId, CardStatus, ExpiryMonth};
@@ -13,10 +15,25 @@ use crate::engine::command::NewCard;
 use crate::engine::operation::Order;
 use crate::switch::pin::OnFile;
 
-use super::asked::Shared;
+use super::asked::{Path, Shared};
+use super::openapi::words;
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
-#[derive(Deserialize)]
+/// What a card may be.
+pub(super) const STATUS: &[&str] = &[
+    "active",
+    "not-activated",
+    "frozen",
+    "lost",
+    "stolen",
+    "closed",
+];
+
+pub(super) fn status_words() -> RefOr<Schema> {
+    words(STATUS)
+}
+
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Lookup {
     pan: String,
 }
@@ -53,9 +70,10 @@ pub(super) async fn lookup(
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StatusChange {
+    #[schema(schema_with = status_words)]
     status: CardStatus,
 }
 
@@ -69,14 +87,16 @@ pub(super) async fn status(
     order(&context, Order::ChangeCardStatus(card, wanted.status)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Replacement {
     pan: String,
     expiry: Option<String>,
     /// What becomes of the old card.
+    #[schema(schema_with = status_words)]
     old_status: CardStatus,
     #[serde(default = "active")]
+    #[schema(schema_with = status_words, required = false)]
     status: CardStatus,
 }
 
@@ -169,7 +189,7 @@ pub(super) fn number_of_programme(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Device {
     pan: String,

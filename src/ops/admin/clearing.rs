@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Reference;
@@ -16,10 +17,11 @@ use crate::switch::clearing::{
 use super::asked::Shared;
 use super::{AdminContext, Asked, Problem, wrong};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Lines {
     batch: String,
+    #[schema(value_type = Vec<Object>)]
     lines: Vec<Columns>,
 }
 
@@ -70,7 +72,7 @@ fn batch_of(text: &str) -> Result<Reference, Problem> {
     name_of(text).map_err(|what| wrong(format!("batch: {what}")))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Closing {
     batch: String,

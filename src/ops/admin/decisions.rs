@@ -4,7 +4,6 @@
 use std::ops::ControlFlow;
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -12,7 +11,7 @@ use crate::domain::time::UnixMs;
 use crate::engine::event::{Decided, Event};
 use crate::ops::explain::{rules_seen, sentences};
 
-use super::asked::Shared;
+use super::asked::{Path, Shared};
 use super::records::read;
 use super::{AdminContext, Problem, number_of};
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::domain::card::CardId;
 use crate::domain::time::UnixMs;
@@ -31,7 +32,7 @@ const WAIT_SECONDS_MAX: u64 = 30;
 /// How soon a waiting reader hears of new records.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// The `next` of the answer before; 0 for the beginning.

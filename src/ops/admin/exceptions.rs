@@ -1,14 +1,14 @@
 //! The exception queue: what could not be matched or must be looked at, and its resolution.
 
 use axum::Json;
-use axum::extract::Path;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::domain::masking;
 use crate::engine::operation::Order;
 
-use super::asked::Shared;
+use super::asked::{Path, Shared};
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 /// Exceptions shown, newest first.
@@ -44,7 +44,7 @@ pub(super) async fn exceptions(
     Ok(Json(answer.await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Resolution {
     note: String,

@@ -1,10 +1,12 @@
 //! Holders: registering one, how well it is known, the one account it may have (rule A1).
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName};
 use crate::domain::card::CardStatus;
@@ -14,11 +16,19 @@ use crate::engine::command::{HeldBy, OpenAccount, Opened};
 use crate::engine::operation::Order;
 use crate::engine::operation_holder::{HolderOrder, Whose};
 
-use super::asked::Shared;
-use super::cards::{active, new_card, number_of_programme};
+use super::asked::{Path, Shared};
+use super::cards::{active, new_card, number_of_programme, status_words};
+use super::openapi::words;
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
-#[derive(Deserialize)]
+/// How well somebody may be known.
+pub(super) const KYC: &[&str] = &["verified", "unverified", "bearer"];
+
+fn kyc_words() -> RefOr<Schema> {
+    words(KYC)
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registration {
     programme: String,
@@ -27,6 +37,7 @@ pub(super) struct Registration {
     /// Whether the consent of a parent is recorded.
     #[serde(default)]
     consent: bool,
+    #[schema(schema_with = kyc_words)]
     kyc: Kyc,
 }
 
@@ -81,9 +92,10 @@ pub(super) async fn holder(
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Standing {
+    #[schema(schema_with = kyc_words)]
     kyc: Kyc,
 }
 
@@ -115,17 +127,19 @@ pub(super) async fn change_account_kyc(
     .await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAccount {
     programme: String,
     holder: Option<u64>,
     /// How well an unregistered holder is known.
+    #[schema(schema_with = kyc_words, required = false)]
     kyc: Option<Kyc>,
     pan: String,
     /// `YYMM`; none for a bearer number.
     expiry: Option<String>,
     #[serde(default = "active")]
+    #[schema(schema_with = status_words, required = false)]
     status: CardStatus,
 }
 

@@ -1,12 +1,11 @@
 //! Holds: letting go of one before its time.
 
 use axum::Json;
-use axum::extract::Path;
 
 use crate::engine::entry::EntryId;
 use crate::engine::operation::Order;
 
-use super::asked::Shared;
+use super::asked::{Path, Shared};
 use super::{AdminContext, Problem, number_of, order};
 
 /// Lets go of what an authorization still holds; a capture that comes later still posts.

@@ -5,11 +5,11 @@
 //! says where the next one goes on.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 use crate::domain::account::AccountId;
 use crate::domain::card::{Card, CardId};
@@ -20,7 +20,7 @@ use crate::domain::time::UnixMs;
 use crate::engine::state::{AccountRecord, State};
 use crate::switch::clock;
 
-use super::asked::{Query, Shared};
+use super::asked::{Path, Query, Shared};
 use super::{AdminContext, Problem, number_of, wrong};
 
 /// Rows in one answer, unless asked otherwise, and at most.
@@ -30,7 +30,7 @@ const LIMIT_MAX: usize = 1_000;
 const LOOKED_AT_MAX: usize = 50_000;
 
 /// Which page of a list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
     /// The `next` of the answer before; 0 for the beginning.

@@ -9,6 +9,9 @@ use axum::Json;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use crate::domain::card::CardId;
 use crate::domain::facts::{Facts, MessageKind, Purpose, Trace};
@@ -18,19 +21,28 @@ use crate::domain::rare_facts::{CompanyCode, FundingBin, LoadChannel, RareFacts}
 use crate::engine::command::{Answer, Body};
 
 use super::asked::Shared;
+use super::openapi::words;
 use super::transfers::reference;
 use super::{AdminContext, Asked, Problem, wrong};
 
 /// The operator as an originator: above every link and every DE 32.
 const OPERATOR: u64 = 1 << 41;
 
-#[derive(Deserialize)]
+/// How a load may be paid in.
+pub(super) const CHANNELS: &[&str] = &["bank", "atm", "credit-card", "shop-till"];
+
+fn channel_words() -> RefOr<Schema> {
+    words(CHANNELS)
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     reference: String,
     card: u32,
     minor: i64,
     currency: String,
+    #[schema(schema_with = channel_words)]
     channel: LoadChannel,
     partner: Option<String>,
     funding_bin: Option<String>,

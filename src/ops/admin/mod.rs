@@ -36,6 +36,7 @@ use socket::AdminSocket;
 mod accounts;
 
 mod activity;
+mod apart;
 mod asked;
 mod audit;
 
@@ -61,6 +62,8 @@ mod loads;
 
 mod metrics;
 mod once;
+mod openapi;
+mod openapi_routes;
 
 mod paper;
 mod pins;
@@ -143,6 +146,8 @@ pub async fn serve(
         )
         .route("/readyz", get(metrics::ready))
         .route("/metrics", get(metrics::metrics))
+        .route("/docs", get(openapi::page))
+        .route("/v1/openapi.json", get(openapi::openapi))
         .route("/v1/state", get(state))
         .route("/v1/holders", post(holders::register))
         .route("/v1/holders/{id}", get(holders::holder))

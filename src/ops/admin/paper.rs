@@ -2,20 +2,32 @@
 
 use axum::Json;
 use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use crate::domain::account::AccountId;
 use crate::engine::operation::Order;
 use crate::engine::operation_money::{MoneyOrder, Paper, PaperOrder};
 
 use super::asked::Shared;
+use super::openapi::words;
 use super::transfers::reference;
 use super::{AdminContext, Asked, Problem, order};
 
-#[derive(Deserialize)]
+/// What is sent on paper.
+pub(super) const PAPERS: &[&str] = &["statement", "pin-notice"];
+
+fn paper_words() -> RefOr<Schema> {
+    words(PAPERS)
+}
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     reference: String,
     account: u32,
+    #[schema(schema_with = paper_words)]
     paper: Paper,
 }
 

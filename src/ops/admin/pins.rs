@@ -5,11 +5,11 @@
 
 use arrayvec::ArrayString;
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::domain::account::{AccountId, ProgrammeName};
@@ -23,13 +23,14 @@ use crate::engine::operation::Order;
 use crate::engine::operation_card::CardOrder;
 use crate::switch::pin::{MadeOver, OnFile};
 
-use super::asked::Shared;
+use super::asked::{Path, Shared};
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPin {
     pan: String,
+    #[schema(value_type = String)]
     pin: Zeroizing<String>,
     /// The holder's date of birth, `YYYY-MM-DD`.
     born: Option<String>,
@@ -55,12 +56,14 @@ pub(super) async fn set(
     Ok(done)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
     pan: String,
     /// The current one.
+    #[schema(value_type = String)]
     pin: Zeroizing<String>,
+    #[schema(value_type = String)]
     new_pin: Zeroizing<String>,
     born: Option<String>,
     telephone: Option<String>,
@@ -86,11 +89,12 @@ pub(super) async fn change_by_holder(
     Ok(done)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Enrolment {
     last_four: String,
     /// The initial one.
+    #[schema(value_type = String)]
     pin: Zeroizing<String>,
     /// Only where PINs belong to cards.
     pan: Option<String>,
@@ -126,7 +130,7 @@ pub(super) async fn enrol(
     order(&context, Order::Card(enrol)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Locked {
     pan: String,

@@ -3,6 +3,7 @@
 use axum::Json;
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::money::Currency;
@@ -42,9 +43,10 @@ pub(super) async fn rates(
     Ok(Json(answer.await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stated {
+    #[schema(value_type = Vec<Object>)]
     rates: Vec<Row>,
 }
 
@@ -58,7 +60,7 @@ pub(super) async fn set(
     order(&context, Order::Money(MoneyOrder::SetRates(rows))).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     reference: String,

@@ -1,10 +1,10 @@
 //! What was counted on each link and business day, and the order to begin a new day.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::facts::LinkNumber;
 use crate::domain::reconciliation::Totals;
@@ -12,11 +12,11 @@ use crate::engine::command::{Answer, Body};
 use crate::engine::reconcile::{CutOver, DayTotals, LinkBook};
 use crate::engine::state::State;
 
-use super::asked::{Query, Shared};
+use super::asked::{Path, Query, Shared};
 use super::{AdminContext, Asked, Problem, unexpected, wrong};
 
 /// Which totals are asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     date: Option<String>,
@@ -86,7 +86,7 @@ fn of(totals: &Totals) -> Value {
     told
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewDay {
     date: String,

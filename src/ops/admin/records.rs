@@ -12,6 +12,7 @@ use crate::engine::event::Event;
 use crate::engine::record;
 use crate::journal::{JournalError, JournalReader};
 
+use super::apart::apart;
 use super::{AdminContext, Problem};
 
 /// Requests that read the journal at the same time; each costs a processor while it reads.
@@ -21,7 +22,7 @@ const ATTEMPTS_MAX: u32 = 200;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(10);
 
 /// Hands the records after `after`, up to and including the durable sequence `until`, to `take`
-/// on a thread of its own, until it breaks; returns it with the last sequence handed over.
+/// on a thread for readers, until it breaks; returns it with the last sequence handed over.
 pub(super) async fn read<T: Send + 'static>(
     context: &AdminContext,
     (after, until): (u64, u64),
@@ -45,8 +46,7 @@ pub(super) async fn read_by<T: Send + 'static>(
     let reader = reader.ok_or_else(|| failed("the journal is not open for reading"))?;
     let permit = READERS.acquire().await;
     let _permit = permit.map_err(|_| failed("the switch is stopping"))?;
-    let work = tokio::task::spawn_blocking(move || walk(&reader, (after, until), taker, &take));
-    let walked = work.await.map_err(|_| failed("reading was cut off"))?;
+    let walked = apart(move || walk(&reader, (after, until), taker, &take)).await?;
     walked.map_err(|error| match error {
         // What was removed of the journal behind checkpoints is gone for ever.
         Unread::Journal(error @ JournalError::Truncated { .. }) => {

@@ -4,11 +4,13 @@ use std::fmt::Write;
 use std::ops::ControlFlow;
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::programme::Programme;
@@ -17,7 +19,8 @@ use crate::engine::event::Event;
 use crate::ops::statement::{Book, Line, PurseStand, Statement};
 use crate::ops::statement_page::{Page, Table, html};
 
-use super::asked::{Query, Shared};
+use super::asked::{Path, Query, Shared};
+use super::openapi::words;
 use super::records::read;
 use super::{AdminContext, Problem, number_of, wrong};
 
@@ -25,7 +28,7 @@ use super::{AdminContext, Problem, number_of, wrong};
 const LIMIT: usize = 1_000;
 const LIMIT_MAX: usize = 10_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Period {
     /// First day, `YYYY-MM-DD` in the programme's time zone; the beginning without it.
@@ -33,11 +36,16 @@ pub(super) struct Period {
     /// Last day; until now without it.
     to: Option<String>,
     #[serde(default)]
+    #[param(schema_with = format_words, required = false)]
     format: Format,
     /// The `next` of the answer before.
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
+}
+
+fn format_words() -> RefOr<Schema> {
+    words(&["json", "csv", "html"])
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::domain::account::AccountId;
 use crate::engine::operation::{Order, Reference};
@@ -10,7 +11,7 @@ use crate::engine::operation_money::{MoneyOrder, Transfer};
 use super::asked::Shared;
 use super::{AdminContext, Asked, Problem, order, wrong};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     reference: String,
