@@ -26,8 +26,8 @@ pub(crate) enum PeerKind {
     Cardswitch,
     /// The switch on sled alone, without its commit ring.
     WithoutRing,
-    /// The switch with a PIN to judge in every message, and an authentication code to judge in it and
-    /// to make for its answer.
+    /// The switch with a PIN to judge in every message, and an authentication code to judge in it
+    /// and to make for its answer.
     PinMac,
 }
 

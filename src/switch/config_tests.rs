@@ -281,6 +281,12 @@ fn the_page_shows_who_may_use_a_door_and_what_for() {
         ("acquirer-a.example", "acquirer-a")
     );
     assert_eq!(tls.clients[0].may.message_types, Some(vec![100]));
+    let keys = &listener.keys;
+    assert_eq!(keys.pin_key.as_deref(), Some("zone-a"));
+    assert!(keys.mac.as_ref().unwrap().is_required);
+    assert_eq!(keys.exchange.as_ref().unwrap().overlap_seconds, 300);
+    let of_client = tls.clients[0].keys.as_ref().unwrap();
+    assert_eq!(of_client.mac.as_ref().unwrap().key, "mac-a");
     assert_eq!(config.admin_tls.unwrap().key, PathBuf::from("switch.key"));
 }
 

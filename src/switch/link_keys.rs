@@ -143,6 +143,8 @@ pub struct LinkKeysError {
 pub struct LinkKeyBook {
     path: PathBuf,
     pages: Mutex<Pages>,
+    /// One exchange at a time: links of one name have one key.
+    turn: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -255,7 +257,8 @@ impl LinkKeyBook {
         };
         let keys = BTreeMap::new();
         let pages = Mutex::new(Pages { rows, keys });
-        Ok(LinkKeyBook { path, pages })
+        let turn = Mutex::new(());
+        Ok(LinkKeyBook { path, pages, turn })
     }
 
     /// The key of a link that the configuration calls `base`; the newest that came in its place,
@@ -339,8 +342,6 @@ pub struct KeyExchange {
     pub mac: Option<Arc<LinkMac>>,
     /// What its PIN blocks come under, with its name in the configuration.
     pub pin: Option<(String, Arc<LinkKey>)>,
-    /// One exchange at a time.
-    pub turn: Mutex<()>,
 }
 
 impl KeyExchange {
@@ -349,7 +350,11 @@ impl KeyExchange {
     /// # Errors
     /// [`NotTaken`]; then the key in force stays.
     pub fn take(&self, new: &NewKey, now: UnixMs) -> Result<Taken, NotTaken> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self
+            .book
+            .turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let kind = new.kind;
         let place = match kind {
             LinkKeyKind::Mac => self
@@ -459,7 +464,6 @@ impl KeysOfLink {
             overlap_ms,
             mac: mac.clone(),
             pin: pin.clone(),
-            turn: Mutex::new(()),
         });
         Ok(KeysOfLink {
             mac,
