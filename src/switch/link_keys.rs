@@ -290,6 +290,7 @@ impl LinkKeyBook {
             })?;
             key.change(&row.name(), after(UnixMs(row.came_ms), overlap_ms));
         }
+        scrub_stack();
         let key = Arc::new(key);
         pages
             .keys
