@@ -19,7 +19,7 @@ use crate::engine::operation_money::MoneyOrder;
 use crate::journal::{Recovery, RingMode};
 use crate::ops::access::Gate;
 use crate::ops::admin::socket::AdminSocket;
-use crate::ops::admin::{self, AdminContext, Once};
+use crate::ops::admin::{self, AdminContext, Once, Webhooks};
 use crate::ops::log;
 use crate::switch::card_check::CardChecks;
 use crate::switch::card_file::{self, CardRow};
@@ -323,29 +323,10 @@ async fn serve(
     let socket = AdminSocket::bind(config, tls, server.telemetry.clone())
         .await
         .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;
-    let gate =
-        Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
-    let local_token = gate.local_token_path();
-    let once = Once::open(&config.data_dir, &server.token_key)
-        .map_err(|error| Stopped::because(73, format!("answers of the operators' API: {error}")))?;
     let admin_address = socket.address().unwrap_or(config.admin);
     let scheme = socket.scheme();
-    let context = AdminContext {
-        jobs: server.jobs.clone(),
-        telemetry: server.telemetry.clone(),
-        rules: server.rules.clone(),
-        token_key: server.token_key.clone(),
-        pins: server.pins.clone(),
-        journal: server.journal.clone(),
-        checkpoints: server.checkpoints.clone(),
-        backups_dir: config.backups_dir.clone(),
-        log: log.counters(),
-        space: server.space.clone(),
-        folders: (config.data_dir.clone(), config.log_directory()),
-        test_doors: args.demo.then(|| server.doors.clone().into()),
-        gate: Arc::new(gate),
-        once,
-    };
+    let context = admin_context(args, config, &server, log)?;
+    let (local_token, webhooks) = (context.gate.local_token_path(), context.webhooks.clone());
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {
         // A dropped sender stops it too.
@@ -392,6 +373,7 @@ async fn serve(
     drop(stop_admin);
     // Its connections may be idle; the runtime ends them.
     let _ = tokio::time::timeout(RUNTIME_STOP, admin).await;
+    webhooks.save();
     match stopped {
         Ok(()) => {
             tracing::info!("stopped");
@@ -403,6 +385,38 @@ async fn serve(
             Err(Stopped::because(fault.exit_code(), fault))
         }
     }
+}
+
+/// What the operators' API works with.
+fn admin_context(
+    args: &ServeArgs,
+    config: &Config,
+    server: &Server,
+    log: &log::LogGuard,
+) -> Result<AdminContext, Stopped> {
+    let gate =
+        Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
+    let once = Once::open(&config.data_dir, &server.token_key)
+        .map_err(|error| Stopped::because(73, format!("answers of the operators' API: {error}")))?;
+    let webhooks = Webhooks::open(&config.webhooks, &config.data_dir)
+        .map_err(|error| Stopped::because(78, error))?;
+    Ok(AdminContext {
+        jobs: server.jobs.clone(),
+        telemetry: server.telemetry.clone(),
+        rules: server.rules.clone(),
+        token_key: server.token_key.clone(),
+        pins: server.pins.clone(),
+        journal: server.journal.clone(),
+        checkpoints: server.checkpoints.clone(),
+        backups_dir: config.backups_dir.clone(),
+        log: log.counters(),
+        space: server.space.clone(),
+        folders: (config.data_dir.clone(), config.log_directory()),
+        test_doors: args.demo.then(|| server.doors.clone().into()),
+        gate: Arc::new(gate),
+        once,
+        webhooks,
+    })
 }
 
 /// Says what a start left out of a journal that was cut off in the middle of a group commit.

@@ -10,6 +10,7 @@ mod config_file;
 pub mod config_hsm;
 #[cfg(test)]
 mod config_tests;
+pub mod config_webhook;
 
 pub mod spec_source;
 
