@@ -12,6 +12,8 @@
 //! cargo bench --bench corridor -- --test            a smoke of about a second
 //! cargo bench --bench corridor -- --repetitions 9 --only echo,durable --shapes 1x1,64x32,64@20000
 //! cargo bench --bench corridor -- --only durable,cardswitch,no-ring     what the commit ring gives
+//! cargo bench --bench corridor -- --only durable,cardswitch,pin-mac --shapes 1x1,64x32
+//!                                                   a PIN and a code in every message
 //! cargo bench --bench corridor -- --config FILE     the switch's configuration, else a generated
 //!                                                   one: the shipped programme, limits raised
 //! ```
@@ -22,7 +24,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cardswitch::cli::acquirer::load::{self, LoadCard, LoadPlan, Mix};
+use cardswitch::cli::acquirer::load::{self, LoadCard, LoadPlan, Mix, PinBlocks};
+use cardswitch::cli::acquirer::seal::{MacAlgorithm, MacKey};
 use cardswitch::iso8583::MessageSpec;
 use cardswitch::transport::Framing;
 use clap::Parser;
@@ -133,12 +136,15 @@ fn measure(
     spec: &'static MessageSpec,
 ) -> Result<Measured, Box<dyn Error>> {
     let mut measured = Measured::default();
+    let mac = MacKey::new(MacAlgorithm::Retail, peers::MAC_KEY)?;
+    let pins = Arc::new(PinBlocks::new(peers::ZONE_KEY, peers::PIN)?);
     for repetition in 0..options.repetitions {
         for shape in &options.shapes {
             for turn in 0..peers.len() {
                 let Some(peer) = peers.get((turn + repetition) % peers.len()) else {
                     continue;
                 };
+                let proven = peer.kind == PeerKind::PinMac;
                 let plan = LoadPlan {
                     address: peer.address.clone(),
                     framing: framing.clone(),
@@ -153,6 +159,8 @@ fn measure(
                     amount_minor: 1,
                     sign_on: false,
                     tls: None,
+                    mac: proven.then(|| mac.clone()),
+                    pins: proven.then(|| Arc::clone(&pins)),
                 };
                 let before = peer.cpu();
                 let report = load::run(&plan, &mut |_| {})?;

@@ -69,6 +69,7 @@ fn translate(criterion: &mut Criterion) {
         dialect_number,
         token_key: &token_key,
         pins: &pins,
+        pin_key: None,
         rulebook: &rules.rulebook,
         link: "bench",
         link_number: LinkNumber(1),

@@ -40,7 +40,7 @@ pub(crate) fn serve(
         } else {
             LOG_BYTES
         })?),
-        PeerKind::Echo | PeerKind::Cardswitch | PeerKind::WithoutRing => None,
+        PeerKind::Echo | PeerKind::Cardswitch | PeerKind::WithoutRing | PeerKind::PinMac => None,
     };
     let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
     let mut server = Server {

@@ -12,6 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use cardswitch::cli::acquirer::load::LoadCard;
+use cardswitch::crypto::key::TdesKey;
+use cardswitch::crypto::pin_block::Pin;
+use cardswitch::crypto::pvv::pvv;
 
 use super::{FRAMING, SPEC};
 
@@ -23,19 +26,23 @@ pub(crate) enum PeerKind {
     Cardswitch,
     /// The switch on sled alone, without its commit ring.
     WithoutRing,
+    /// The switch with a PIN to judge in every message, and an authentication code to judge in it
+    /// and to make for its answer.
+    PinMac,
 }
 
 impl PeerKind {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Echo,
         Self::Durable,
         Self::Cardswitch,
         Self::WithoutRing,
+        Self::PinMac,
     ];
 
     /// Whether it is the switch, which has more busy threads than there are cores.
     pub(crate) fn is_switch(self) -> bool {
-        matches!(self, Self::Cardswitch | Self::WithoutRing)
+        matches!(self, Self::Cardswitch | Self::WithoutRing | Self::PinMac)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -44,6 +51,7 @@ impl PeerKind {
             Self::Durable => "durable",
             Self::Cardswitch => "cardswitch",
             Self::WithoutRing => "no-ring",
+            Self::PinMac => "pin-mac",
         }
     }
 }
@@ -53,7 +61,7 @@ impl FromStr for PeerKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        found.ok_or_else(|| "expected echo, durable, cardswitch or no-ring".to_owned())
+        found.ok_or_else(|| "expected echo, durable, cardswitch, no-ring or pin-mac".to_owned())
     }
 }
 
@@ -76,7 +84,9 @@ impl Peer {
     ) -> Result<Self, Box<dyn Error>> {
         match kind {
             PeerKind::Echo | PeerKind::Durable => Self::start_echo(kind, is_smoke),
-            PeerKind::Cardswitch | PeerKind::WithoutRing => Self::start_switch(kind, cards, config),
+            PeerKind::Cardswitch | PeerKind::WithoutRing | PeerKind::PinMac => {
+                Self::start_switch(kind, cards, config)
+            }
         }
     }
 
@@ -115,10 +125,12 @@ impl Peer {
         let folder = work_dir()?.join(format!("{}-{}", kind.name(), std::process::id()));
         fs::create_dir_all(&folder)?;
         let import = folder.join("cards.toml");
-        fs::write(&import, import_file(cards))?;
-        let config = match config {
+        fs::write(&import, import_file(kind, cards)?)?;
+        let address = free_address()?;
+        // One that was given has no keys.
+        let config = match config.filter(|_| kind != PeerKind::PinMac) {
             Some(config) => config.to_owned(),
-            None => write_config(&folder, kind)?,
+            None => write_config(&folder, kind, &address)?,
         };
         let data = folder.join("data");
         let command = |name: &str| {
@@ -136,11 +148,11 @@ impl Peer {
         if !status.success() {
             return Err(format!("the import of the cards ended with {status}").into());
         }
-        let address = free_address()?;
-        let child = command("serve")
-            .args(["--listen", &format!("{address},{FRAMING},{SPEC}")])
-            .args(["--admin", &free_address()?])
-            .spawn()?;
+        let mut serve = command("serve");
+        if kind != PeerKind::PinMac {
+            serve.args(["--listen", &format!("{address},{FRAMING},{SPEC}")]);
+        }
+        let child = serve.args(["--admin", &free_address()?]).spawn()?;
         let mut peer = Self {
             kind,
             address,
@@ -252,22 +264,38 @@ fn check_digit(body: &str) -> u32 {
     (10 - sum % 10) % 10
 }
 
-fn import_file(cards: &[LoadCard]) -> String {
+fn import_file(kind: PeerKind, cards: &[LoadCard]) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
+    let key = TdesKey::from_hex(PVV_KEY)?;
+    let pin = Pin::from_digits(PIN).map_err(|_| "no PIN")?;
     for LoadCard { pan, expiry } in cards {
+        let pin = match kind {
+            PeerKind::PinMac => {
+                let value = pvv(&key, 1, pan, &pin).ok_or("no verification value")?;
+                let value: String = value.map(|digit| char::from(b'0' | digit)).iter().collect();
+                format!("pin = {{ key_index = 1, verification_value = \"{value}\" }}\n")
+            }
+            _ => String::new(),
+        };
         // Writing to a string does not fail.
         let _ = write!(
             text,
             "[[card]]\npan = \"{pan}\"\nexpiry = \"{expiry}\"\nprogramme = \"prepaid-jp\"\n\
-             born = \"1987-11-25\"\nkyc = \"verified\"\n\
+             born = \"1987-11-25\"\nkyc = \"verified\"\n{pin}\
              purses = {{ withdrawable = 2500000, non-withdrawable = 0 }}\n\n"
         );
     }
-    text
+    Ok(text)
 }
 
+/// Test keys and the PIN of all cards.
+pub(crate) const ZONE_KEY: &str = "0123456789ABCDEFFEDCBA9876543210";
+pub(crate) const MAC_KEY: &str = "CDABEF01234567891032547698BADCFE";
+const PVV_KEY: &str = "89ABCDEF0123456776543210FEDCBA98";
+pub(crate) const PIN: &str = "2580";
+
 /// The shipped programme with the same limits, counted but out of reach, and a quiet log.
-fn write_config(folder: &Path, kind: PeerKind) -> Result<PathBuf, Box<dyn Error>> {
+fn write_config(folder: &Path, kind: PeerKind, address: &str) -> Result<PathBuf, Box<dyn Error>> {
     let mut programme: toml::Table =
         include_str!("../../spec/programme/prepaid-jp.toml").parse()?;
     if let Some(limits) = programme
@@ -310,7 +338,24 @@ fn write_config(folder: &Path, kind: PeerKind) -> Result<PathBuf, Box<dyn Error>
         let journal = toml::Table::from_iter([("ring_mib".to_owned(), 0.into())]);
         table.insert("journal".to_owned(), journal.into());
     }
-    fs::write(&config, toml::to_string(&table)?)?;
+    let mut text = toml::to_string(&table)?;
+    if kind == PeerKind::PinMac {
+        let keys = folder.join("keys.toml");
+        fs::write(
+            &keys,
+            format!(
+                "zone_key = \"{ZONE_KEY}\"\n[[verification_key]]\nindex = 1\nkey = \"{PVV_KEY}\"\n\
+                 [[key]]\nname = \"mac\"\nusage = \"M3\"\nkey = \"{MAC_KEY}\"\n"
+            ),
+        )?;
+        text = format!(
+            "pin_keys = {:?}\n{text}\n[[listener]]\nname = \"bench\"\naddress = \"{address}\"\n\
+             framing = \"{FRAMING}\"\nspec = \"{SPEC}\"\n\
+             mac = {{ key = \"mac\", algorithm = \"x9.19\" }}\n",
+            keys.display().to_string()
+        );
+    }
+    fs::write(&config, text)?;
     Ok(config)
 }
 

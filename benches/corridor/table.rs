@@ -46,7 +46,11 @@ impl Sample {
             server_ns_per_message: cpu.run_ns / warm,
             starved: cpu.wait_ns / (cpu.run_ns + cpu.wait_ns).div_ceil(1_000).max(1),
             client_ns_per_message: report.client_ns_per_reply().unwrap_or_default(),
-            not_approved: declined + report.timeouts + report.unmatched + report.unreadable,
+            not_approved: declined
+                + report.timeouts
+                + report.unmatched
+                + report.unreadable
+                + report.unauthenticated,
             not_sent: report.not_sent,
         }
     }

@@ -13,6 +13,7 @@ use clap_complete::Shell;
 use operate::{account, card, desk, money, statement, webhook};
 
 pub mod serve;
+mod serve_admin;
 
 mod api;
 

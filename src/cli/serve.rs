@@ -9,7 +9,9 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::crypto::hsm::Hsm;
+use crate::crypto::hsm::{Hsm, MacScheme};
+use crate::crypto::key::scrub_stack;
+use crate::crypto::mac::Padding;
 use crate::crypto::payshield::client::PayShield;
 use crate::domain::money::Amount;
 use crate::domain::rate_file::{self, RateRow};
@@ -17,14 +19,15 @@ use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Order;
 use crate::engine::operation_money::MoneyOrder;
 use crate::journal::{Recovery, RingMode};
-use crate::ops::access::Gate;
+use crate::ops::admin;
 use crate::ops::admin::socket::AdminSocket;
-use crate::ops::admin::{self, AdminContext, Once, Webhooks};
 use crate::ops::log;
 use crate::switch::card_check::CardChecks;
 use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
-use crate::switch::config::{CardCheck, Config, HsmConfig, Listener, Overrides};
+use crate::switch::config::{
+    CardCheck, Config, ExchangeConfig, HsmConfig, LinkKeys, Listener, MacConfig, Overrides,
+};
 use crate::switch::hsm::desk::QuestionDesk;
 use crate::switch::hsm::key_table;
 use crate::switch::hsm::line::DeviceLine;
@@ -38,7 +41,7 @@ use crate::switch::server::{Server, ServerError};
 use crate::switch::store::{self, OpenStore};
 use crate::switch::tls::TlsDoors;
 
-use super::key;
+use super::{key, serve_admin};
 
 /// The demo cards that `--demo` opens.
 const DEMO: &str = include_str!("../../fixtures/demo.toml");
@@ -47,6 +50,11 @@ const DEMO_PIN_KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
 /// Which of them is the chips', and the leading digits of their cards.
 const DEMO_CHIP_KEY: &str = "chip";
 const DEMO_BIN: &str = "47617390010102";
+/// Which of them authenticates messages.
+const DEMO_MAC_KEY: &str = "mac";
+/// Which of them new keys come under, and how long the key before stays good.
+const DEMO_EXCHANGE_KEY: &str = "exchange";
+const DEMO_OVERLAP_SECONDS: u64 = 300;
 /// Exchange rates of the demo.
 const DEMO_RATES: &str = include_str!("../../fixtures/demo-rates.toml");
 /// How long tasks that outlive the stop may take.
@@ -80,13 +88,13 @@ pub struct ServeArgs {
 type Keeper = (String, Arc<dyn Hsm>);
 
 /// Why the switch stopped, with the exit code that says so.
-struct Stopped {
+pub(super) struct Stopped {
     code: u8,
     sentence: String,
 }
 
 impl Stopped {
-    fn because(code: u8, error: impl std::fmt::Display) -> Stopped {
+    pub(super) fn because(code: u8, error: impl std::fmt::Display) -> Stopped {
         Stopped {
             code,
             sentence: error.to_string(),
@@ -114,8 +122,10 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         listeners: args.listen.clone(),
         admin: args.admin,
     };
-    let config = Config::load(args.config.as_deref(), &overrides)
+    let mut config = Config::load(args.config.as_deref(), &overrides)
         .map_err(|error| Stopped::because(78, error))?;
+    authenticate_demo(args, &mut config);
+    let config = config;
     let rules = LoadedRules::load(
         config.programmes_dir.as_deref(),
         config.dialects_dir.as_deref(),
@@ -133,7 +143,13 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         }
         None => software(args, &config)?,
     };
-    store.pins = with_keys(store.pins, hsm, checks)?;
+    scrub_stack();
+    let links: Vec<&LinkKeys> = config
+        .listeners
+        .iter()
+        .flat_map(Listener::all_keys)
+        .collect();
+    store.pins = with_keys(store.pins, hsm, checks, &links)?;
     let rates = rates(args, &config)?;
     let directory = config.log_directory();
     let log = log::init(&config.log, directory.as_deref(), clock::now)
@@ -141,7 +157,7 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     if let Some(keeper) = store.pins.keeper() {
         tracing::info!(
             keeper,
-            "PINs and cards are judged with keys that this one keeps"
+            "PINs, cards and messages are judged with keys that this one keeps"
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -154,6 +170,28 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
     runtime.shutdown_timeout(RUNTIME_STOP);
     drop(log);
     result
+}
+
+/// The demo judges the authentication codes that come, and wants none.
+fn authenticate_demo(args: &ServeArgs, config: &mut Config) {
+    let has_keys = config.hsm.is_some() || config.key_file.is_some() || config.pin_keys.is_some();
+    if has_keys || !args.demo {
+        return;
+    }
+    for listener in &mut config.listeners {
+        listener.keys.mac.get_or_insert_with(|| MacConfig {
+            key: DEMO_MAC_KEY.to_owned(),
+            scheme: MacScheme::Retail(Padding::Zeros),
+            is_required: false,
+        });
+        listener
+            .keys
+            .exchange
+            .get_or_insert_with(|| ExchangeConfig {
+                under: DEMO_EXCHANGE_KEY.to_owned(),
+                overlap_seconds: DEMO_OVERLAP_SECONDS,
+            });
+    }
 }
 
 /// What is checked of cards: as configured; the demo checks the chips that come.
@@ -169,11 +207,13 @@ fn card_checks(args: &ServeArgs, config: &Config) -> Vec<CardCheck> {
     }]
 }
 
-/// A desk that judges with these keys: PINs where there is one for PIN blocks, cards by the rows.
+/// A desk that judges with these keys: PINs where there is one for PIN blocks, which there must be
+/// when they are for nothing else (cards, messages), and cards by the rows.
 fn with_keys(
     pins: PinDesk,
     hsm: Option<Keeper>,
     checks: Vec<CardCheck>,
+    links: &[&LinkKeys],
 ) -> Result<PinDesk, Stopped> {
     let Some((place, hsm)) = hsm else {
         return match checks.is_empty() {
@@ -181,11 +221,14 @@ fn with_keys(
             false => Err(Stopped::because(78, "card_check: there are no keys")),
         };
     };
-    let for_pins = hsm.keys().iter().any(|key| key.usage == "P0");
-    // Whoever checks cards alone needs no key for PIN blocks.
-    let pins = match for_pins || checks.is_empty() {
+    let pins = pins.with_hsm(Arc::clone(&hsm));
+    let has_pin_key = hsm.keys().iter().any(|key| key.usage == "P0");
+    let is_for_more = !checks.is_empty() || links.iter().any(|keys| keys.mac.is_some());
+    let pins = match has_pin_key || !is_for_more {
         true => {
-            let keys = PinKeys::kept_by(&place, Arc::clone(&hsm));
+            let of_links = links.iter().filter_map(|keys| keys.pin_key.as_deref());
+            let of_links: Vec<&str> = of_links.collect();
+            let keys = PinKeys::kept_by(&place, Arc::clone(&hsm), &of_links);
             pins.with_keys(keys.map_err(|error| Stopped::because(78, error))?)
         }
         false => pins,
@@ -198,7 +241,9 @@ fn with_keys(
     Ok(pins.with_cards(cards.map_err(wrong)?))
 }
 
-/// The keys in this process: the configured ones, else those of the demo.
+/// The keys in this process: the configured ones, else those of the demo. Not inlined: what is left
+/// of them on the stack must lie below whoever scrubs it.
+#[inline(never)]
 fn software(args: &ServeArgs, config: &Config) -> Result<Option<Keeper>, Stopped> {
     let wrong = |error: PinKeysError| Stopped::because(78, error);
     let of_clear = |place: &str, keys: PinKeys| (place.to_owned(), Arc::clone(keys.keeper()));
@@ -295,6 +340,15 @@ fn raise_open_files(config: &Config) {
     }
 }
 
+fn not_started(error: ServerError) -> Stopped {
+    match error {
+        ServerError::Tls { .. } | ServerError::Keys { .. } | ServerError::LinkKeys(_) => {
+            Stopped::because(78, error)
+        }
+        error => Stopped::because(71, error),
+    }
+}
+
 async fn serve(
     args: &ServeArgs,
     config: &Config,
@@ -314,10 +368,7 @@ async fn serve(
     let ring = store.journal.ring_mode().map_or("none", RingMode::name);
     let server = Server::start(config, store, rules)
         .await
-        .map_err(|error| match error {
-            ServerError::Tls { .. } => Stopped::because(78, error),
-            error => Stopped::because(71, error),
-        })?;
+        .map_err(not_started)?;
     take_rates(&server, rates).await?;
     let tls = server.admin_tls.clone();
     let socket = AdminSocket::bind(config, tls, server.telemetry.clone())
@@ -325,7 +376,7 @@ async fn serve(
         .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;
     let admin_address = socket.address().unwrap_or(config.admin);
     let scheme = socket.scheme();
-    let context = admin_context(args, config, &server, log)?;
+    let context = serve_admin::context(args.demo, config, &server, log)?;
     let (local_token, webhooks) = (context.gate.local_token_path(), context.webhooks.clone());
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {
@@ -385,38 +436,6 @@ async fn serve(
             Err(Stopped::because(fault.exit_code(), fault))
         }
     }
-}
-
-/// What the operators' API works with.
-fn admin_context(
-    args: &ServeArgs,
-    config: &Config,
-    server: &Server,
-    log: &log::LogGuard,
-) -> Result<AdminContext, Stopped> {
-    let gate =
-        Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
-    let once = Once::open(&config.data_dir, &server.token_key)
-        .map_err(|error| Stopped::because(73, format!("answers of the operators' API: {error}")))?;
-    let webhooks = Webhooks::open(&config.webhooks, &config.data_dir)
-        .map_err(|error| Stopped::because(78, error))?;
-    Ok(AdminContext {
-        jobs: server.jobs.clone(),
-        telemetry: server.telemetry.clone(),
-        rules: server.rules.clone(),
-        token_key: server.token_key.clone(),
-        pins: server.pins.clone(),
-        journal: server.journal.clone(),
-        checkpoints: server.checkpoints.clone(),
-        backups_dir: config.backups_dir.clone(),
-        log: log.counters(),
-        space: server.space.clone(),
-        folders: (config.data_dir.clone(), config.log_directory()),
-        test_doors: args.demo.then(|| server.doors.clone().into()),
-        gate: Arc::new(gate),
-        once,
-        webhooks,
-    })
 }
 
 /// Says what a start left out of a journal that was cut off in the middle of a group commit.

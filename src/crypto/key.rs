@@ -18,6 +18,18 @@ pub const AES_BLOCK: usize = 16;
 /// Bytes of a TDES key of double length.
 pub const TDES_KEY: usize = 16;
 
+/// How much of a stack is overwritten, bytes: more than taking in a key goes down.
+const SCRUBBED: usize = 256 * 1024;
+
+/// Overwrites what functions that have returned left on this thread's stack: ciphers are made and
+/// moved by value, and nobody holds the copies that are left behind.
+#[inline(never)]
+pub fn scrub_stack() {
+    let mut below = [0_u8; SCRUBBED];
+    // Looked at, so that it is written.
+    std::hint::black_box(&mut below);
+}
+
 /// A block cipher under one key, of blocks of `N` bytes.
 pub trait BlockKey<const N: usize> {
     /// One block, enciphered.

@@ -30,6 +30,12 @@ pub enum Reason {
     NotSignedOn,
     /// The link may not send this: type of message, card or amount.
     LinkNotPermitted,
+    /// The message has another authentication code than its link's key makes, or none.
+    MacWrong,
+    /// Whoever keeps the link's key did not judge the authentication code.
+    MacUnavailable,
+    /// A new key of the link was not taken.
+    KeyNotTaken,
     /// Too much is waiting.
     Overload,
     /// We failed.
@@ -138,12 +144,15 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason in order of precedence.
-    pub const ALL: [Reason; 57] = [
+    pub const ALL: [Reason; 60] = [
         Reason::Approved,
         Reason::PartiallyApproved,
         Reason::FormatError,
         Reason::NotSignedOn,
         Reason::LinkNotPermitted,
+        Reason::MacWrong,
+        Reason::MacUnavailable,
+        Reason::KeyNotTaken,
         Reason::Overload,
         Reason::SystemFault,
         Reason::UnknownIssuer,
@@ -206,6 +215,9 @@ impl Reason {
             Reason::FormatError => "format-error",
             Reason::NotSignedOn => "not-signed-on",
             Reason::LinkNotPermitted => "link-not-permitted",
+            Reason::MacWrong => "mac-wrong",
+            Reason::MacUnavailable => "mac-unavailable",
+            Reason::KeyNotTaken => "key-not-taken",
             Reason::Overload => "overload",
             Reason::SystemFault => "system-fault",
             Reason::UnknownIssuer => "unknown-issuer",
@@ -270,7 +282,10 @@ impl Reason {
     pub fn is_fault(self) -> bool {
         matches!(
             self,
-            Reason::SystemFault | Reason::HsmUnavailable | Reason::CardCheckUnavailable
+            Reason::SystemFault
+                | Reason::HsmUnavailable
+                | Reason::CardCheckUnavailable
+                | Reason::MacUnavailable
         )
     }
 

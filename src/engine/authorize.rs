@@ -26,13 +26,9 @@ use super::matching::{Found, Ladder, find};
 use super::rules;
 use super::verdict::Verdict;
 
-/// Judges an authorization or financial request.
-pub(super) fn judge(case: &Case<'_>) -> Verdict {
-    if case
-        .state
-        .tombstone(case.card.token, case.facts.trace)
-        .is_some()
-    {
+/// Judges an authorization or financial request, which may be undone already.
+pub(super) fn judge(case: &Case<'_>, is_undone: bool) -> Verdict {
+    if is_undone {
         let evidence = "its reversal came first".to_owned();
         return Verdict::refused(Refusal::because(Reason::LateOriginal, evidence));
     }

@@ -17,10 +17,10 @@ pub(super) fn is_replayed(case: &Case<'_>) -> bool {
     })
 }
 
-/// A verdict with the counter that the card has proven to have used, however the message was
+/// Adds to a verdict the counter that the card has proven to have used, however the message was
 /// answered. What we could not decide uses none: the same message will come again. Nor does what
 /// the card did not make: else anybody could use its counters up.
-pub(super) fn counted(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
+pub(super) fn count(case: &Case<'_>, verdict: &mut Verdict) {
     let proven = case.facts.chip();
     let proven = proven.filter(|chip| chip.verdict == ChipVerdict::Right);
     if let Some(chip) = proven.filter(|_| !verdict.reason.is_fault() && !is_replayed(case)) {
@@ -29,7 +29,6 @@ pub(super) fn counted(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
             counter: chip.counter,
         }));
     }
-    verdict
 }
 
 impl State {

@@ -142,7 +142,10 @@ fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
 fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
     match case.facts.kind {
         MessageKind::Authorization | MessageKind::Financial => {
-            pin::counted(case, chip::counted(case, authorize::judge(case)))
+            let mut verdict = authorize::judge(case, is_undone);
+            chip::count(case, &mut verdict);
+            pin::count(case, &mut verdict);
+            verdict
         }
         // It cannot be refused, and its reversal was acknowledged already: the two are even.
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {

@@ -14,8 +14,8 @@ pub(super) fn is_locked(case: &Case<'_>) -> bool {
     case.card.pin.wrong_tries >= case.programme.pin.tries_max
 }
 
-/// A verdict with what the PIN that came along changes, however the message was answered.
-pub(super) fn counted(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
+/// Adds to a verdict what the PIN that came along changes, however the message was answered.
+pub(super) fn count(case: &Case<'_>, verdict: &mut Verdict) {
     let before = case.card.pin.wrong_tries;
     let wrong_tries = match case.facts.pin {
         PinVerdict::Wrong => before.saturating_add(1),
@@ -30,7 +30,6 @@ pub(super) fn counted(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
     if wrong_tries != before && !is_locked(case) {
         verdict.effects.push(Effect::PinTried { wrong_tries });
     }
-    verdict
 }
 
 /// Decides the setting of a card's PIN; no try is left over from the one before.

@@ -290,6 +290,9 @@ pub(super) const NOTHING: Word = [0; WORD_BYTES];
 /// Bytes in a word.
 pub(super) const WORD_BYTES: usize = 16;
 
+/// From one word to the next.
+const STEP: isize = WORD_BYTES.cast_signed();
+
 /// A way of running over the words of a value with what a content refuses of a byte, which is zero
 /// when it holds the byte.
 trait Sweep {
@@ -329,15 +332,20 @@ impl Sweep for Stretch<'_> {
     #[inline(always)]
     fn run(self, refused: &mut Word, refuses: impl Fn(u8) -> u8) -> Option<()> {
         let until = self.frame.get(..self.end)?;
+        let size = self.words.wrapping_mul(WORD_BYTES);
+        // May lie before the front, where the first word is looked at instead.
+        let mut from = self.end.cast_signed().wrapping_sub(size.cast_signed());
+        let last = self.end.checked_sub(WORD_BYTES)?.cast_signed();
         let mut gathered = *refused;
-        let mut at = self.end;
-        for _ in 0..self.words {
-            at = at.saturating_sub(WORD_BYTES);
+        // Written so that the compiler does one word after the other: runs are short.
+        while from <= last {
+            let at = from.max(0).cast_unsigned();
+            // Bytes before the start do not count: none of some words, and part of one.
+            let keep = KEPT_BYTES.wrapping_add(at).saturating_sub(self.start);
+            let kept = KEPT.get(keep.min(KEPT_BYTES)..)?.first_chunk()?;
             let word = until.get(at..)?.first_chunk()?;
-            // Bytes before the start do not count.
-            let before = self.start.saturating_sub(at);
-            let kept = KEPT.get(WORD_BYTES.saturating_sub(before)..)?;
-            look(word, kept.first_chunk()?, &mut gathered, &refuses);
+            look(word, kept, &mut gathered, &refuses);
+            from = from.wrapping_add(STEP);
         }
         *refused = gathered;
         Some(())
@@ -355,13 +363,20 @@ fn look(word: &Word, kept: &Word, refused: &mut Word, refuses: impl Fn(u8) -> u8
 /// Every byte of a word.
 const EVERY: Word = [0xff; WORD_BYTES];
 
-/// None of the bytes of a word, then all of another: what begins between keeps the last ones.
-const KEPT: [u8; 32] = {
-    let mut kept = [0; 32];
-    let (_, every) = kept.split_at_mut(WORD_BYTES);
-    every.copy_from_slice(&EVERY);
+/// None of the bytes of some words, then all of as many: what begins between keeps the last ones.
+const KEPT: [u8; 2 * KEPT_BYTES] = {
+    let mut kept = [0xff; 2 * KEPT_BYTES];
+    let (none, _) = kept.split_at_mut(KEPT_BYTES);
+    none.copy_from_slice(&[0; KEPT_BYTES]);
     kept
 };
+
+/// Bytes before the start that a stretch may look at.
+const KEPT_BYTES: usize = MASKED_WORDS_MAX * WORD_BYTES;
+
+/// Words that a stretch may look at whether they are needed or not: a guess that fails costs about
+/// as much.
+pub(super) const MASKED_WORDS_MAX: usize = 8;
 
 /// The last bytes as a word: the first eight and the last eight where there are fewer than sixteen.
 #[inline]

@@ -11,7 +11,7 @@ use nom::IResult;
 use super::bitmap::{Bitmap, BitmapForm, Bitmaps};
 use super::element::Coding;
 use super::error::{DecodeError, DecodeFailure, Place, Refusal};
-use super::message::{Message, Place as Stand, Slots};
+use super::message::{FEW, Message, Place as Stand, Rows, places};
 use super::mti::{InvalidMti, Mti};
 use super::plan::Plan;
 use super::spec::{Header, Layout, MtiForm};
@@ -35,19 +35,10 @@ pub fn decode(spec: &MessageSpec, frame: Bytes) -> Result<Message, DecodeFailure
             .find(Bitmap::new(layout.header.bitmaps, words))?;
         Some((plan, mti, start))
     });
-    let Some((plan, mti, start)) = known else {
-        return unseen(spec, frame);
-    };
-    // Filled where it is returned: a message is too large to be moved for nothing.
-    let mut result = Ok(planned(spec, plan, mti, frame));
-    let good = match &mut result {
-        Ok(message) => plan.walk(layout, start, message).is_some(),
-        Err(_) => true,
-    };
-    if !good {
-        result = result.and_then(|message| carefully(spec, message.into_frame()));
+    match known {
+        Some((plan, mti, start)) => planned(spec, plan, mti, start, frame),
+        None => unseen(spec, frame),
     }
-    result
 }
 
 /// What stands before the elements: the message type, the bitmaps, and the bytes of both; `None`
@@ -67,11 +58,25 @@ pub(super) fn head(layout: &Layout, frame: &[u8]) -> Option<(Mti, [u64; 3], usiz
     Some((mti, words, frame.len().saturating_sub(rest.len())))
 }
 
-/// A message of the elements of a plan, to be walked over.
+/// Reads a frame whose elements are those of a plan and begin at this place.
 #[inline(always)]
-pub(super) fn planned(spec: &MessageSpec, plan: &Plan, mti: Mti, frame: Bytes) -> Message {
-    let (present, slots) = (plan.present(), plan.slots());
-    Message::new(spec.fingerprint(), frame, mti, present, slots)
+#[expect(clippy::result_large_err, reason = "as the careful walk")]
+pub(super) fn planned(
+    spec: &MessageSpec,
+    plan: &Plan,
+    mti: Mti,
+    start: usize,
+    frame: Bytes,
+) -> Result<Message, DecodeFailure> {
+    let (mut few, mut many) = ([Stand::default(); FEW], plan.many());
+    let places = places(&mut few, &mut many);
+    if plan.walk(spec.layout(), start, &frame, places).is_none() {
+        return carefully(spec, frame);
+    }
+    // Nothing of the message is put together before: it is too large to be moved for nothing.
+    let (fingerprint, present) = (spec.fingerprint(), plan.present());
+    let message = Message::new(fingerprint, frame, mti, present, few, plan.rows(), many);
+    Ok(message)
 }
 
 /// Reads a frame whose set of elements was never seen in a good message, and learns the set when
@@ -130,8 +135,13 @@ pub(super) fn carefully(spec: &MessageSpec, frame: Bytes) -> Result<Message, Dec
         error,
         ..
     } = walk;
-    let slots = Slots::list(present, &slots);
-    let message = Message::new(spec.fingerprint(), frame, mti, present, slots);
+    let (stands, codings): (Vec<Stand>, Vec<Coding>) = slots.into_iter().unzip();
+    let (rows, mut many) = Rows::new(present, &codings);
+    let mut few = [Stand::default(); FEW];
+    for (place, stand) in places(&mut few, &mut many).iter_mut().zip(stands) {
+        *place = stand;
+    }
+    let message = Message::new(spec.fingerprint(), frame, mti, present, few, rows, many);
     match error {
         None => Ok(message),
         Some(error) => Err(DecodeFailure {
@@ -272,7 +282,7 @@ pub(super) fn message_type<'a>(layout: &Layout, input: &'a [u8]) -> IResult<&'a 
 }
 
 /// Takes as many bitmaps as their first bits announce.
-#[inline]
+#[inline(always)]
 pub(super) fn bitmap_words(
     form: BitmapForm,
     bitmaps: Bitmaps,

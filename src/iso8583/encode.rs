@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::authentication::{CODE_BYTES, CodePlace};
 use super::bitmap::Bitmap;
 use super::class::{PackedClass, TextClass};
 use super::codepage::CodePage;
@@ -237,6 +238,32 @@ impl<'s, 'b> MessageWriter<'s, 'b> {
         let value_start = self.out.len();
         put_bytes(program.coding, bytes, self.out);
         self.end(program, element, value_start, bytes.len())
+    }
+
+    /// Ends the message with room for its authentication code: DE 64, or DE 128 behind elements
+    /// beyond DE 64. Eight zeros stand there until [`CodePlace::fill`].
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageWriter::finish`], and where the specification has no eight bytes there.
+    pub fn finish_with_code(mut self) -> Result<CodePlace, EncodeError> {
+        let element = if self.previous < 64 { 64 } else { 128 };
+        let program = self.program(element)?;
+        check_binary(program, CODE_BYTES).map_err(|why| refuse(element, why))?;
+        self.open(element)?;
+        let code_start = self.out.len();
+        program.put_head(CODE_BYTES, self.out);
+        let value_start = self.out.len();
+        put_bytes(program.coding, &[0; CODE_BYTES], self.out);
+        self.end(program, element, value_start, CODE_BYTES)?;
+        let place = CodePlace {
+            message: self.start,
+            code: code_start,
+            value: value_start,
+            coding: program.coding,
+        };
+        self.finish()?;
+        Ok(place)
     }
 
     /// Writes the bitmaps into their places and ends the message.

@@ -25,30 +25,32 @@ pub struct Message {
     /// Whether nothing stands between one element and the next: none was left out.
     is_whole: bool,
     present: Bitmap,
-    slots: Slots,
+    /// Where the elements stand, ascending, unless they are many.
+    few: [Place; FEW],
+    /// Not one table with the places, which are written here once, where they stay: to move a table
+    /// would cost more than to fill it.
+    rows: Rows,
+    many: Option<Box<Many>>,
 }
 
-/// Where the elements stand, ascending, and how they are written. Thirty-two cover every message
-/// seen in practice, so that only larger ones allocate.
-#[derive(Clone)]
-pub(super) struct Slots {
+/// Which row an element has, and how the elements are written unless they are many: the same for
+/// all messages of a set.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
     /// The row of each element up to 64.
     index: Index,
-    few: Table<FEW>,
-    /// All of them, when they are more than few.
-    many: Option<Box<Table<ELEMENTS>>>,
+    codings: [Coding; FEW],
+}
+
+/// Where the elements stand, ascending, and how they are written, when they are more than few.
+#[derive(Clone)]
+pub(super) struct Many {
+    places: [Place; ELEMENTS],
+    codings: [Coding; ELEMENTS],
 }
 
 /// The row of each element up to 64, or [`ABSENT`].
 type Index = [u8; 64];
-
-/// Two columns: what is written together is as wide as what is read together, or the processor
-/// waits for it.
-#[derive(Clone)]
-struct Table<const ROWS: usize> {
-    places: [Place; ROWS],
-    codings: [Coding; ROWS],
-}
 
 /// Where one element stands in the frame: four numbers of sixteen bits, which a frame keeps to.
 #[derive(Clone, Copy, Default)]
@@ -104,82 +106,65 @@ impl Distance {
     }
 }
 
-impl<const ROWS: usize> Table<ROWS> {
+impl Rows {
     const EMPTY: Self = Self {
-        places: [Place(0); ROWS],
-        codings: [Coding::Raw; ROWS],
+        index: [ABSENT; 64],
+        codings: [Coding::Raw; FEW],
     };
-}
 
-impl Default for Slots {
-    #[inline]
-    fn default() -> Self {
-        Self {
-            index: [ABSENT; 64],
-            few: Table::EMPTY,
-            many: None,
-        }
-    }
-}
-
-impl Slots {
-    /// The table of the elements of a set, in its order.
-    pub(super) fn list(present: Bitmap, list: &[(Place, Coding)]) -> Self {
-        let mut slots = Self::default();
-        let Self { index, few, many } = &mut slots;
-        let (places, codings) = match list.len() {
-            ..=FEW => (&mut few.places[..], &mut few.codings[..]),
-            _ => {
-                let many = many.insert(Box::new(Table::EMPTY));
-                (&mut many.places[..], &mut many.codings[..])
-            }
+    /// The rows of the elements of a set, in its order; and room for many, when they are many.
+    pub(super) fn new(present: Bitmap, list: &[Coding]) -> (Self, Option<Box<Many>>) {
+        let mut rows = Self::EMPTY;
+        let mut many = (list.len() > FEW).then(|| Box::new(Many::EMPTY));
+        let codings = match &mut many {
+            None => &mut rows.codings[..],
+            Some(many) => &mut many.codings[..],
         };
-        for ((place, coding), row) in places.iter_mut().zip(codings).zip(list) {
-            (*place, *coding) = *row;
+        for (own, coding) in codings.iter_mut().zip(list) {
+            *own = *coding;
         }
         for (row, number) in (0..=u8::MAX).zip(present.elements()) {
-            if let Some(index) = index.get_mut(usize::from(number.saturating_sub(1))) {
+            if let Some(index) = rows.index.get_mut(usize::from(number.saturating_sub(1))) {
                 *index = row;
             }
         }
-        slots
+        (rows, many)
     }
 
     /// The row of an element.
     #[inline(always)]
-    fn row(&self, present: Bitmap, element: u8) -> Option<usize> {
+    fn of(&self, present: Bitmap, element: u8) -> Option<usize> {
         match self.index.get(usize::from(element.wrapping_sub(1))) {
             // No table has as many rows as the row of an element that is not there.
             Some(row) => Some(usize::from(*row)),
-            None => Self::row_beyond(present, element),
+            None => Self::beyond(present, element),
         }
     }
 
     /// The row of an element that the index does not have. By itself, or the counting is done for
     /// nothing before every search.
     #[inline(never)]
-    fn row_beyond(present: Bitmap, element: u8) -> Option<usize> {
+    fn beyond(present: Bitmap, element: u8) -> Option<usize> {
         present.has(element).then(|| present.rank(element))
     }
+}
 
-    /// Where an element stands.
-    #[inline(always)]
-    fn place(&self, present: Bitmap, element: u8) -> Option<Place> {
-        let row = self.row(present, element)?;
-        match &self.many {
-            None => self.few.places.get(row).copied(),
-            Some(many) => many.places.get(row).copied(),
-        }
-    }
+impl Many {
+    const EMPTY: Self = Self {
+        places: [Place(0); ELEMENTS],
+        codings: [Coding::Raw; ELEMENTS],
+    };
+}
 
-    /// Where an element stands, and how it is written.
-    #[inline]
-    fn find(&self, present: Bitmap, element: u8) -> Option<(Place, Coding)> {
-        let row = self.row(present, element)?;
-        match &self.many {
-            None => Some((*self.few.places.get(row)?, *self.few.codings.get(row)?)),
-            Some(many) => Some((*many.places.get(row)?, *many.codings.get(row)?)),
-        }
+/// Where the elements are to stand: few, or many.
+#[inline(always)]
+pub(super) fn places<'m>(
+    few: &'m mut [Place; FEW],
+    many: &'m mut Option<Box<Many>>,
+) -> &'m mut [Place] {
+    match many {
+        None => few,
+        Some(many) => &mut many.places,
     }
 }
 
@@ -190,7 +175,9 @@ impl Message {
         frame: Bytes,
         mti: Mti,
         present: Bitmap,
-        slots: Slots,
+        few: [Place; FEW],
+        rows: Rows,
+        many: Option<Box<Many>>,
     ) -> Self {
         Self {
             frame,
@@ -198,7 +185,9 @@ impl Message {
             mti,
             is_whole: true,
             present,
-            slots,
+            few,
+            rows,
+            many,
         }
     }
 
@@ -213,21 +202,6 @@ impl Message {
     /// Whether nothing stands between one element and the next.
     pub(super) const fn is_whole(&self) -> bool {
         self.is_whole
-    }
-
-    /// The frame, and where in it the elements stand, for a walk to say.
-    #[inline(always)]
-    pub(super) fn unread(&mut self) -> (&[u8], &mut [Place]) {
-        let Slots { few, many, .. } = &mut self.slots;
-        match many {
-            None => (&self.frame, &mut few.places),
-            Some(many) => (&self.frame, &mut many.places),
-        }
-    }
-
-    /// The whole frame, and nothing of what was read from it.
-    pub(super) fn into_frame(self) -> Bytes {
-        self.frame
     }
 
     /// The message type.
@@ -256,14 +230,17 @@ impl Message {
     /// The element as it stands on the wire, with its length, tag and fill.
     #[must_use]
     pub fn wire(&self, element: u8) -> Option<&[u8]> {
-        self.frame
-            .get(self.slots.place(self.present, element)?.wire())
+        self.frame.get(self.place(element)?.wire())
+    }
+
+    pub(super) fn start_of(&self, element: u8) -> Option<usize> {
+        Some(self.place(element)?.wire().start)
     }
 
     /// Two elements, which the message has, and what stands between them.
     #[inline(always)]
     pub(super) fn span(&self, elements: RangeInclusive<u8>) -> &[u8] {
-        let place = |element: &u8| self.slots.place(self.present, *element);
+        let place = |element: &u8| self.place(*element);
         let (Some(first), Some(last)) = (place(elements.start()), place(elements.end())) else {
             return &[];
         };
@@ -380,9 +357,24 @@ impl Message {
         self.fingerprint
     }
 
+    /// Where an element stands.
+    #[inline(always)]
+    fn place(&self, element: u8) -> Option<Place> {
+        let row = self.rows.of(self.present, element)?;
+        match &self.many {
+            None => self.few.get(row).copied(),
+            Some(many) => many.places.get(row).copied(),
+        }
+    }
+
+    /// Where an element stands, and how it is written.
     #[inline]
     fn slot(&self, element: u8) -> Option<(Place, Coding)> {
-        self.slots.find(self.present, element)
+        let row = self.rows.of(self.present, element)?;
+        match &self.many {
+            None => Some((*self.few.get(row)?, *self.rows.codings.get(row)?)),
+            Some(many) => Some((*many.places.get(row)?, *many.codings.get(row)?)),
+        }
     }
 
     #[inline]
@@ -581,7 +573,7 @@ impl fmt::Debug for Digits {
 }
 
 /// Elements whose places need no allocation.
-const FEW: usize = 32;
+pub(super) const FEW: usize = 32;
 /// Elements 2 to 192 and one more, for even rows.
 const ELEMENTS: usize = 192;
 /// The row of an element that is not there.

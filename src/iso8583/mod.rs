@@ -64,6 +64,8 @@ mod decode;
 
 mod encode;
 
+mod authentication;
+
 mod describe;
 
 mod page;
@@ -80,6 +82,7 @@ pub mod import;
 
 pub mod export;
 
+pub use authentication::{AuthenticationCode, CodePlace, is_place_of_code};
 pub use ber::{Tlv, TlvError, Tlvs};
 pub use compose::{PartRefusal, PartValue};
 pub use decode::decode;

@@ -11,18 +11,20 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::Message;
 use super::bitmap::Bitmap;
-use super::class::{Content, NOTHING, Stretch, WORD_BYTES, Word};
-use super::message::{Distance, Place, Slots};
+use super::class::{Content, MASKED_WORDS_MAX, NOTHING, Stretch, WORD_BYTES, Word};
+use super::message::{Distance, Many, Place, Rows};
 use super::spec::Layout;
 use super::step::{Reach, Step};
 
 /// A set of elements as the short walk runs it.
 pub(super) struct Plan {
     present: Bitmap,
-    /// The elements of fixed length stand where they stand from the start of their leg.
-    slots: Slots,
+    /// Where the elements of fixed length stand from the start of their leg.
+    fixed: Box<[Place]>,
+    rows: Rows,
+    /// Room for the elements when they are many.
+    many: Option<Box<Many>>,
     legs: Box<[Leg]>,
     /// What is looked at in all legs, in their order.
     looks: Box<[Look]>,
@@ -77,16 +79,20 @@ impl Plan {
     /// Compiles a set of elements; `None` when the specification does not have one of them.
     fn new(layout: &Layout, present: Bitmap) -> Option<Self> {
         let mut compiler = Compiler::default();
-        let mut list = Vec::new();
+        let (mut fixed, mut codings) = (Vec::new(), Vec::new());
         for number in present.elements() {
             let program = layout.program(number)?;
-            list.push((compiler.element(number, Step::new(program)), program.coding));
+            fixed.extend(compiler.element(number, Step::new(program)));
+            codings.push(program.coding);
         }
         compiler.turn(Content::Free, 0);
         compiler.end_leg(Then::End);
+        let (rows, many) = Rows::new(present, &codings);
         Some(Self {
             present,
-            slots: Slots::list(present, &list),
+            fixed: fixed.into(),
+            rows,
+            many,
             legs: compiler.legs.into(),
             looks: compiler.looks.into(),
         })
@@ -97,17 +103,29 @@ impl Plan {
         self.present
     }
 
-    /// The slots of a message, to be filled.
+    /// Which row an element has.
     #[inline(always)]
-    pub(super) fn slots(&self) -> Slots {
-        self.slots.clone()
+    pub(super) const fn rows(&self) -> Rows {
+        self.rows
     }
 
-    /// Walks over the elements of a message from this place to the end of its frame; `None` when
-    /// anything is not as specified.
+    /// Room for the elements when they are many.
+    #[inline(always)]
+    pub(super) fn many(&self) -> Option<Box<Many>> {
+        self.many.clone()
+    }
+
+    /// Walks over the elements of a message from this place to the end of its frame, and says where
+    /// they stand; `None` when anything is not as specified.
     #[inline]
-    pub(super) fn walk(&self, layout: &Layout, start: usize, message: &mut Message) -> Option<()> {
-        let (frame, mut places) = message.unread();
+    pub(super) fn walk(
+        &self,
+        layout: &Layout,
+        start: usize,
+        frame: &[u8],
+        mut places: &mut [Place],
+    ) -> Option<()> {
+        let mut fixed = &self.fixed[..];
         let mut looks = &self.looks[..];
         let mut walk = Walk {
             frame,
@@ -117,10 +135,12 @@ impl Plan {
         };
         let mut at = start;
         for leg in &self.legs {
-            let (fixed, rest) = places.split_at_mut_checked(leg.count)?;
+            let (own, rest) = places.split_at_mut_checked(leg.count)?;
+            let (from_leg, others) = fixed.split_at_checked(leg.count)?;
+            fixed = others;
             let by = Distance::new(at);
-            for place in fixed {
-                *place = place.further(by);
+            for (place, from_leg) in own.iter_mut().zip(from_leg) {
+                *place = from_leg.further(by);
             }
             let (own, others) = looks.split_at_checked(leg.looks)?;
             looks = others;
@@ -195,11 +215,19 @@ impl Walk<'_> {
         } = step.reach(self.frame, at)?;
         self.wrong |= wrong;
         let [first, last] = step.fill();
-        if first | last != 0 && length & 1 == 1 {
-            self.wrong |= first & self.frame.get(value)?;
-            self.wrong |= last & self.frame.get(end.wrapping_sub(1))?;
+        if first | last != 0 {
+            // No branch on the length: half of all numbers have an odd one, which nobody guesses.
+            let odd = 0_u8.wrapping_sub(u8::from(length & 1 == 1));
+            self.wrong |= odd & first & self.byte(value);
+            self.wrong |= odd & last & self.byte(end.wrapping_sub(1));
         }
         Some((Place::new(at, end, value, length), end))
+    }
+
+    /// A byte of the frame; zero behind it, where the walk does not end well.
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.frame.get(at).copied().unwrap_or_default()
     }
 
     /// Walks over one element as its whole program says; answers where it ends, too.
@@ -268,7 +296,7 @@ impl Default for Compiler {
 
 impl Compiler {
     /// Adds an element; answers its place from the start of its leg when its length is fixed.
-    fn element(&mut self, number: u8, step: Step) -> Place {
+    fn element(&mut self, number: u8, step: Step) -> Option<Place> {
         let start = self.size;
         let lead = usize::from(step.lead());
         let size_max = usize::from(step.size_max());
@@ -289,7 +317,7 @@ impl Compiler {
             self.bytes = self.bytes.saturating_add(size_max);
             self.count = self.count.saturating_add(1);
             self.size = end;
-            return Place::new(start, end, start, step.length_max());
+            return Some(Place::new(start, end, start, step.length_max()));
         } else {
             if step.content() == self.content && step.joins() {
                 self.bytes = self.bytes.saturating_add(lead);
@@ -299,7 +327,7 @@ impl Compiler {
             self.bytes = self.bytes.saturating_add(size_max);
             self.end_leg(Then::Varying(step));
         }
-        Place::default()
+        None
     }
 
     /// Ends the stretch, and begins one of another content so many bytes behind.
@@ -312,7 +340,7 @@ impl Compiler {
             (ended, _) => Some(Look::Stretch {
                 content: ended,
                 words: match words {
-                    ..=ALWAYS_WORDS_MAX => Words::Always(words),
+                    ..=MASKED_WORDS_MAX => Words::Always(words),
                     _ => Words::Needed,
                 },
                 end: self.size,
@@ -334,9 +362,6 @@ impl Compiler {
         (self.count, self.size, self.looks_before) = (0, 0, looks);
     }
 }
-
-/// Words that are looked at whether they are needed or not: a guess that fails costs about as much.
-const ALWAYS_WORDS_MAX: usize = 8;
 
 /// The sets of elements that have been seen in good messages, found by all threads without a lock.
 pub(super) struct Plans(Box<[OnceLock<Box<Plan>>; PLANS]>);
@@ -450,8 +475,9 @@ mod tests {
         let layout = spec.layout();
         let short = head(layout, &frame).and_then(|(mti, words, start)| {
             let plan = Plan::new(layout, Bitmap::new(layout.header.bitmaps, words))?;
-            let mut message = planned(spec, &plan, mti, frame);
-            plan.walk(layout, start, &mut message).map(|()| message)
+            let mut places = [Place::default(); 192];
+            plan.walk(layout, start, &frame, &mut places)?;
+            planned(spec, &plan, mti, start, frame).ok()
         });
         match (short, careful) {
             (Some(short), Ok(careful)) => {

@@ -36,6 +36,21 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "この接続からのお取引はお取扱いできません。",
     ),
     (
+        "mac-wrong",
+        "The message was not proven to be the sender's own.",
+        "電文の真正性を確認できませんでした。",
+    ),
+    (
+        "mac-unavailable",
+        "A fault of the card's issuer; trying again later is right.",
+        "カード発行会社側の障害です。しばらくしてからもう一度お試しください。",
+    ),
+    (
+        "key-not-taken",
+        "The connection was offered a key that could not be taken.",
+        "接続の新しい鍵を受け取れませんでした。",
+    ),
+    (
         "overload",
         "Too much was waiting at that moment; trying again is right.",
         "混み合っていたため処理できませんでした。もう一度お試しください。",

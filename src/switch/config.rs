@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use super::config_card_check::CardCheck;
 pub use super::config_door::{ClientConfig, ListenerTls};
 pub use super::config_hsm::HsmConfig;
+pub use super::config_keys::{ExchangeConfig, LinkKeys, MacConfig};
 pub use super::config_webhook::{Tells, WebhookConfig};
 use super::networks::AllowList;
 use super::permits::Permits;
@@ -110,6 +111,8 @@ pub struct Listener {
     pub may: Permits,
     /// Its TLS; `None`: it speaks in the clear.
     pub tls: Option<ListenerTls>,
+    /// Keys of its link.
+    pub keys: LinkKeys,
 }
 
 /// What a peer puts into the replacement amounts (DE 95) of a partial reversal.
@@ -493,6 +496,7 @@ impl Listener {
             allow: AllowList::default(),
             may: Permits::default(),
             tls: None,
+            keys: LinkKeys::default(),
         }
     }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use toml::Value;
 
-use super::config::ConfigMistake;
+use super::config::{ConfigMistake, LinkKeys};
 use super::config_file::{Notes, Section};
+use super::config_keys;
 use super::networks::{AllowList, Network, NoNetwork};
 use super::permits::Permits;
 use super::tls::TlsFiles;
@@ -34,6 +35,8 @@ pub struct ClientConfig {
     pub link: String,
     /// What it may send.
     pub may: Permits,
+    /// Its keys; `None`: those of the listener.
+    pub keys: Option<LinkKeys>,
 }
 
 /// `allow`: from where connections are taken.
@@ -147,11 +150,13 @@ fn client(mut section: Section, notes: &mut Notes) -> Option<ClientConfig> {
     let name = section.text("name", notes);
     let link = section.text("link", notes);
     let may = may(&mut section, notes);
+    let keys = config_keys::link_keys(&mut section, notes);
     section.finish(notes);
     Some(ClientConfig {
         name: name?,
         link: link?,
         may,
+        keys: (keys != LinkKeys::default()).then_some(keys),
     })
 }
 

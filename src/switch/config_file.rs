@@ -14,7 +14,7 @@ use super::config::{
     LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
     SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
-use super::{config_card_check, config_door, config_webhook, spec_source};
+use super::{config_card_check, config_door, config_keys, config_webhook, spec_source};
 use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
@@ -228,6 +228,7 @@ fn listener(mut section: Section, notes: &mut Notes) -> Listener {
         allow: config_door::allow(&mut section, "allow", notes),
         may: config_door::may(&mut section, notes),
         tls: config_door::tls(&mut section, notes),
+        keys: config_keys::link_keys(&mut section, notes),
         ..standard
     };
     section.finish(notes);

@@ -423,3 +423,40 @@ fn mistakes_or_none(text: &str) -> Vec<String> {
         Err(_) => mistakes(text),
     }
 }
+
+#[test]
+fn a_listener_and_each_of_its_clients_may_name_keys() {
+    let text = |mac: &str| {
+        format!(
+            "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:1\"\nframing = \"be2\"\n\
+             spec = \"iso87-ascii\"\n{mac}"
+        )
+    };
+    let tls = "[listener.tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n\
+               [[listener.tls.client]]\nname = \"n\"\nlink = \"l\"\n";
+    let parsed = |mac: &str| Config::parse(&text(mac), &Overrides::none()).unwrap();
+    let config = parsed(&format!(
+        "mac = {{ key = \"k\", algorithm = \"x9.19\" }}\n{tls}\
+         mac = {{ key = \"o\", algorithm = \"cmac\", require = false }}\n"
+    ));
+    let listener = &config.listeners[0];
+    let mac = listener.keys.mac.as_ref().unwrap();
+    assert!(mac.key == "k" && mac.is_required);
+    let client = &listener.tls.as_ref().unwrap().clients[0];
+    let own = client.keys.as_ref().unwrap().mac.as_ref().unwrap();
+    assert!(own.key == "o" && !own.is_required && own.scheme != mac.scheme);
+    let config = parsed(tls);
+    assert!(
+        config.listeners[0].tls.as_ref().unwrap().clients[0]
+            .keys
+            .is_none()
+    );
+    assert_eq!(
+        mistakes(&text("mac = { algorithm = \"des\", required = true }")),
+        [
+            "listener[0].mac.key: expected a text, got nothing",
+            "listener[0].mac.algorithm: expected one of x9.19, x9.19-bit, cmac, got \"des\"",
+            "listener[0].mac.required: expected no such key, got true",
+        ]
+    );
+}

@@ -6,6 +6,7 @@ use crate::domain::pan::MaskedPan;
 use crate::iso8583::Message;
 
 use super::clock::Tick;
+use super::mac::Seal;
 
 /// A request that waits for its answer.
 pub(super) struct InFlight {
@@ -19,6 +20,8 @@ pub(super) struct InFlight {
     pub received: Tick,
     /// When it was decoded.
     pub decoded: Tick,
+    /// What its answer is authenticated with; `None`: it is not.
+    pub seal: Option<Seal>,
 }
 
 /// The table.

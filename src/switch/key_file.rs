@@ -305,20 +305,7 @@ impl KeyFile {
             source,
         };
         let text = self.sealed(&file, key)?;
-        let unfinished = path.with_extension("writing");
-        let write = || {
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = options.open(&unfinished)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&unfinished, path)?;
-            let parent = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-        };
-        write().map_err(failed)
+        write_whole(path, &text).map_err(failed)
     }
 
     fn sealed(&self, file: &str, key: &SealingKey) -> Result<String, KeyFileError> {
@@ -348,6 +335,21 @@ impl KeyFile {
         };
         toml::to_string(&whole).map_err(|error| broken(error.to_string()))
     }
+}
+
+/// Writes a file that its owner only may read; it appears whole or not.
+pub(super) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let unfinished = path.with_extension("writing");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn read(file: &str, text: &str) -> Result<File, KeyFileError> {

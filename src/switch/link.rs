@@ -15,6 +15,8 @@ use super::config::Listener;
 use super::dialect::table::Dialect;
 use super::doctor::{Desk, examine};
 use super::jobs::Jobs;
+use super::link_keys::{KeyExchange, LinkKey};
+use super::mac::LinkMac;
 use super::meter::LinkMeter;
 use super::permits::Permits;
 use super::pin::PinDesk;
@@ -47,6 +49,12 @@ pub(super) struct Link {
     pub telemetry: Arc<Telemetry>,
     /// What may be sent over it; `None`: everything.
     pub permits: Option<Permits>,
+    /// What is authenticated on it; `None`: nothing.
+    pub mac: Option<Arc<LinkMac>>,
+    /// What its PIN blocks come under; `None`: the key that nobody names.
+    pub pin_key: Option<Arc<LinkKey>>,
+    /// Takes new keys; `None`: nobody does.
+    pub exchange: Option<Arc<KeyExchange>>,
     /// Counts of this link.
     pub meter: Arc<LinkMeter>,
     /// Lets diagnoses into the log, a few at a time.

@@ -8,6 +8,7 @@ pub mod config_card_check;
 mod config_door;
 mod config_file;
 pub mod config_hsm;
+pub mod config_keys;
 #[cfg(test)]
 mod config_tests;
 pub mod config_webhook;
@@ -23,6 +24,10 @@ pub mod telemetry;
 pub mod pin;
 
 pub mod pin_keys;
+
+pub mod mac;
+
+pub mod link_keys;
 
 pub mod card_check;
 
@@ -63,6 +68,8 @@ pub mod server;
 pub mod test_message;
 
 mod session;
+
+mod session_take;
 
 mod session_answer;
 

@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
 use crate::crypto::hsm::{
-    HsmError, NewPinValue, PinBlock, PinMethod, PinSource, PinValue, SetPin, Verdict, VerifyPin,
+    Hsm, HsmError, NewPinValue, PinBlock, PinMethod, PinSource, PinValue, SetPin, Verdict,
+    VerifyPin,
 };
 use crate::crypto::pin_block::{Format, Pin};
 use crate::domain::account::AccountId;
@@ -24,6 +25,7 @@ use crate::engine::state::State;
 
 use super::card_check::CardChecks;
 use super::hsm::desk::QuestionDesk;
+use super::link_keys::LinkKey;
 pub use super::pin_keys::{PinKeys, PinKeysError};
 
 /// Bytes of a PIN block of DE 52.
@@ -33,6 +35,8 @@ const BLOCK_BYTES: usize = 8;
 #[derive(Default)]
 pub struct PinDesk {
     keys: Option<PinKeys>,
+    /// Whoever keeps all keys; `None`: nobody does.
+    hsm: Option<Arc<dyn Hsm>>,
     /// Asks a device, which must not be waited for where a socket is served; `None`: the keys are
     /// in this process.
     desk: Option<QuestionDesk>,
@@ -88,10 +92,8 @@ impl PinDesk {
             Some((card.token, on_file))
         });
         PinDesk {
-            keys: None,
-            desk: None,
-            cards: None,
             on_file: RwLock::new(known.collect()),
+            ..PinDesk::default()
         }
     }
 
@@ -99,6 +101,14 @@ impl PinDesk {
     pub fn with_keys(self, keys: PinKeys) -> PinDesk {
         PinDesk {
             keys: Some(keys),
+            ..self
+        }
+    }
+
+    /// The same with whoever keeps all keys.
+    pub fn with_hsm(self, hsm: Arc<dyn Hsm>) -> PinDesk {
+        PinDesk {
+            hsm: Some(hsm),
             ..self
         }
     }
@@ -121,8 +131,12 @@ impl PinDesk {
 
     /// Who keeps the keys, for people; `None`: there are none.
     pub fn keeper(&self) -> Option<String> {
-        let of_pins = self.keys.as_ref().map(|keys| keys.hsm.name());
-        of_pins.or_else(|| Some(self.cards.as_ref()?.keeper()))
+        self.hsm.as_ref().map(|hsm| hsm.name())
+    }
+
+    /// Whoever keeps all keys; `None`: nobody does.
+    pub fn hsm(&self) -> Option<&Arc<dyn Hsm>> {
+        self.hsm.as_ref()
     }
 
     /// What judges cards; `None`: nothing does.
@@ -159,29 +173,25 @@ impl PinDesk {
 
     /// What comes of the new PIN in a block, for a card that has a PIN already; the rules of choice
     /// are held against it here, where it is in the clear (rule A6).
-    pub fn chosen(&self, block: [u8; 8], pan: &Pan, card: &CardToken) -> NewPin {
+    pub fn chosen(&self, zone: Zone<'_>, block: [u8; 8], pan: &Pan, card: &CardToken) -> NewPin {
         let (Some(keys), Some(on_file)) = (&self.keys, self.known(card)) else {
             return NewPin::CannotBeMade;
         };
-        let born = on_file.born.map(BusinessDate::civil);
-        let broken = Cell::new(None);
-        let rule = |pin: &Pin| {
-            let digits = pin.digits().iter().map(|digit| char::from(b'0' + digit));
-            let digits = Zeroizing::new(digits.collect::<String>());
-            broken.set(pin_choice::check(&digits, born, None).err());
-            broken.get().is_none()
-        };
-        let over = match on_file.reference.is_of_account() {
-            true => MadeOver::Account(on_file.account),
-            false => MadeOver::Card(pan),
-        };
-        let source = PinSource::Block(keys.block(&block, pan));
-        match (keys.reference(source, over, &rule), broken.get()) {
-            (_, Some(rule)) => NewPin::Refused(rule),
-            (Ok(Some(reference)), None) => NewPin::Chosen(reference),
-            (Err(HsmError::MalformedPinBlock), None) => NewPin::Malformed,
-            (Ok(None) | Err(_), None) => NewPin::CannotBeMade,
-        }
+        zone.first_that_opens(
+            keys.zone.as_deref(),
+            NewPin::CannotBeMade,
+            NewPin::Malformed,
+            |key| {
+                keys.chosen(
+                    PinBlock {
+                        key,
+                        ..whole(&block, pan)
+                    },
+                    pan,
+                    on_file,
+                )
+            },
+        )
     }
 
     /// What would tell this PIN from a wrong one, under the key of the greatest index; `None`
@@ -251,25 +261,83 @@ impl PinDesk {
     }
 
     /// The verdict about the PIN block of a message.
-    pub fn verdict(&self, block: &[u8], pan: &Pan, card: &CardToken) -> PinVerdict {
+    pub fn verdict(&self, zone: Zone<'_>, block: &[u8], pan: &Pan, card: &CardToken) -> PinVerdict {
         let Some(keys) = &self.keys else {
             return PinVerdict::Unverified;
         };
         if block.len() != BLOCK_BYTES {
             return PinVerdict::Malformed;
         }
-        let source = PinSource::Block(keys.block(block, pan));
-        self.judge(keys, source, Some(pan), card)
+        zone.first_that_opens(
+            keys.zone.as_deref(),
+            PinVerdict::Unverified,
+            PinVerdict::Malformed,
+            |key| {
+                let block = PinBlock {
+                    key,
+                    ..whole(block, pan)
+                };
+                self.judge(keys, PinSource::Block(block), Some(pan), card)
+            },
+        )
+    }
+}
+
+/// The key that PIN blocks of a link come under: its own, or the one that nobody names.
+#[derive(Clone, Copy, Debug)]
+pub struct Zone<'a>(pub Option<&'a LinkKey>);
+
+impl Zone<'_> {
+    /// What is found under the key in force; where that opens nothing, under the one before it.
+    fn first_that_opens<T: PartialEq>(
+        self,
+        unnamed: Option<&str>,
+        without_key: T,
+        malformed: T,
+        judge: impl Fn(&str) -> T,
+    ) -> T {
+        let Some(link) = self.0 else {
+            return unnamed.map_or(without_key, judge);
+        };
+        let judged = judge(&link.current());
+        match link.previous() {
+            Some(previous) if judged == malformed => judge(&previous),
+            Some(_) | None => judged,
+        }
+    }
+}
+
+/// A block of DE 52, whatever it is under.
+fn whole<'a>(bytes: &'a [u8], pan: &'a Pan) -> PinBlock<'a> {
+    PinBlock {
+        key: "",
+        format: Format::Iso0,
+        bytes,
+        pan: pan.expose(),
     }
 }
 
 impl PinKeys {
-    fn block<'a>(&'a self, bytes: &'a [u8], pan: &'a Pan) -> PinBlock<'a> {
-        PinBlock {
-            key: &self.zone,
-            format: Format::Iso0,
-            bytes,
-            pan: pan.expose(),
+    /// What comes of the new PIN in a block; the rules of choice are held against it.
+    fn chosen(&self, block: PinBlock<'_>, pan: &Pan, on_file: OnFile) -> NewPin {
+        let born = on_file.born.map(BusinessDate::civil);
+        let broken = Cell::new(None);
+        let rule = |pin: &Pin| {
+            let digits = pin.digits().iter().map(|digit| char::from(b'0' + digit));
+            let digits = Zeroizing::new(digits.collect::<String>());
+            broken.set(pin_choice::check(&digits, born, None).err());
+            broken.get().is_none()
+        };
+        let over = match on_file.reference.is_of_account() {
+            true => MadeOver::Account(on_file.account),
+            false => MadeOver::Card(pan),
+        };
+        let source = PinSource::Block(block);
+        match (self.reference(source, over, &rule), broken.get()) {
+            (_, Some(rule)) => NewPin::Refused(rule),
+            (Ok(Some(reference)), None) => NewPin::Chosen(reference),
+            (Err(HsmError::MalformedPinBlock), None) => NewPin::Malformed,
+            (Ok(None) | Err(_), None) => NewPin::CannotBeMade,
         }
     }
 
@@ -367,17 +435,17 @@ mod tests {
             ),
         ];
         for (block, card, verdict) in cases {
-            assert_eq!(desk.verdict(&block, &pan(), &card), verdict);
+            assert_eq!(desk.verdict(Zone(None), &block, &pan(), &card), verdict);
         }
         let other_key = PinReference {
             key_index: 9,
             value: [1, 2, 3, 4],
         };
         desk.learn(CARD, of_account(1, other_key));
-        let verdict = desk.verdict(&block("2580"), &pan(), &CARD);
+        let verdict = desk.verdict(Zone(None), &block("2580"), &pan(), &CARD);
         assert_eq!(verdict, PinVerdict::CannotBeChecked);
         let keyless = PinDesk::default();
-        let verdict = keyless.verdict(&block("2580"), &pan(), &CARD);
+        let verdict = keyless.verdict(Zone(None), &block("2580"), &pan(), &CARD);
         assert_eq!(verdict, PinVerdict::Unverified);
     }
 
@@ -386,7 +454,7 @@ mod tests {
         let desk = desk();
         let chosen = |pin: &str| {
             let block: [u8; 8] = block(pin).try_into().unwrap();
-            desk.chosen(block, &pan(), &CARD)
+            desk.chosen(Zone(None), block, &pan(), &CARD)
         };
         // Day -7000 is the 2nd of November 1950.
         for (pin, expected) in [
@@ -398,17 +466,23 @@ mod tests {
         ] {
             assert_eq!(chosen(pin), expected, "{expected:?}");
         }
-        assert_eq!(desk.chosen([0; 8], &pan(), &CARD), NewPin::Malformed);
+        assert_eq!(
+            desk.chosen(Zone(None), [0; 8], &pan(), &CARD),
+            NewPin::Malformed
+        );
         let NewPin::Chosen(reference) = chosen("9357") else {
             panic!("it may be chosen");
         };
         desk.changed(&CARD, reference);
-        let verdict = |pin| desk.verdict(&block(pin), &pan(), &CARD);
+        let verdict = |pin| desk.verdict(Zone(None), &block(pin), &pan(), &CARD);
         assert_eq!(verdict("9357"), PinVerdict::Correct);
         assert_eq!(verdict("2580"), PinVerdict::Wrong);
         let stranger = CardToken([8; 16]);
         let block: [u8; 8] = block("9357").try_into().unwrap();
-        assert_eq!(desk.chosen(block, &pan(), &stranger), NewPin::CannotBeMade);
+        assert_eq!(
+            desk.chosen(Zone(None), block, &pan(), &stranger),
+            NewPin::CannotBeMade
+        );
     }
 
     #[test]
@@ -428,7 +502,10 @@ mod tests {
             (other, "2580", PinVerdict::Wrong),
         ] {
             assert_eq!(desk.check(pin, None, &card), verdict);
-            assert_eq!(desk.verdict(&block(pin), &pan(), &card), verdict);
+            assert_eq!(
+                desk.verdict(Zone(None), &block(pin), &pan(), &card),
+                verdict
+            );
         }
         assert_eq!(desk.check("25801", None, &one), PinVerdict::Malformed);
     }

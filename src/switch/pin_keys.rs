@@ -20,8 +20,8 @@ use super::key_file::{Algorithm, KeyFile};
 pub struct PinKeys {
     /// Whoever keeps the keys.
     pub(super) hsm: Arc<dyn Hsm>,
-    /// Name of the key that PIN blocks come in under.
-    pub(super) zone: String,
+    /// Name of the key that PIN blocks come in under where their link names none; `None`: all do.
+    pub(super) zone: Option<String>,
     /// Names of the keys for PIN verification values, by their index.
     pub(super) verification: BTreeMap<u8, String>,
 }
@@ -119,20 +119,26 @@ impl PinKeys {
     /// # Errors
     /// Every mistake; no key is shown.
     pub fn of(file: &str, keys: &KeyFile) -> Result<PinKeys, PinKeysError> {
-        PinKeys::kept_by(file, Arc::new(software(file, keys)?))
+        PinKeys::kept_by(file, Arc::new(software(file, keys)?), &[])
     }
 
-    /// Of the keys that an HSM keeps: the one of usage P0, and every one of usage V2 under the
-    /// index that is the second digit of its version. `place` names it in errors.
+    /// Of the keys that an HSM keeps: the one of usage P0 that no link names as its own, and every
+    /// one of usage V2 under the index that is the second digit of its version. `place` names it in
+    /// errors.
     ///
     /// # Errors
     /// Every mistake; no key is shown.
-    pub fn kept_by(place: &str, hsm: Arc<dyn Hsm>) -> Result<PinKeys, PinKeysError> {
+    pub fn kept_by(
+        place: &str,
+        hsm: Arc<dyn Hsm>,
+        of_links: &[&str],
+    ) -> Result<PinKeys, PinKeysError> {
         let mut mistakes = Vec::new();
         let (mut zone, mut verification) = (None, BTreeMap::new());
         for note in hsm.keys() {
             let name = note.name;
             match note.usage.as_str() {
+                "P0" if of_links.contains(&name.as_str()) => {}
                 "P0" if zone.is_some() => {
                     mistakes.push(format!("key {name}: a second one of usage P0"));
                 }
@@ -146,20 +152,18 @@ impl PinKeys {
                 _ => {}
             }
         }
-        if zone.is_none() {
+        if zone.is_none() && of_links.is_empty() {
             mistakes.push("expected a key of usage P0, got none".to_owned());
         }
-        match zone {
-            Some(zone) if mistakes.is_empty() => Ok(PinKeys {
-                hsm,
-                zone,
-                verification,
-            }),
-            _ => Err(PinKeysError {
-                file: place.to_owned(),
-                mistakes,
-            }),
+        if !mistakes.is_empty() {
+            let file = place.to_owned();
+            return Err(PinKeysError { file, mistakes });
         }
+        Ok(PinKeys {
+            hsm,
+            zone,
+            verification,
+        })
     }
 
     /// Reads the text of a file of keys; `file` names it in errors.
@@ -199,7 +203,10 @@ impl PinKeys {
             }
         }
         if mistakes.is_empty() {
-            PinKeys::kept_by(file, Arc::new(hsm))
+            // Others of usage P0 are links' own.
+            let others = raw.key.iter().filter(|row| row.usage == "P0");
+            let others: Vec<&str> = others.map(|row| row.name.as_str()).collect();
+            PinKeys::kept_by(file, Arc::new(hsm), &others)
         } else {
             Err(wrong(mistakes))
         }

@@ -25,6 +25,7 @@ use super::doctor::Desk;
 use super::door::{self, Door, DoorTls};
 use super::jobs::{Job, Jobs, Stopping};
 use super::link::Link;
+use super::link_keys::{KeysOfLink, LinkKeyBook, LinkKeysError};
 use super::overload::{Space, watch_space};
 use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
@@ -62,6 +63,17 @@ pub enum ServerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The keys of a link.
+    #[error("listener {listener}: {what}")]
+    Keys {
+        /// Which one.
+        listener: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The keys that came over the network.
+    #[error(transparent)]
+    LinkKeys(#[from] LinkKeysError),
     /// The certificates of a door.
     #[error("door {door}: {source}")]
     Tls {
@@ -156,13 +168,20 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
 
+        let book = LinkKeyBook::open(&config.data_dir).map(Arc::new)?;
         let mut certificates = Vec::new();
         let admin_tls = tls_door("admin", config.admin_tls.as_ref(), &mut certificates)?;
         let mut openings = Vec::new();
         for listener in &config.listeners {
             let make = |listener: &Listener| {
                 let shared = (&rules, in_force.as_ref());
-                link(listener, shared, (&token_key, &pins), &jobs, &telemetry)
+                link(
+                    listener,
+                    shared,
+                    (&token_key, &pins, &book),
+                    &jobs,
+                    &telemetry,
+                )
             };
             openings.push(Opening::new(listener, make, &mut certificates)?);
         }
@@ -293,6 +312,7 @@ impl Opening {
             let of_client = Listener {
                 name: client.link.clone(),
                 may: client.may.clone(),
+                keys: client.keys.clone().unwrap_or(listener.keys.clone()),
                 ..listener.clone()
             };
             of_clients.push((client.name.clone(), make(&of_client)?));
@@ -317,6 +337,7 @@ impl Opening {
         let listener = &self.link.listener;
         let is_plain = listener.dialect == DIALECT_STANDARD
             && !listener.sign_on_required
+            && self.link.mac.as_ref().is_none_or(|mac| !mac.is_required())
             && self.tls.is_none();
         let framing = listener.cut().ok().filter(|_| is_plain)?;
         Some(test_message::Door {
@@ -366,7 +387,7 @@ fn tls_door(
 fn link(
     listener: &Listener,
     (rules, in_force): (&LoadedRules, &RulesInForce),
-    (token_key, pins): (&Arc<TokenKey>, &Arc<PinDesk>),
+    (token_key, pins, book): (&Arc<TokenKey>, &Arc<PinDesk>, &Arc<LinkKeyBook>),
     jobs: &Jobs,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Link, ServerError> {
@@ -379,8 +400,15 @@ fn link(
     let (dialect_number, dialect) = rules
         .dialect(&listener.dialect)
         .ok_or_else(|| wrong(format!("no dialect is named {:?}", listener.dialect)))?;
+    let keys = KeysOfLink::of(listener, pins, book).map_err(|what| ServerError::Keys {
+        listener: listener.name.clone(),
+        what,
+    })?;
     Ok(Link {
         listener: listener.clone(),
+        mac: keys.mac,
+        pin_key: keys.pin,
+        exchange: keys.exchange,
         number: LinkNumber::default(),
         codec: FrameCodec::new(&framing, listener.frame_bytes_max),
         spec,

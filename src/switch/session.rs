@@ -16,26 +16,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::codec::Decoder;
 
-use crate::domain::decision::Reason;
 use crate::domain::rulebook::Rulebook;
-use crate::iso8583::{DecodeFailure, Message, decode};
 use crate::transport::{Frame, FrameCodec};
 
-use super::clock::{self, Tick};
+use super::clock;
 use super::config::WhenFull;
-use super::dialect::request::{Reject, Request, RequestParser, Settlement};
-use super::dialect::response::Reply;
-use super::dialect::table::Management;
+use super::dialect::request::Settlement;
 use super::doctor::EXAMINED_BYTES_MAX;
 use super::hsm::desk::Answered;
 use super::hsm::waiting::{self, WaitingRequests};
-use super::in_flight::{InFlight, InFlightTable};
+use super::in_flight::InFlightTable;
 use super::jobs::{Job, SequencerReply, SequencerRequest};
 use super::link::Link;
-use super::overload::{is_decided, is_question};
+use super::link_keys::NewKey;
 use super::read_room::ReadRoom;
 use super::session_end::SessionEnd;
-use super::session_log::{self, Steps};
+use super::session_log;
+use super::session_take::Incoming;
 use super::session_write;
 use super::settlement;
 use super::telemetry::Telemetry;
@@ -45,7 +42,7 @@ use super::wire::Wire;
 const LINGER_MAX: Duration = Duration::from_secs(3);
 /// Whether the peer has signed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum SignOn {
+pub(super) enum SignOn {
     NotYet,
     On,
     Off,
@@ -56,13 +53,13 @@ pub(super) struct Session<'a, W> {
     pub(super) link: &'a Link,
     stream: W,
     /// Where it comes from.
-    peer: SocketAddr,
+    pub(super) peer: SocketAddr,
     /// Tells of other programmes.
     rules: watch::Receiver<Arc<Rulebook>>,
     /// The programmes as the last read found them.
-    rulebook: Arc<Rulebook>,
+    pub(super) rulebook: Arc<Rulebook>,
     pub(super) codec: FrameCodec,
-    sign_on: SignOn,
+    pub(super) sign_on: SignOn,
     pub(super) in_flight: InFlightTable,
     pub(super) replies_in: mpsc::Sender<Vec<SequencerReply>>,
     replies: mpsc::Receiver<Vec<SequencerReply>>,
@@ -70,12 +67,12 @@ pub(super) struct Session<'a, W> {
     pub(super) waiting: Option<Box<WaitingRequests>>,
     read: BytesMut,
     /// A message that needs room, and came when there was none.
-    held: Option<Frame>,
+    pub(super) held: Option<Frame>,
     /// How much one read may bring.
     read_room: ReadRoom,
     pub(super) write: BytesMut,
     /// What the peer has sent until now, while none of it was a message.
-    unread: Option<Vec<u8>>,
+    pub(super) unread: Option<Vec<u8>>,
     /// When the last byte came.
     last_read: Instant,
     /// When the frame that is not complete yet began.
@@ -83,7 +80,9 @@ pub(super) struct Session<'a, W> {
     /// Lines to be logged once their answers are written.
     pub(super) lines: session_log::Lines,
     /// Requests about the link's business day, for after what came with them.
-    settlements: Vec<(Frame, Message, Settlement, Steps)>,
+    pub(super) settlements: Vec<(Incoming, Settlement)>,
+    /// New keys of the link, likewise.
+    pub(super) new_keys: Vec<(Incoming, Box<NewKey>)>,
     /// Whether the peer can still take answers.
     pub(super) writable: bool,
 }
@@ -120,6 +119,7 @@ impl<'a, W: Wire> Session<'a, W> {
             frame_began: None,
             lines: session_log::Lines::default(),
             settlements: Vec::new(),
+            new_keys: Vec::new(),
             writable: true,
         }
     }
@@ -134,7 +134,7 @@ impl<'a, W: Wire> Session<'a, W> {
         }
         // Whatever it said last, what it asked before is answered while it can be told.
         self.writable = !matches!(end, SessionEnd::WriteTimeout(_) | SessionEnd::Io(_));
-        while !self.in_flight.is_empty() {
+        while !self.in_flight.is_empty() || self.awaits_device() {
             let replies = tokio::select! {
                 Some(answered) = waiting::next(&mut self.waiting), if self.awaits_device() => {
                     if self.release(answered).await.is_err() {
@@ -218,7 +218,16 @@ impl<'a, W: Wire> Session<'a, W> {
     /// Whether there is room for what comes next, or a way to do without.
     fn may_take(&self) -> bool {
         let declines = self.link.listener.when_full == WhenFull::Decline;
-        !self.in_flight.is_full() || (declines && self.held.is_none())
+        !self.is_full() || (declines && self.held.is_none())
+    }
+
+    /// Whether as many messages wait as may.
+    pub(super) fn is_full(&self) -> bool {
+        let beside = |waiting: &WaitingRequests| {
+            let waits = self.in_flight.len().saturating_add(waiting.beside());
+            waits >= self.link.listener.in_flight_max
+        };
+        self.in_flight.is_full() || self.waiting.as_deref().is_some_and(beside)
     }
 
     /// Remembers the bytes just read for the doctor, until a first message has come.
@@ -232,7 +241,7 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 
     /// Says once what a peer speaks from which no message has been understood.
-    fn diagnose(&mut self) {
+    pub(super) fn diagnose(&mut self) {
         let Some(unread) = self.unread.take() else {
             return;
         };
@@ -261,7 +270,7 @@ impl<'a, W: Wire> Session<'a, W> {
     fn check_deadlines(&mut self) -> Result<(), SessionEnd> {
         let now = clock::instant();
         // A peer that waits for us, or whom we let wait, is not idle.
-        if !self.in_flight.is_empty() {
+        if !self.in_flight.is_empty() || self.awaits_device() {
             self.last_read = now;
             self.frame_began = self.frame_began.map(|_| now);
             return Ok(());
@@ -322,16 +331,24 @@ impl<'a, W: Wire> Session<'a, W> {
             (false, Some(began)) if frames == 0 => Some(began),
             (false, _) => Some(clock::instant()),
         };
+        self.hand_over(requests).await?;
+        broken.map_or(Ok(()), Err)
+    }
+
+    /// Hands requests over, ends business days, and writes what was answered at once.
+    async fn hand_over(&mut self, requests: Vec<SequencerRequest>) -> Result<(), SessionEnd> {
         self.submit(requests).await?;
-        for (frame, message, wanted, steps) in std::mem::take(&mut self.settlements) {
+        for (incoming, wanted) in std::mem::take(&mut self.settlements) {
             let settled = settlement::settle(self.link, wanted).await;
             match settled.map_err(|_| SessionEnd::Stopping)? {
-                Ok(reply) => self.render_reply(&frame.header, &message, &reply),
-                Err(reject) => self.reject(&frame, &message, &reject, steps),
+                Ok(reply) => self.reply_to(&incoming, &reply),
+                Err(reject) => self.reject(&incoming, &reject),
             }
         }
-        self.write_out().await?;
-        broken.map_or(Ok(()), Err)
+        for (incoming, new) in std::mem::take(&mut self.new_keys) {
+            self.take_key(incoming, new).await;
+        }
+        self.write_out().await
     }
 
     /// Hands requests over as one job.
@@ -360,171 +377,18 @@ impl<'a, W: Wire> Session<'a, W> {
                 self.finish(*reply, chip.as_deref());
                 return self.write_out().await;
             }
+            Answered::Judged { number, judged } => {
+                let requests = self.take_judged(number, judged);
+                return self.hand_over(requests).await;
+            }
+            Answered::Sealed(sealed) => {
+                self.send_sealed(sealed);
+                return self.write_out().await;
+            }
         };
         let waiting = self.waiting.as_mut();
         let released = waiting.map(|waiting| waiting.released(slot, learnt));
         self.submit(released.unwrap_or_default()).await
-    }
-
-    /// Translates the message of a frame; returns when that was done.
-    fn take_frame(
-        &mut self,
-        frame: Frame,
-        received: Tick,
-        requests: &mut Vec<SequencerRequest>,
-    ) -> Tick {
-        let decoded_or_not = decode(self.link.spec, frame.body.clone());
-        let decoded = clock::tick();
-        let steps = Steps { received, decoded };
-        let message = match decoded_or_not {
-            Ok(message) => message,
-            Err(failure) => {
-                self.answer_undecodable(&frame, failure, steps);
-                return clock::tick();
-            }
-        };
-        self.unread = None;
-        if self.in_flight.is_full() && is_decided(message.mti()) {
-            if is_question(message.mti()) {
-                let most = self.link.listener.in_flight_max;
-                let reject = Reject {
-                    reason: Reason::Overload,
-                    evidence: format!("{most} requests of this connection wait already"),
-                };
-                Telemetry::add(&self.link.telemetry.requests_turned_away);
-                self.reject(&frame, &message, &reject, steps);
-            } else {
-                self.held = Some(frame);
-            }
-            return clock::tick();
-        }
-        let asked = match &self.link.permits {
-            None => self.parser().parse(&message),
-            Some(permits) => permits.parse(&self.parser(), &message, &self.link.telemetry),
-        };
-        match asked {
-            Request::Card(_) if !self.may_send_requests() => {
-                let reject = Reject {
-                    reason: Reason::NotSignedOn,
-                    evidence: "the link has not signed on".to_owned(),
-                };
-                self.reject(&frame, &message, &reject, steps);
-            }
-            Request::Card(request) => {
-                let submitted = clock::tick();
-                let slot = self.in_flight.insert(InFlight {
-                    message,
-                    header: frame.header,
-                    masked: request.masked,
-                    received,
-                    decoded,
-                });
-                let asked = SequencerRequest {
-                    slot,
-                    facts: request.facts,
-                    submitted,
-                };
-                match &mut self.waiting {
-                    None => requests.push(asked),
-                    Some(waiting) => {
-                        requests.extend(waiting.take(asked, request.questions, &self.link.pins));
-                    }
-                }
-                return submitted;
-            }
-            Request::Management(what) => self.manage(&frame, &message, what),
-            Request::Settlement(wanted) => {
-                self.settlements.push((frame, message, wanted, steps));
-            }
-            Request::Reject(reject) => {
-                self.reject(&frame, &message, &reject, steps);
-            }
-            Request::Unasked => {
-                Telemetry::add(&self.link.telemetry.messages_unanswerable);
-                tracing::warn!(
-                    link = self.link.listener.name,
-                    mti = %message.mti(),
-                    "an answer to something never asked"
-                );
-            }
-        }
-        clock::tick()
-    }
-
-    fn parser(&self) -> RequestParser<'_> {
-        RequestParser {
-            dialect: &self.link.dialect,
-            spec: self.link.spec,
-            dialect_number: self.link.dialect_number,
-            token_key: &self.link.token_key,
-            pins: &self.link.pins,
-            rulebook: &self.rulebook,
-            link: &self.link.listener.name,
-            link_number: self.link.number,
-            replacement_amounts: self.link.listener.replacement_amounts,
-        }
-    }
-
-    fn may_send_requests(&self) -> bool {
-        match self.sign_on {
-            SignOn::On => true,
-            SignOn::NotYet => !self.link.listener.sign_on_required,
-            SignOn::Off => false,
-        }
-    }
-
-    /// Notes that the peer signs on or off.
-    fn sign(&mut self, sign_on: SignOn) {
-        let before = std::mem::replace(&mut self.sign_on, sign_on);
-        let meter = &self.link.meter;
-        meter.signed(before == SignOn::On, sign_on == SignOn::On);
-    }
-
-    fn manage(&mut self, frame: &Frame, message: &Message, what: Management) {
-        match what {
-            Management::SignOn => self.sign(SignOn::On),
-            Management::SignOff => self.sign(SignOn::Off),
-            // A cutover is the single writer's to decide.
-            Management::Echo | Management::Cutover => {}
-        }
-        let approved = self.link.dialect.codes.code(Reason::Approved);
-        let reply = Reply::coded(approved);
-        self.render_reply(&frame.header, message, &reply);
-        tracing::info!(link = self.link.listener.name, management = ?what, "network management");
-    }
-
-    /// A message that is not processed is answered, and logged like a decision.
-    fn reject(&mut self, frame: &Frame, message: &Message, reject: &Reject, steps: Steps) {
-        let code = self.link.dialect.codes.code(reject.reason);
-        let reply = Reply::coded(code);
-        self.render_reply(&frame.header, message, &reply);
-        self.lines.push_reject(message, reject, code, steps);
-    }
-
-    /// Answers with a format error when the message type and DE 11 could be read.
-    fn answer_undecodable(&mut self, frame: &Frame, failure: DecodeFailure, steps: Steps) {
-        Telemetry::add(&self.link.telemetry.messages_undecodable);
-        self.diagnose();
-        let answerable = failure
-            .partial
-            .filter(|partial| partial.has(11) && partial.mti().response().is_some());
-        match answerable {
-            Some(partial) => {
-                let reject = Reject {
-                    reason: Reason::FormatError,
-                    evidence: failure.error.to_string(),
-                };
-                self.reject(frame, &partial, &reject, steps);
-            }
-            None => {
-                Telemetry::add(&self.link.telemetry.messages_unanswerable);
-                tracing::warn!(
-                    link = self.link.listener.name,
-                    error = %failure.error,
-                    "a message that cannot be answered"
-                );
-            }
-        }
     }
 
     /// Renders and writes a run of answers, and whatever else has been released meanwhile.

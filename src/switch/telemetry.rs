@@ -37,6 +37,10 @@ pub struct Telemetry {
     pub requests_turned_away: AtomicU64,
     /// Requests refused because their link may not send them.
     pub requests_not_permitted: AtomicU64,
+    /// Messages refused because their authentication code was wrong, missing, or not judged.
+    pub macs_refused: AtomicU64,
+    /// New keys of links that were taken.
+    pub link_keys_taken: AtomicU64,
     /// Group commits.
     pub commits: AtomicU64,
     /// Records in them.
@@ -93,7 +97,7 @@ impl Telemetry {
     }
 
     /// Every counter by name.
-    pub fn counts(&self) -> [Count; 19] {
+    pub fn counts(&self) -> [Count; 21] {
         [
             ("connections_open", self.connections_open.load(Relaxed)),
             (
@@ -133,6 +137,8 @@ impl Telemetry {
                 "requests_not_permitted",
                 self.requests_not_permitted.load(Relaxed),
             ),
+            ("macs_refused", self.macs_refused.load(Relaxed)),
+            ("link_keys_taken", self.link_keys_taken.load(Relaxed)),
             ("commits", self.commits.load(Relaxed)),
             ("records", self.records.load(Relaxed)),
             ("checkpoints_made", self.checkpoints_made.load(Relaxed)),

@@ -21,6 +21,7 @@ code 0 passed, 1 failed, 77 skipped.
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -152,7 +153,11 @@ def weak_versions_and_ciphers(port, folder):
 def no_resumption(port, folder):
     for version in ["-tls1_2", "-tls1_3"]:
         session = f"{folder}/session{version}"
-        shaken(port, folder, version, "-sess_out", session)
+        _, said = shaken(port, folder, version, "-sess_out", session)
+        # sslyze asks for early data by HTTP, which is none of our messages: a session that could
+        # bring some is looked for here. Without a ticket there is nothing to send it with.
+        early = re.findall(r"Max Early Data: (\d+)", said)
+        check(set(early) <= {"0"}, f"early data would be taken: {early}")
         if not Path(session).exists():
             continue
         _, said = shaken(port, folder, version, "-sess_in", session)
@@ -196,7 +201,7 @@ def sslyze_agrees(port):
             commands.TLS_1_0_CIPHER_SUITES, commands.TLS_1_1_CIPHER_SUITES,
             commands.TLS_1_2_CIPHER_SUITES, commands.TLS_1_3_CIPHER_SUITES,
             commands.TLS_COMPRESSION, commands.HEARTBLEED, commands.OPENSSL_CCS_INJECTION,
-            commands.ROBOT, commands.SESSION_RENEGOTIATION, commands.TLS_1_3_EARLY_DATA,
+            commands.ROBOT, commands.SESSION_RENEGOTIATION,
         },
     )
     scanner = sslyze.Scanner()
@@ -222,7 +227,6 @@ def sslyze_agrees(port):
     renegotiation = result.session_renegotiation.result
     is_open = renegotiation.is_vulnerable_to_client_renegotiation_dos
     check(not is_open, "sslyze: a client may renegotiate")
-    check(not result.tls_1_3_early_data.result.supports_early_data, "sslyze: early data")
     return accepted
 
 

@@ -297,6 +297,7 @@ impl Switch {
             dialect_number: 0,
             token_key,
             pins: &self.pins,
+            pin_key: None,
             rulebook,
             link: "simulated",
             link_number: self.links[link],

@@ -33,10 +33,13 @@ use crate::decisions_notation::{
 };
 
 /// Reasons that the shell gives before a message comes to the engine.
-const GIVEN_BY_THE_SHELL: [Reason; 4] = [
+const GIVEN_BY_THE_SHELL: [Reason; 7] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::LinkNotPermitted,
+    Reason::MacWrong,
+    Reason::MacUnavailable,
+    Reason::KeyNotTaken,
     Reason::Overload,
 ];
 

@@ -110,6 +110,7 @@ impl Desk {
             dialect_number,
             token_key: &TokenKey::fixed([7; 32]),
             pins: &PinDesk::default(),
+            pin_key: None,
             rulebook: &self.rules.rulebook,
             link: "gate",
             link_number: LinkNumber(1),

@@ -11,7 +11,7 @@ use cardswitch::domain::account::AccountId;
 use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::pan::{CardToken, Pan};
 use cardswitch::switch::key_file::KeyFile;
-use cardswitch::switch::pin::{MadeOver, OnFile, PinDesk, PinKeys};
+use cardswitch::switch::pin::{MadeOver, OnFile, PinDesk, PinKeys, Zone};
 
 /// Components of the published test key 0123456789ABCDEFFEDCBA9876543210.
 const COMPONENTS: [&str; 2] = [
@@ -170,7 +170,7 @@ fn a_pin_block_is_judged_with_the_keys_of_a_sealed_file() {
         let pin = Pin::from_digits(digits).unwrap_or_else(|error| panic!("{error}"));
         let block = encipher(&zone, &pin, pan.expose());
         let block = block.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(desk.verdict(&block, &pan, &card), verdict);
+        assert_eq!(desk.verdict(Zone(None), &block, &pan, &card), verdict);
     }
     let none = PinKeys::of("keys", &KeyFile::default()).err().unwrap();
     assert!(

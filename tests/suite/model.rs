@@ -44,10 +44,13 @@ pub(crate) const ENTRIES_HOURS: u32 = 240;
 /// What the shell gives, what needs a programme that is not loaded, and what no message here can
 /// meet: a device that is away, checked chips and card values, listed merchants, blocks by place
 /// and time.
-const NOT_ON_THE_TABLE: [Reason; 20] = [
+const NOT_ON_THE_TABLE: [Reason; 23] = [
     Reason::FormatError,
     Reason::NotSignedOn,
     Reason::LinkNotPermitted,
+    Reason::MacWrong,
+    Reason::MacUnavailable,
+    Reason::KeyNotTaken,
     Reason::Overload,
     Reason::SystemFault,
     Reason::CardCheckUnavailable,

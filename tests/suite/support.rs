@@ -20,6 +20,7 @@ use tokio_util::codec::Decoder;
 use cardswitch::iso8583::{self, Message, MessageSpec, MessageWriter, Mti};
 use cardswitch::switch::card_file;
 use cardswitch::switch::config::{Config, Listener};
+use cardswitch::switch::pin::PinDesk;
 use cardswitch::switch::rulebook::LoadedRules;
 use cardswitch::switch::sequencer::SequencerFault;
 use cardswitch::switch::server::Server;
@@ -65,13 +66,19 @@ impl Switch {
 
     /// A switch with this configuration, whatever its folder.
     pub(crate) fn configured(config: Config) -> Switch {
+        Switch::keyed(config, |pins| pins)
+    }
+
+    /// The same with what judges PINs, cards and messages.
+    pub(crate) fn keyed(config: Config, with: impl FnOnce(PinDesk) -> PinDesk) -> Switch {
         let directory = tempfile::tempdir().unwrap();
         let config = Config {
             data_dir: directory.path().to_owned(),
             ..config
         };
         let rules = LoadedRules::load(None, None).unwrap();
-        let store = store::open(&config.data_dir, &config.journal, &rules).unwrap();
+        let mut store = store::open(&config.data_dir, &config.journal, &rules).unwrap();
+        store.pins = with(store.pins);
         let demo = include_str!("../../fixtures/demo.toml");
         let rows = card_file::parse(demo, &rules.rulebook, &store.token_key).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -100,6 +107,19 @@ impl Switch {
             runtime,
             _store: directory,
         }
+    }
+
+    /// Why a configuration opens no doors.
+    pub(crate) fn refused(config: Config, with: impl FnOnce(PinDesk) -> PinDesk) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().to_owned();
+        let config = Config { data_dir, ..config };
+        let rules = LoadedRules::load(None, None).unwrap();
+        let mut store = store::open(&config.data_dir, &config.journal, &rules).unwrap();
+        store.pins = with(store.pins);
+        let runtime = Runtime::new().unwrap();
+        let server = runtime.block_on(Server::start(&config, store, rules));
+        server.err().unwrap().to_string()
     }
 
     /// One door with this framing and specification.

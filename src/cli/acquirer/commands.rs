@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anstream::AutoStream;
@@ -17,11 +18,12 @@ use crate::transport::Framing;
 
 use super::compose;
 use super::link::{Link, LinkPlan};
-use super::load::{self, LoadPlan, Mix, Pace, cards_from_toml};
+use super::load::{self, LoadPlan, Mix, Pace, PinBlocks, cards_from_toml};
 use super::own_switch::{Door, OwnSwitch};
 use super::play::{self, Peer};
 use super::report::Reader;
 use super::scenario::{Mistakes, Scenario, Target};
+use super::seal::MacArgs;
 use super::wire::TlsArgs;
 
 /// Arguments of `cardswitch acquirer`.
@@ -71,6 +73,8 @@ struct RunArgs {
     dialect: Option<String>,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    mac: MacArgs,
     /// One JSON object per step instead of sentences
     #[arg(long)]
     json: bool,
@@ -127,6 +131,14 @@ struct LoadArgs {
     sign_on: bool,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    mac: MacArgs,
+    /// Every message has this PIN (DE 52, format 0)
+    #[arg(long, value_name = "DIGITS", requires = "pin_key")]
+    pin: Option<String>,
+    /// Test key that its blocks come under
+    #[arg(long, value_name = "HEX", requires = "pin")]
+    pin_key: Option<String>,
     /// The report as one JSON object
     #[arg(long)]
     json: bool,
@@ -243,6 +255,7 @@ fn peer(
     let mut peer = Peer {
         plan: LinkPlan {
             tls: args.tls.plan(&target.connect)?,
+            mac: args.mac.key()?.or_else(|| scenario.mac.clone()),
             address: target.connect,
             framing,
             spec,
@@ -274,6 +287,10 @@ fn peer(
 fn run_load(args: &LoadArgs, out: &mut dyn Write) -> Result<bool, String> {
     let path = args.cards.display();
     let text = fs::read_to_string(&args.cards).map_err(|error| format!("read {path}: {error}"))?;
+    let pins = args.pin_key.as_deref().zip(args.pin.as_deref());
+    let pins = pins
+        .map(|(key, pin)| PinBlocks::new(key, pin))
+        .transpose()?;
     let plan = LoadPlan {
         address: args.connect.clone(),
         framing: args.framing.clone(),
@@ -288,6 +305,8 @@ fn run_load(args: &LoadArgs, out: &mut dyn Write) -> Result<bool, String> {
         amount_minor: args.amount,
         sign_on: args.sign_on,
         tls: args.tls.plan(&args.connect)?,
+        mac: args.mac.key()?,
+        pins: pins.map(Arc::new),
     };
     let whole = plan.warmup + plan.duration;
     let bar = progress_bar(whole)?;

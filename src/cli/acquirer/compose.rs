@@ -23,6 +23,8 @@ pub(super) enum ComposeError {
     NoCard,
     #[error("the step it refers to sent nothing")]
     NothingSent,
+    #[error("a step without a MAC key has no code to be wrong or to leave out")]
+    NoMacKey,
     #[error("the spec has no element {0}")]
     NoElement(u8),
     #[error(transparent)]

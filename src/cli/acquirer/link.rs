@@ -11,6 +11,7 @@ use crate::iso8583::{self, DecodeError, EncodeError, Message, MessageSpec, Messa
 use crate::transport::{FrameCodec, FrameError, Framing};
 
 use super::clock;
+use super::seal::MacKey;
 use super::wire::{TlsPlan, Wire};
 
 /// Largest reply taken, in bytes.
@@ -62,6 +63,8 @@ pub(super) struct LinkPlan {
     pub(super) reply_timeout: Duration,
     /// How to speak TLS; `None`: in the clear.
     pub(super) tls: Option<TlsPlan>,
+    /// What messages are authenticated with; `None`: nothing.
+    pub(super) mac: Option<MacKey>,
 }
 
 impl Link {
@@ -139,7 +142,12 @@ impl Link {
 pub(super) fn open_stream(plan: &LinkPlan, sign_on: bool) -> Result<Wire<TcpStream>, LinkError> {
     let mut link = Link::open(plan)?;
     if sign_on {
-        let reply = link.exchange(&sign_on_message(plan.spec)?, 1)?;
+        let message = sign_on_message(plan.spec)?;
+        let message = match (&plan.mac, iso8583::decode(plan.spec, message.clone())) {
+            (Some(key), Ok(message)) => key.sealed(plan.spec, &message, false)?,
+            (None, _) | (_, Err(_)) => message,
+        };
+        let reply = link.exchange(&message, 1)?;
         let code = reply
             .text(39)
             .map(|code| code.into_owned())

@@ -13,6 +13,8 @@ mod circumstances;
 
 mod chip;
 
+pub mod seal;
+
 mod exceptions;
 
 mod own_switch;

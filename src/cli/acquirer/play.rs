@@ -22,6 +22,7 @@ use super::link::{Link, LinkError, LinkPlan};
 use super::own_switch::OwnSwitch;
 use super::report::{self, Check, Reader, StepReport, Tally};
 use super::scenario::Scenario;
+use super::seal::{self, StepMac};
 use super::step::{Expectation, ReplyPlace, Send, Step, Want};
 use super::value::Moment;
 use super::words;
@@ -193,6 +194,10 @@ impl Player {
             None => Ok((bytes, None)),
             Some(plan) => with_chip(plan, self.peer.plan.spec, bytes, &mut self.chips),
         });
+        let composed = composed.and_then(|(bytes, asked)| {
+            let plan = &self.peer.plan;
+            Ok((with_code(plan, step.mac, bytes)?, asked))
+        });
         let (bytes, asked) = match composed {
             Ok(composed) => composed,
             Err(error) => {
@@ -218,6 +223,12 @@ impl Player {
             &moment,
             self.peer.plan.spec,
         ));
+        if let (Some(key), StepMac::Right | StepMac::Wrong) = (&self.peer.plan.mac, step.mac) {
+            report.checks.push(match key.is_right(reply) {
+                true => Check::pass("the reply is authenticated".to_owned()),
+                false => Check::fail("the reply is not authenticated".to_owned()),
+            });
+        }
         if let (Some(plan), Some(asked)) = (&step.chip, &asked) {
             report.checks.push(plan.check(asked, reply));
         }
@@ -287,6 +298,23 @@ impl Player {
             Some(link) => Ok(link),
             none => Ok(none.insert(Link::open(&self.peer.plan)?)),
         }
+    }
+}
+
+/// The message with its authentication code, where the scenario has a key.
+fn with_code(plan: &LinkPlan, mac: StepMac, bytes: Bytes) -> Result<Bytes, ComposeError> {
+    let Some(key) = &plan.mac else {
+        return match mac {
+            StepMac::Right => Ok(bytes),
+            StepMac::Wrong | StepMac::Absent => Err(ComposeError::NoMacKey),
+        };
+    };
+    let message = compose::read_back(plan.spec, &bytes).ok_or(ComposeError::NothingSent)?;
+    match mac {
+        StepMac::Right => Ok(key.sealed(plan.spec, &message, false)?),
+        StepMac::Wrong => Ok(key.sealed(plan.spec, &message, true)?),
+        // A repeat copies what its original had.
+        StepMac::Absent => Ok(seal::without_code(plan.spec, &message)?),
     }
 }
 

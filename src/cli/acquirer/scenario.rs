@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::{Table, Value as Toml};
 
 use super::alias;
+use super::seal::MacKey;
 use super::step::{self, Step};
 use super::value::{Card, Value};
 
@@ -18,6 +19,8 @@ use super::value::{Card, Value};
 pub(super) struct Scenario {
     pub(super) title: String,
     pub(super) target: Target,
+    /// What its messages are authenticated with; `None`: nothing.
+    pub(super) mac: Option<MacKey>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -100,7 +103,7 @@ impl Scenario {
                 return Err(mistakes);
             }
         };
-        const KEYS: [&str; 5] = ["title", "target", "cards", "defaults", "step"];
+        const KEYS: [&str; 6] = ["title", "target", "mac", "cards", "defaults", "step"];
         for key in table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
             mistakes.add(key, format!("expected one of {}", KEYS.join(", ")));
         }
@@ -112,6 +115,8 @@ impl Scenario {
             }
         };
         let target = parse_target(table.get("target"), &mut mistakes);
+        let mac = table_of(table.get("mac"), "mac", &mut mistakes);
+        let mac = mac.and_then(|table| MacKey::parse(table, &mut mistakes));
         let cards = parse_cards(table.get("cards"), &mut mistakes);
         let defaults = parse_defaults(table.get("defaults"), &cards, &mut mistakes);
         let steps = step::parse_steps(table.get("step"), &cards, &defaults, &mut mistakes);
@@ -119,6 +124,7 @@ impl Scenario {
             Ok(Self {
                 title,
                 target,
+                mac,
                 steps,
             })
         } else {

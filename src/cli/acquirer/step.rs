@@ -11,6 +11,7 @@ use super::chip::ChipPlan;
 use super::circumstances::{self, Circumstances};
 use super::exceptions::Raised;
 use super::scenario::{Mistakes, table_of, value_of};
+use super::seal::StepMac;
 use super::value::{Card, Value};
 
 /// One step, with every reference to another step resolved to its index.
@@ -24,6 +25,8 @@ pub(super) struct Step {
     pub(super) send: Option<Send>,
     /// The chip that speaks in it.
     pub(super) chip: Option<ChipPlan>,
+    /// The authentication code of its message.
+    pub(super) mac: StepMac,
     /// What the reply must hold.
     pub(super) expect: Vec<Expectation>,
     /// Names given to elements of the reply.
@@ -122,11 +125,12 @@ impl PurseField {
 }
 
 /// Keys of a step that are not elements, besides those of its circumstances.
-const STEP_KEYS: [&str; 11] = [
+const STEP_KEYS: [&str; 12] = [
     "name",
     "send",
     "card",
     "by_chip",
+    "mac",
     "repeat_of",
     "reverse",
     "expect",
@@ -209,6 +213,7 @@ impl Reader<'_> {
         if chip.is_some() && !matches!(send, Some(Send::Message { .. })) {
             mistakes.add(place, "by_chip: needs a message of the step's own: send");
         }
+        let mac = StepMac::parse(table, place, mistakes);
         let expect = self.expect(table.get("expect"), place, mistakes);
         let save = parse_save(table.get("save"), place, mistakes);
         let balance = self.balance(table.get("balance"), place, mistakes);
@@ -247,6 +252,7 @@ impl Reader<'_> {
             circumstances,
             send,
             chip,
+            mac,
             expect,
             save,
             balance,

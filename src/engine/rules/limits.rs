@@ -29,22 +29,26 @@ fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let channel = case.channel()?;
     let (programme, kyc) = (case.programme, case.account().kyc);
     let mut counted = Counted::default();
-    let mut look = |limit: &Limit| {
-        let same_currency = limit.currency == case.amount.currency;
-        let above = same_currency.then(|| above_limit(case, limit, &mut counted));
-        above.flatten()
+    // Of several refusals the one that the order of precedence names first.
+    let look = |first: Option<Refusal>, limit: &Limit| {
+        if limit.currency != case.amount.currency {
+            return first;
+        }
+        match (first, above_limit(case, limit, &mut counted)) {
+            (Some(first), Some(other)) if other.reason < first.reason => Some(other),
+            (first, other) => first.or(other),
+        }
     };
     if !shadow {
         let limits = programme.sieve.limits(&programme.limits, channel, kyc);
-        return limits.filter_map(look).min_by_key(|refusal| refusal.reason);
+        return limits.fold(None, look);
     }
     programme
         .limits
         .iter()
         .filter(|limit| limit.shadow && limit.channel.covers(channel))
         .filter(|limit| limit.kyc.is_none_or(|wanted| wanted == kyc))
-        .filter_map(&mut look)
-        .min_by_key(|refusal| refusal.reason)
+        .fold(None, look)
 }
 
 /// The usage that was looked up last: limits of one channel often stand together.

@@ -152,6 +152,8 @@ fn of_shell(page: &mut Page, telemetry: &Telemetry) {
         (names::ANSWERS_UNDELIVERED, &telemetry.answers_undelivered),
         (names::TURNED_AWAY, &telemetry.requests_turned_away),
         (names::NOT_PERMITTED, &telemetry.requests_not_permitted),
+        (names::MACS_REFUSED, &telemetry.macs_refused),
+        (names::LINK_KEYS_TAKEN, &telemetry.link_keys_taken),
     ] {
         page.plain(metric, count.load(Relaxed));
     }

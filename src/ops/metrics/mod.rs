@@ -98,6 +98,10 @@ metrics! {
         "Requests answered undecided, because too much waited or the disk was nearly full.";
     NOT_PERMITTED = Counter "cardswitch_requests_not_permitted_total" []
         "Requests refused because their link may not send them.";
+    MACS_REFUSED = Counter "cardswitch_macs_refused_total" []
+        "Messages refused because their authentication code was wrong, missing, or not judged.";
+    LINK_KEYS_TAKEN = Counter "cardswitch_link_keys_taken_total" []
+        "New keys of links that were taken over the network.";
     QUEUE_JOBS = Gauge "cardswitch_queue_jobs" []
         "Jobs that wait for the single writer.";
     QUEUE_JOBS_MAX = Gauge "cardswitch_queue_jobs_max" []

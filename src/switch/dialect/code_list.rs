@@ -146,7 +146,10 @@ fn can_change(reason: Reason) -> bool {
         reason,
         Reason::AccountClosed | Reason::CardStolen | Reason::CardLost
     );
-    let is_ours = matches!(reason, Reason::NotSignedOn | Reason::Overload) || reason.is_fault();
+    let is_ours = matches!(
+        reason,
+        Reason::NotSignedOn | Reason::Overload | Reason::MacWrong | Reason::KeyNotTaken
+    ) || reason.is_fault();
     is_ours || is_about_one_card(reason) && !is_for_ever
 }
 

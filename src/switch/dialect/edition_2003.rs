@@ -165,6 +165,7 @@ mod tests {
             dialect_number: 0,
             token_key: &TokenKey::fixed([7; 32]),
             pins: &PinDesk::default(),
+            pin_key: None,
             rulebook: &rules.rulebook,
             link: "door",
             link_number: LinkNumber(1),

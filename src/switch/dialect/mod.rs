@@ -14,7 +14,10 @@ pub mod code_list;
 
 pub mod request;
 
+mod balances;
 mod edition_2003;
+
+mod key_exchange;
 
 pub mod chips;
 mod pins;

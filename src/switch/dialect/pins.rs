@@ -1,6 +1,8 @@
 //! The PINs of a message: the one in DE 52 becomes a verdict, the new one of a PIN change what
 //! tells it from a wrong one (rule C1). What a device must say becomes a question.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use crate::domain::conditions::PinVerdict;
@@ -9,7 +11,8 @@ use crate::domain::pan::{CardToken, Pan};
 use crate::domain::pin_choice::NewPin;
 use crate::iso8583::Message;
 use crate::switch::hsm::desk::Questions;
-use crate::switch::pin::PinDesk;
+use crate::switch::link_keys::LinkKey;
+use crate::switch::pin::{PinDesk, Zone};
 
 use super::table::Dialect;
 
@@ -19,7 +22,7 @@ const BLOCK_BYTES: usize = 8;
 /// The verdict about DE 52. Where a device gives it, the block counts as not looked at until it
 /// has.
 pub(super) fn verdict(
-    pins: &PinDesk,
+    (pins, key): (&PinDesk, Option<&Arc<LinkKey>>),
     message: &Message,
     pan: &Pan,
     card: CardToken,
@@ -28,10 +31,12 @@ pub(super) fn verdict(
     match message.binary(52) {
         Some(block) if pins.desk().is_some() => {
             let block = Zeroizing::new(block.into_owned());
-            Questions::about(asked, *pan, card).pin = Some(block);
+            let questions = Questions::about(asked, *pan, card);
+            questions.pin = Some(block);
+            questions.pin_key = key.cloned();
             PinVerdict::Unverified
         }
-        Some(block) => pins.verdict(&block, pan, &card),
+        Some(block) => pins.verdict(zone(key), &block, pan, &card),
         None if message.has(52) => PinVerdict::Malformed,
         None => PinVerdict::Absent,
     }
@@ -41,7 +46,7 @@ pub(super) fn verdict(
 /// a device says that, until it has said it the PIN cannot be taken.
 pub(super) fn read(
     dialect: &Dialect,
-    pins: &PinDesk,
+    (pins, key): (&PinDesk, Option<&Arc<LinkKey>>),
     message: &Message,
     pan: &Pan,
     facts: &mut Facts,
@@ -57,12 +62,17 @@ pub(super) fn read(
         Some(block) if pins.desk().is_some() => {
             let questions = Questions::about(asked, *pan, facts.card);
             questions.new_pin = Some(Zeroizing::new(block));
+            questions.pin_key = key.cloned();
             NewPin::CannotBeMade
         }
-        Some(block) => pins.chosen(block, pan, &facts.card),
+        Some(block) => pins.chosen(zone(key), block, pan, &facts.card),
         None => NewPin::Malformed,
     };
     facts.rare.get_or_insert_default().new_pin = Some(new);
+}
+
+fn zone(key: Option<&Arc<LinkKey>>) -> Zone<'_> {
+    Zone(key.map(|key| &**key))
 }
 
 /// Eight bytes as they are, or as sixteen hexadecimal digits.

@@ -20,10 +20,12 @@ use crate::engine::reconcile::{CutOver, Reconcile};
 use crate::iso8583::{Message, MessageSpec, Mti};
 use crate::switch::config::ReplacementAmounts;
 use crate::switch::hsm::desk::Questions;
+use crate::switch::link_keys::{LinkKey, NewKey};
 use crate::switch::pin::PinDesk;
 use crate::switch::token::TokenKey;
 
 use super::edition_2003;
+use super::key_exchange;
 use super::pins;
 use super::proofs;
 use super::route::route;
@@ -45,6 +47,8 @@ pub enum Request {
     Card(CardRequest),
     /// To manage the link.
     Management(Management),
+    /// To take a new key of the link.
+    NewKey(Box<NewKey>),
     /// To end the link's business day, or to compare its totals.
     Settlement(Settlement),
     /// Something we do not do, or cannot read far enough; answered with this reason.
@@ -83,7 +87,7 @@ pub struct Reject {
 }
 
 impl Reject {
-    fn missing(element: u8) -> Reject {
+    pub(super) fn missing(element: u8) -> Reject {
         Reject {
             reason: Reason::FormatError,
             evidence: format!("element {element} is missing"),
@@ -110,6 +114,8 @@ pub struct RequestParser<'a> {
     pub token_key: &'a TokenKey,
     /// Judges PIN blocks.
     pub pins: &'a PinDesk,
+    /// What PIN blocks of the link come under; `None`: the key that nobody names.
+    pub pin_key: Option<&'a Arc<LinkKey>>,
     /// Knows whose card numbers are ours.
     pub rulebook: &'a Rulebook,
     /// Name of the link, the originator of messages without DE 32.
@@ -151,7 +157,7 @@ impl RequestParser<'_> {
         };
         match self.dialect.management(code) {
             Some(Management::Cutover) => settled(self.cut_over(message)),
-            Some(management) => Request::Management(management),
+            Some(management) => key_exchange::asked(self.dialect, message, management),
             None => Request::Reject(Reject {
                 reason: Reason::NotSupported,
                 evidence: format!("network management {code:03} is not in the dialect's table"),
@@ -215,6 +221,7 @@ impl RequestParser<'_> {
         let (amount, remaining) = self.amounts(kind, message, purpose)?;
         let (acceptor_name, merchant_country) = self.acceptor(message);
         let card = self.token_key.token(&pan);
+        let desk = (self.pins, self.pin_key);
         let mut questions = None;
         let mut facts = Facts {
             kind,
@@ -248,7 +255,7 @@ impl RequestParser<'_> {
             certainty: Default::default(),
             device: Default::default(),
             presence: Default::default(),
-            pin: pins::verdict(self.pins, message, &pan, card, &mut questions),
+            pin: pins::verdict(desk, message, &pan, card, &mut questions),
             link: self.link_number,
             point: PointOfService::default(),
             local: said::local_time(edition, message, trace.transmitted),
@@ -260,7 +267,7 @@ impl RequestParser<'_> {
         said::read_elements(edition, message, &mut facts);
         proofs::read(
             self.dialect,
-            self.pins,
+            desk,
             message,
             &pan,
             &mut facts,

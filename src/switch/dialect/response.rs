@@ -7,18 +7,14 @@ use bytes::BytesMut;
 
 use crate::domain::decision::{ApprovalCode, Approved, Balances, Decision, ResponseCode};
 use crate::domain::exchange::Billed;
-use crate::domain::money::{Amount, Currency};
+use crate::domain::money::Amount;
 use crate::domain::rate::share;
-use crate::iso8583::{EncodeError, Message, MessageSpec, MessageWriter, Mti};
+use crate::iso8583::{CodePlace, EncodeError, Message, MessageSpec, MessageWriter, Mti};
 
+use super::balances::{balance_groups, group};
 use super::chips::CHIP_DATA;
 use super::edition_2003;
 use super::table::{Dialect, Edition};
-
-/// Balances that DE 54 has room for (6 groups of 20 characters, in 2003 of 21).
-const BALANCE_GROUPS_MAX: usize = 6;
-/// DE 54.
-type Groups = ArrayString<126>;
 
 /// Amount type of what was asked, where a part was approved.
 const ORIGINAL_AMOUNT: &str = "57";
@@ -40,6 +36,9 @@ pub struct Reply<'a> {
     pub settlement: Option<u8>,
     /// DE 55, where the chip has proven itself.
     pub chip: Option<&'a [u8]>,
+    /// Whether nothing is repeated but what the peer knows its message by: its content may be
+    /// anybody's.
+    pub is_bare: bool,
 }
 
 impl<'a> Reply<'a> {
@@ -61,6 +60,7 @@ impl<'a> Reply<'a> {
             billed: decision.billed,
             settlement: None,
             chip: None,
+            is_bare: false,
         }
     }
 }
@@ -79,11 +79,48 @@ pub fn render(
     reply: &Reply<'_>,
     out: &mut BytesMut,
 ) -> Result<bool, EncodeError> {
+    match written(dialect, spec, request, reply, out)? {
+        Some(writer) => writer.finish().map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The same with room for an authentication code, and where that is.
+///
+/// # Errors
+/// As [`render`]; also when the specification has no room for a code.
+pub fn render_with_code(
+    dialect: &Dialect,
+    spec: &MessageSpec,
+    request: &Message,
+    reply: &Reply<'_>,
+    out: &mut BytesMut,
+) -> Result<Option<CodePlace>, EncodeError> {
+    let writer = written(dialect, spec, request, reply, out)?;
+    writer.map(MessageWriter::finish_with_code).transpose()
+}
+
+/// The response but for its end.
+#[inline(always)]
+fn written<'s, 'b>(
+    dialect: &Dialect,
+    spec: &'s MessageSpec,
+    request: &Message,
+    reply: &Reply<'_>,
+    out: &'b mut BytesMut,
+) -> Result<Option<MessageWriter<'s, 'b>>, EncodeError> {
     let Some(mti) = request.mti().response() else {
-        return Ok(false);
+        return Ok(None);
     };
     let mut both = Elements::new();
-    let echoed = echoed(dialect, spec, mti, &mut both);
+    let mut matching = Elements::new();
+    let mut echoed = echoed(dialect, spec, mti, &mut both);
+    if reply.is_bare {
+        // No more fit than there are elements.
+        let known_by = echoed.iter().filter(|it| KNOWN_BY.contains(it)).copied();
+        known_by.for_each(|it| matching.push(it));
+        echoed = &matching;
+    }
     let own = if reply.chip.is_some() {
         OWN_OF_A_CHIP
     } else if reply.approved.is_some() || reply.billed.is_some() {
@@ -104,9 +141,12 @@ pub fn render(
         rest = after.unwrap_or(from_here);
     }
     writer.copy_all(request, rest)?;
-    writer.finish()?;
-    Ok(true)
+    Ok(Some(writer))
 }
+
+/// What a peer knows its message by: times, trace and retrieval numbers, acquirer, terminal, and
+/// what network management is about.
+const KNOWN_BY: &[u8] = &[7, 11, 12, 24, 32, 37, 41, 70];
 
 /// Numbers of elements, ascending.
 type Elements = ArrayVec<u8, 128>;
@@ -282,103 +322,13 @@ fn amount(
     Ok(())
 }
 
-/// DE 54: per balance account type 00, amount type, currency, sign, twelve digits (lifecycle D.6);
-/// in 2003 the decimals of the currency behind it.
-///
-/// One currency: available (02), then ledger (01), over its purses together. Several currencies:
-/// the available balance of each.
-fn balance_groups(edition: Edition, balances: &Balances) -> Groups {
-    let mut currencies: Vec<Currency> = Vec::new();
-    for row in balances {
-        if !currencies.contains(&row.currency) {
-            currencies.push(row.currency);
-        }
-    }
-    let sum = |currency: Currency, value: fn(&crate::domain::decision::PurseBalance) -> i64| {
-        balances
-            .iter()
-            .filter(|row| row.currency == currency)
-            .fold(0_i64, |sum, row| sum.saturating_add(value(row)))
-    };
-    let available = |currency| sum(currency, |row| row.balance.saturating_sub(row.held));
-    let mut text = ArrayString::new();
-    if let [only] = currencies.as_slice() {
-        let ledger = sum(*only, |row| row.balance);
-        group(
-            &mut text,
-            edition,
-            "02",
-            Amount::new(available(*only), *only),
-        );
-        group(&mut text, edition, "01", Amount::new(ledger, *only));
-        return text;
-    }
-    for currency in currencies.into_iter().take(BALANCE_GROUPS_MAX) {
-        group(
-            &mut text,
-            edition,
-            "02",
-            Amount::new(available(currency), currency),
-        );
-    }
-    text
-}
-
-fn group(text: &mut Groups, edition: Edition, amount_type: &str, amount: Amount) {
-    let sign = if amount.minor < 0 { 'D' } else { 'C' };
-    let digits = amount.minor.unsigned_abs().min(999_999_999_999);
-    // Six groups of twenty-one characters fit exactly, and no more than six are written.
-    let _ = write!(text, "00{amount_type}{:03}", amount.currency.numeric());
-    if edition == Edition::Of2003 {
-        let _ = write!(text, "{}", amount.currency.exponent().unwrap_or_default());
-    }
-    let _ = write!(text, "{sign}{digits:012}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::table;
     use super::*;
-    use crate::domain::account::PurseIndex;
-    use crate::domain::decision::PurseBalance;
+    use crate::domain::money::Currency;
     use crate::domain::rate::Rate;
     use crate::iso8583::{Mti, decode};
-
-    fn row(purse: u8, letters: &str, balance: i64, held: i64) -> PurseBalance {
-        let currency = Currency::from_alpha(letters).unwrap();
-        PurseBalance {
-            purse: PurseIndex(purse),
-            currency,
-            balance,
-            held,
-        }
-    }
-
-    #[test]
-    fn one_currency_shows_available_then_ledger_over_all_purses() {
-        let balances = Balances::from_iter([row(0, "JPY", 1_000, 300), row(1, "JPY", 500, 0)]);
-        let text = balance_groups(Edition::Of1987, &balances);
-        assert_eq!(text.as_str(), "0002392C0000000012000001392C000000001500");
-        let text = balance_groups(Edition::Of2003, &balances);
-        assert_eq!(text.as_str(), "00023920C00000000120000013920C000000001500");
-    }
-
-    #[test]
-    fn a_negative_balance_is_a_debit() {
-        let balances = Balances::from_iter([row(0, "JPY", -70, 0)]);
-        assert_eq!(
-            balance_groups(Edition::Of1993, &balances).get(..20),
-            Some("0002392D000000000070")
-        );
-    }
-
-    #[test]
-    fn several_currencies_show_one_group_each() {
-        let balances = ["JPY", "USD", "EUR", "GBP", "AUD"].map(|letters| row(0, letters, 5, 0));
-        let text = balance_groups(Edition::Of1987, &balances.into_iter().collect());
-        assert_eq!(text.len(), 5 * 20);
-        assert!(text.contains("0002840C000000000005"));
-    }
 
     /// The answer to a purchase of ten dollars that the network billed and settled otherwise, or
     /// that nobody converted.

@@ -421,6 +421,7 @@ length = 8
             dialect_number: 0,
             token_key: &TokenKey::fixed([7; 32]),
             pins: &PinDesk::default(),
+            pin_key: None,
             rulebook: &rules.rulebook,
             link: "door",
             link_number: LinkNumber(1),

@@ -12,7 +12,7 @@ use crate::iso8583::ELEMENT_MAX;
 
 use super::code_list::CodeList;
 use super::short_texts::ShortTexts;
-use super::table_rows::{IndicatorRow, PlaceRow, ReadingRow, element_rows, printed_value_place};
+use super::table_rows::{IndicatorRow, PlaceRow, ReadingRow, element_rows, place};
 use super::value_set::{Read, ValueSet};
 
 /// One dialect, proven when it was read.
@@ -30,6 +30,8 @@ pub struct Dialect {
     pub new_pin: Option<u8>,
     /// Element and place of the printed card verification value, where the dialect has such.
     pub printed_value: Option<(u8, Reach)>,
+    /// Element and place of a new key of the link, where the dialect has such.
+    pub key_exchange: Option<(u8, Reach)>,
     /// Rows that set special facts, by the element they read.
     pub rows: Vec<ElementRows>,
     /// Meaning of DE 70.
@@ -116,6 +118,12 @@ pub enum Management {
     Echo,
     /// The network's business day has changed.
     Cutover,
+    /// Here is a new key of the link; its key block says for what.
+    NewKey,
+    /// Here is a new key for authentication codes.
+    NewMacKey,
+    /// Here is a new key for PIN blocks.
+    NewPinKey,
 }
 
 /// Rows that read one data element, so that it is looked at once.
@@ -367,6 +375,7 @@ struct File {
     network_management: BTreeMap<String, Management>,
     pin_change: Option<PinChangeRow>,
     printed_value: Option<PlaceRow>,
+    key_exchange: Option<PlaceRow>,
     response_code: BTreeMap<String, String>,
     code_list: Option<CodeList>,
 }
@@ -418,7 +427,15 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
         }
     }
     let new_pin = new_pin_element(file.pin_change, &purposes, &mut mistakes);
-    let printed_value = printed_value_place(file.printed_value, &mut mistakes);
+    let printed_value = place("printed_value", file.printed_value, &mut mistakes);
+    let key_exchange = place("key_exchange", file.key_exchange, &mut mistakes);
+    let brings_key = |management: &Management| {
+        use Management::{NewKey, NewMacKey, NewPinKey};
+        matches!(management, NewKey | NewMacKey | NewPinKey)
+    };
+    if key_exchange.is_none() && management.values().any(brings_key) {
+        mistakes.push("key_exchange: a new key needs the element of it".to_owned());
+    }
     let rows = element_rows(file.indicator, file.reading, &mut mistakes);
     let codes = response_codes(&file.response_code, edition, &mut mistakes);
     match codes {
@@ -429,6 +446,7 @@ pub fn parse(text: &str) -> Result<Dialect, Vec<String>> {
             purposes,
             new_pin,
             printed_value,
+            key_exchange,
             rows,
             management,
             codes,
@@ -460,13 +478,13 @@ fn new_pin_element(
 }
 
 fn echoed_elements(echo: &[u8], mistakes: &mut Vec<String>) -> Vec<u8> {
-    let own = [38, 39, 54];
+    let own = [38, 39, 54, 64, 128];
     if echo
         .iter()
         .any(|element| !(2..=ELEMENT_MAX).contains(element) || own.contains(element))
     {
         mistakes.push(format!(
-            "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54"
+            "echo: expected elements 2 to {ELEMENT_MAX}, without 38, 39, 54, 64, 128"
         ));
     }
     let mut elements = echo.to_vec();

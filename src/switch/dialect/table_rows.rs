@@ -133,8 +133,9 @@ pub(super) struct PlaceRow {
     length: Option<usize>,
 }
 
-/// The place of the printed card verification value.
-pub(super) fn printed_value_place(
+/// Where a row says that something stands; `key` names it in mistakes.
+pub(super) fn place(
+    key: &str,
     row: Option<PlaceRow>,
     mistakes: &mut Vec<String>,
 ) -> Option<(u8, Reach)> {
@@ -145,7 +146,7 @@ pub(super) fn printed_value_place(
             Some((row.element, Reach { subelement, part }))
         }
         Err(mistake) => {
-            mistakes.push(format!("printed_value: {mistake}"));
+            mistakes.push(format!("{key}: {mistake}"));
             None
         }
     }

@@ -20,10 +20,13 @@ use crate::domain::conditions::PinVerdict;
 use crate::domain::facts::Facts;
 use crate::domain::pan::{CardToken, Pan};
 use crate::domain::pin_choice::NewPin;
+use crate::iso8583::Message;
 use crate::switch::card_check::{AskedValue, IssuerAnswer};
 use crate::switch::clock::{self, Tick};
 use crate::switch::jobs::SequencerReply;
-use crate::switch::pin::PinDesk;
+use crate::switch::link_keys::LinkKey;
+use crate::switch::mac::{LinkMac, Seal, Unproven, Unsealed};
+use crate::switch::pin::{PinDesk, Zone};
 
 /// Questions that may wait for a thread.
 const QUEUE_MAX: usize = 4_096;
@@ -34,6 +37,8 @@ pub struct Questions {
     pub pan: Pan,
     /// Its name everywhere else.
     pub card: CardToken,
+    /// What PIN blocks of its link come under; `None`: the key that nobody names.
+    pub pin_key: Option<Arc<LinkKey>>,
     /// A PIN block, to be judged.
     pub pin: Option<Zeroizing<Vec<u8>>>,
     /// The PIN block of a PIN that shall be the new one.
@@ -102,6 +107,15 @@ pub enum Answered {
     },
     /// What a chip shall be told, with the decision about its request.
     Made(Box<SequencerReply>, Option<IssuerAnswer>),
+    /// Whether a message is its link's own.
+    Judged {
+        /// The connection's own number for the message.
+        number: u64,
+        /// What its answer is authenticated with.
+        judged: Result<Option<Seal>, Unproven>,
+    },
+    /// An answer with its authentication code; `None`: nobody made one.
+    Sealed(Option<Box<Unsealed>>),
 }
 
 /// Where questions are handed in; the threads end with it.
@@ -122,6 +136,10 @@ enum Matter {
     Facts(Box<Questions>, usize),
     /// What a chip shall be told about the decision.
     Answer(Box<AnswerQuestion>, Box<SequencerReply>),
+    /// Whether a message is its link's own, and its number.
+    Mac(Arc<LinkMac>, Box<Message>, u64),
+    /// The authentication code of an answer.
+    Seal(Arc<LinkMac>, Seal, Box<Unsealed>),
 }
 
 impl Questions {
@@ -131,6 +149,7 @@ impl Questions {
             Box::new(Questions {
                 pan,
                 card,
+                pin_key: None,
                 pin: None,
                 new_pin: None,
                 chip: None,
@@ -141,14 +160,15 @@ impl Questions {
     }
 
     fn asked_of(&self, pins: &PinDesk) -> Learnt {
+        let zone = Zone(self.pin_key.as_deref());
         let pin = self.pin.as_ref();
         let new_pin = self.new_pin.as_ref();
         let chip = self.chip.as_ref().zip(pins.cards());
         let value =
             |asked: &Option<AskedValue>| Some(pins.cards()?.value(&self.pan, asked.as_ref()?));
         Learnt {
-            pin: pin.map(|block| pins.verdict(block, &self.pan, &self.card)),
-            new_pin: new_pin.map(|block| pins.chosen(**block, &self.pan, &self.card)),
+            pin: pin.map(|block| pins.verdict(zone, block, &self.pan, &self.card)),
+            new_pin: new_pin.map(|block| pins.chosen(zone, **block, &self.pan, &self.card)),
             chip: chip
                 .and_then(|(chip, cards)| cards.chip(&self.pan, chip.sequence_number, &chip.data)),
             track: value(&self.track),
@@ -228,6 +248,28 @@ impl QuestionDesk {
         self.hand_in(Matter::Answer(question, reply), pins, answers);
     }
 
+    /// Has a message judged; what came of it comes through `answers`.
+    pub fn judge(
+        &self,
+        (mac, message, number): (&Arc<LinkMac>, Message, u64),
+        pins: &Arc<PinDesk>,
+        answers: &mpsc::Sender<Answered>,
+    ) {
+        let matter = Matter::Mac(Arc::clone(mac), Box::new(message), number);
+        self.hand_in(matter, pins, answers);
+    }
+
+    /// Has an answer authenticated; it comes through `answers`.
+    pub fn seal(
+        &self,
+        (mac, seal, unsealed): (&Arc<LinkMac>, Seal, Unsealed),
+        pins: &Arc<PinDesk>,
+        answers: &mpsc::Sender<Answered>,
+    ) {
+        let matter = Matter::Seal(Arc::clone(mac), seal, Box::new(unsealed));
+        self.hand_in(matter, pins, answers);
+    }
+
     fn hand_in(&self, matter: Matter, pins: &Arc<PinDesk>, answers: &mpsc::Sender<Answered>) {
         let asked = Asked {
             matter,
@@ -258,6 +300,15 @@ impl Asked {
             Matter::Answer(question, reply) => {
                 let made = may_ask.then(|| question.answered_by(pins)).flatten();
                 Answered::Made(reply, made)
+            }
+            Matter::Mac(mac, message, number) => {
+                let late = || Err(Unproven::Unjudged("nobody was free in time".to_owned()));
+                let judged = if may_ask { mac.judge(&message) } else { late() };
+                Answered::Judged { number, judged }
+            }
+            Matter::Seal(mac, seal, mut unsealed) => {
+                let made = may_ask && mac.seal(&seal, &mut unsealed).is_ok();
+                Answered::Sealed(made.then_some(unsealed))
             }
         };
         // A connection that is gone misses it.

@@ -59,7 +59,7 @@ pub(super) struct Engine<'a> {
 impl<'a> Engine<'a> {
     fn open(plan: &'a LoadPlan) -> Result<Self, LoadError> {
         let window = window_of(plan)?;
-        let templates = Templates::build(plan.spec, &plan.framing, &plan.cards, plan.amount_minor)?;
+        let templates = Templates::build(plan)?;
         let poll = Poll::new()?;
         let stride = window * plan.connections;
         let mut connections = Vec::new();
@@ -335,6 +335,7 @@ fn open_stream(plan: &LoadPlan) -> Result<Wire<std::net::TcpStream>, LinkError> 
         spec: plan.spec,
         reply_timeout: plan.reply_timeout,
         tls: plan.tls.clone(),
+        mac: plan.mac.clone(),
     };
     link::open_stream(&link_plan, plan.sign_on)
 }
@@ -353,6 +354,7 @@ fn empty_report(plan: &LoadPlan) -> Result<LoadReport, LoadError> {
         timeouts: 0,
         unmatched: 0,
         unreadable: 0,
+        unauthenticated: 0,
         repeats_answered_otherwise: 0,
         not_sent: 0,
         connections_lost: 0,

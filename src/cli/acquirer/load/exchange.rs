@@ -33,12 +33,17 @@ impl Engine<'_> {
 
     /// The request a reply belongs to: at the positions of a known layout, else by decoding.
     fn match_reply(&mut self, window: &Window, body: &[u8]) -> Option<(u32, InFlight, [u8; 2])> {
-        let lookup = |head: ReplyHead| {
-            window
-                .find(head.stan, head.rrn)
-                .map(|(slot, sent)| (slot, sent, head.code))
+        let is_authentic = |head: &ReplyHead| match &self.plan.mac {
+            None => true,
+            Some(key) => key.ends(body, head.covered),
         };
-        if let Some(found) = self.layouts.read_known(body).and_then(lookup) {
+        let unauthenticated = &mut self.counts.unauthenticated;
+        let mut lookup = |head: ReplyHead| {
+            let (slot, sent) = window.find(head.stan, head.rrn)?;
+            *unauthenticated += u64::from(!is_authentic(&head));
+            Some((slot, sent, head.code))
+        };
+        if let Some(found) = self.layouts.read_known(body).and_then(&mut lookup) {
             return Some(found);
         }
         let Some(head) = self.layouts.learn(self.plan.spec, body) else {

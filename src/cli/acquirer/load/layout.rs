@@ -17,6 +17,8 @@ pub(super) struct ReplyHead {
     pub(super) rrn: Option<u64>,
     /// DE 39.
     pub(super) code: [u8; 2],
+    /// Where its authentication code begins, when it ends with one.
+    pub(super) covered: Option<usize>,
 }
 
 /// Layouts of the replies seen so far.
@@ -35,6 +37,7 @@ struct Layout {
     stan: DigitField,
     rrn: Option<DigitField>,
     code: usize,
+    covered: Option<usize>,
 }
 
 /// Layouts kept; a switch answers in a handful of shapes.
@@ -63,6 +66,7 @@ impl Layouts {
             stan: DigitField::of(&message, 11, 6)?,
             rrn: DigitField::of(&message, 37, 12),
             code: offset_in(bytes, message.raw(39)?)?,
+            covered: message.authentication_code().map(|it| it.covered.len()),
         };
         let head = layout.read(body);
         if !self.known.iter().any(|known| known.fits(body)) && self.known.len() < LAYOUTS_MAX {
@@ -88,6 +92,7 @@ impl Layout {
             stan,
             rrn,
             code: *code,
+            covered: self.covered,
         })
     }
 }

@@ -17,6 +17,8 @@ mod layout;
 
 mod connection;
 
+mod pins;
+
 mod plan;
 
 mod exchange;
@@ -28,6 +30,7 @@ mod report;
 pub use cards::{LoadCard, cards_from_toml};
 pub use engine::run;
 pub use mix::{Kind, Mix};
+pub use pins::PinBlocks;
 pub use plan::{LoadError, LoadPlan, Pace, Progress};
 pub use report::LoadReport;
 pub use template::{Template, TemplateError};

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cli::acquirer::seal::MacKey;
 use crate::cli::acquirer::wire::TlsPlan;
 use crate::iso8583::MessageSpec;
 use crate::transport::Framing;
@@ -11,6 +12,7 @@ use crate::transport::Framing;
 use super::cards::LoadCard;
 use super::connection::STAN_MAX;
 use super::mix::Mix;
+use super::pins::PinBlocks;
 use super::template::TemplateError;
 
 /// How the load is paced.
@@ -51,6 +53,10 @@ pub struct LoadPlan {
     pub sign_on: bool,
     /// How to speak TLS; `None`: in the clear.
     pub tls: Option<TlsPlan>,
+    /// What messages are authenticated with, and answers judged; `None`: nothing.
+    pub mac: Option<MacKey>,
+    /// PIN blocks of messages; `None`: they have none.
+    pub pins: Option<Arc<PinBlocks>>,
 }
 
 /// How far a load is.

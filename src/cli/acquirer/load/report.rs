@@ -29,6 +29,8 @@ pub struct LoadReport {
     pub unmatched: u64,
     /// Frames that are no reply with DE 11 and DE 39.
     pub unreadable: u64,
+    /// Replies without the authentication code that they should have.
+    pub unauthenticated: u64,
     /// Repeats whose response code was not the one of the first answer.
     pub repeats_answered_otherwise: u64,
     /// Scheduled messages of an open loop that were never sent, for want of room or connection.
@@ -71,6 +73,7 @@ impl LoadReport {
         self.timeouts == 0
             && self.unmatched == 0
             && self.unreadable == 0
+            && self.unauthenticated == 0
             && self.not_sent == 0
             && self.connections_lost == 0
             && self.repeats_answered_otherwise == 0
@@ -99,6 +102,7 @@ impl LoadReport {
             "timeouts": self.timeouts,
             "unmatched": self.unmatched,
             "unreadable": self.unreadable,
+            "unauthenticated": self.unauthenticated,
             "repeats_answered_otherwise": self.repeats_answered_otherwise,
             "not_sent": self.not_sent,
             "connections_lost": self.connections_lost,
@@ -128,6 +132,7 @@ impl fmt::Display for LoadReport {
             ("time-outs", self.timeouts),
             ("unmatched replies", self.unmatched),
             ("unreadable frames", self.unreadable),
+            ("unauthenticated replies", self.unauthenticated),
             (
                 "repeats answered otherwise",
                 self.repeats_answered_otherwise,

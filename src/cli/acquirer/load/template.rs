@@ -6,13 +6,15 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::iso8583::{self, EncodeError, MessageSpec, MessageWriter, Mti};
+use crate::iso8583::{self, CodePlace, EncodeError, MessageSpec, MessageWriter, Mti};
 use crate::transport::{FrameCodec, FrameError, Framing};
 
 use super::cards::LoadCard;
 use super::digits::{DigitField, offset_in};
 use super::mix::Kind;
+use super::plan::LoadPlan;
 use crate::cli::acquirer::link::REPLY_BYTES_MAX;
+use crate::cli::acquirer::seal::MacKey;
 
 /// Why the messages of a load cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,17 @@ pub struct Template {
     /// STAN and DE 7 of the original within DE 90.
     original: Option<(DigitField, DigitField)>,
     amount_base: u64,
+    /// DE 52.
+    pin: Option<(usize, usize)>,
+    /// Where in the message the authentication code goes.
+    code: Option<CodePlace>,
+}
+
+/// What messages prove.
+#[derive(Debug, Clone, Copy, Default)]
+struct Proofs {
+    pin: bool,
+    code: bool,
 }
 
 /// A card as messages carry it.
@@ -64,6 +77,8 @@ struct WireCard {
     expiry: u64,
     /// Index of the first of the templates for its number length, one per kind.
     templates: usize,
+    /// DE 52.
+    block: Option<[u8; 8]>,
 }
 
 /// Bytes of the longest number on any wire: 19 digits as text.
@@ -76,6 +91,7 @@ pub(super) struct Templates {
     cards: Vec<WireCard>,
     /// DE 7 that the templates hold at the moment.
     transmission: u64,
+    mac: Option<MacKey>,
 }
 
 impl Templates {
@@ -83,22 +99,24 @@ impl Templates {
     ///
     /// # Errors
     /// The spec or the framing does not take them.
-    pub(super) fn build(
-        spec: &MessageSpec,
-        framing: &Framing,
-        cards: &[LoadCard],
-        amount_base: u64,
-    ) -> Result<Self, TemplateError> {
+    pub(super) fn build(plan: &LoadPlan) -> Result<Self, TemplateError> {
+        let (spec, cards) = (plan.spec, &plan.cards);
+        let has = Proofs {
+            pin: plan.pins.is_some(),
+            code: plan.mac.is_some(),
+        };
         let mut templates = Vec::new();
         let mut by_digits = BTreeMap::new();
         let mut wire_cards = Vec::with_capacity(cards.len());
-        for card in cards {
+        for card in cards.iter() {
             let first = match by_digits.entry(card.pan.len()) {
                 Entry::Occupied(entry) => *entry.get(),
                 Entry::Vacant(entry) => {
                     let first = templates.len();
                     for kind in Kind::ALL {
-                        templates.push(Template::build(spec, framing, kind, card, amount_base)?);
+                        let laid = (spec, &plan.framing, has);
+                        let template = Template::laid(laid, kind, card, plan.amount_minor)?;
+                        templates.push(template);
                     }
                     *entry.insert(first)
                 }
@@ -112,12 +130,17 @@ impl Templates {
                 pan_size: pan.len(),
                 expiry: card.expiry.parse().unwrap_or_default(),
                 templates: first,
+                block: match &plan.pins {
+                    None => None,
+                    Some(pins) => Some(pins.block(&card.pan).ok_or(TemplateError::Missing(52))?),
+                },
             });
         }
         Ok(Self {
             templates,
             cards: wire_cards,
             transmission: 0,
+            mac: plan.mac.clone(),
         })
     }
 
@@ -180,6 +203,21 @@ impl Templates {
             stan.put(frame, u64::from(original.stan));
             transmission.put(frame, original.transmission);
         }
+        if let (Some((offset, size)), Some(block)) = (template.pin, card.block) {
+            let digits = base16ct::upper::encode_string(&block);
+            let is_raw = size == block.len();
+            let wire = if is_raw {
+                &block[..]
+            } else {
+                digits.as_bytes()
+            };
+            copy_into(frame, (offset, size), Some(wire));
+        }
+        if let (Some(mac), Some(place)) = (&self.mac, &template.code)
+            && let Some(body) = frame.get_mut(template.body.clone())
+        {
+            mac.fill(place, body);
+        }
     }
 }
 
@@ -216,7 +254,16 @@ impl Template {
         card: &LoadCard,
         amount_base: u64,
     ) -> Result<Self, TemplateError> {
-        let body = write_message(spec, kind, card)?;
+        Self::laid((spec, framing, Proofs::default()), kind, card, amount_base)
+    }
+
+    fn laid(
+        (spec, framing, has): (&MessageSpec, &Framing, Proofs),
+        kind: Kind,
+        card: &LoadCard,
+        amount_base: u64,
+    ) -> Result<Self, TemplateError> {
+        let (body, code) = write_message(spec, kind, card, has)?;
         let message = iso8583::decode(spec, body).map_err(|_| TemplateError::Missing(2))?;
         let codec = FrameCodec::new(framing, REPLY_BYTES_MAX);
         let mut frame = BytesMut::new();
@@ -261,6 +308,8 @@ impl Template {
             },
             rrn: digits(37, 12)?,
             terminal: bytes(41)?,
+            pin: has.pin.then(|| bytes(52)).transpose()?,
+            code,
             original,
             amount_base,
             frame,
@@ -283,7 +332,12 @@ impl Template {
 const ORIGINAL_DIGITS: usize = 42;
 
 /// The shop of every message of a load: a supermarket, in yen, card read from its stripe.
-fn write_message(spec: &MessageSpec, kind: Kind, card: &LoadCard) -> Result<Bytes, TemplateError> {
+fn write_message(
+    spec: &MessageSpec,
+    kind: Kind,
+    card: &LoadCard,
+    has: Proofs,
+) -> Result<(Bytes, Option<CodePlace>), TemplateError> {
     let (mti, processing_code) = match kind {
         Kind::Purchase => (const { Mti::new(100) }, "000000"),
         Kind::Repeat => (const { Mti::new(101) }, "000000"),
@@ -314,12 +368,18 @@ fn write_message(spec: &MessageSpec, kind: Kind, card: &LoadCard) -> Result<Byte
     for (element, text) in elements {
         writer.text(element, text)?;
     }
+    if has.pin {
+        writer.binary(52, &[0; 8])?;
+    }
     if kind == Kind::Reversal {
         let original = format!("0100{:06}{:010}{ACQUIRER:0>11}{:011}", 0, 0, 0);
         writer.text(90, &original)?;
     }
-    writer.finish()?;
-    Ok(out.freeze())
+    let code = match has.code {
+        true => Some(writer.finish_with_code()?),
+        false => writer.finish().map(|()| None)?,
+    };
+    Ok((out.freeze(), code))
 }
 
 /// DE 32 of every message of a load.
@@ -348,18 +408,47 @@ fn copy_into(frame: &mut [u8], (offset, size): (usize, usize), bytes: Option<&[u
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::mix::Mix;
+    use super::super::pins::PinBlocks;
+    use super::super::plan::Pace;
     use super::*;
+    use crate::cli::acquirer::seal::MacAlgorithm;
     use crate::iso8583::Message;
 
     const CARDS: [(&str, &str); 2] = [("4761739001010119", "2912"), ("4761739001013", "0101")];
 
-    fn append(spec: &MessageSpec, kind: Kind, stamp: &Stamp, original: &Stamp) -> Message {
+    const KEY: &str = "0123456789ABCDEFFEDCBA9876543210";
+
+    fn mac() -> MacKey {
+        MacKey::new(MacAlgorithm::Retail, KEY).unwrap()
+    }
+
+    fn append(spec: &'static MessageSpec, kind: Kind, stamp: &Stamp, original: &Stamp) -> Message {
         let cards = CARDS.map(|(pan, expiry)| LoadCard {
             pan: pan.to_owned(),
             expiry: expiry.to_owned(),
         });
-        let framing = Framing::preset("be2+tpdu").unwrap();
-        let mut templates = Templates::build(spec, &framing, &cards, 1_000).unwrap();
+        let plan = LoadPlan {
+            address: String::new(),
+            framing: Framing::preset("be2+tpdu").unwrap(),
+            spec,
+            connections: 1,
+            pace: Pace::Window(1),
+            warmup: Duration::ZERO,
+            duration: Duration::ZERO,
+            reply_timeout: Duration::ZERO,
+            mix: Mix::purchases(),
+            cards: cards.into(),
+            amount_minor: 1_000,
+            sign_on: false,
+            tls: None,
+            mac: Some(mac()),
+            pins: Some(Arc::new(PinBlocks::new(KEY, "2580").unwrap())),
+        };
+        let mut templates = Templates::build(&plan).unwrap();
         templates.set_time(309_010_203);
         templates.set_time(1_231_235_959);
         let mut out = b"before".to_vec();
@@ -414,6 +503,9 @@ mod tests {
                     assert_eq!(text(element), expected, "{name} {kind:?} DE {element}");
                 }
                 assert_eq!(message.number(4), Some(amount), "{name} {kind:?}");
+                assert!(mac().is_right(&message), "{name} {kind:?}");
+                let block = PinBlocks::new(KEY, "2580").unwrap().block(CARDS[1].0);
+                assert_eq!(message.binary(52).unwrap()[..], block.unwrap());
             }
             let stamp = Stamp {
                 transmission: 1_231_235_959,
