@@ -10,9 +10,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use operate::{account, card, desk, money, statement};
+use operate::{account, card, desk, money, statement, webhook};
 
 pub mod serve;
+mod serve_admin;
 
 mod api;
 
@@ -112,6 +113,8 @@ enum Command {
     Rate(money::RateArgs),
     /// List links and their totals; end a business day.
     Link(desk::LinkArgs),
+    /// List who is told over HTTP of what happens; have something told again.
+    Webhook(webhook::WebhookArgs),
     /// List what a person must look at, and resolve it.
     Exception(desk::ExceptionArgs),
     /// Say why a message was answered as it was, rule by rule.
@@ -155,6 +158,7 @@ pub fn run() -> ExitCode {
         Command::Transfer(args) => money::run_transfer(&args),
         Command::Rate(args) => money::run_rate(&args),
         Command::Link(args) => desk::run_link(&args),
+        Command::Webhook(args) => webhook::run_webhook(&args),
         Command::Exception(args) => desk::run_exception(&args),
         Command::Explain(args) => desk::run_explain(&args),
         Command::Audit(args) => desk::run_audit(&args),

@@ -19,9 +19,8 @@ use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Order;
 use crate::engine::operation_money::MoneyOrder;
 use crate::journal::{Recovery, RingMode};
-use crate::ops::access::Gate;
+use crate::ops::admin;
 use crate::ops::admin::socket::AdminSocket;
-use crate::ops::admin::{self, AdminContext, Once};
 use crate::ops::log;
 use crate::switch::card_check::CardChecks;
 use crate::switch::card_file::{self, CardRow};
@@ -42,7 +41,7 @@ use crate::switch::server::{Server, ServerError};
 use crate::switch::store::{self, OpenStore};
 use crate::switch::tls::TlsDoors;
 
-use super::key;
+use super::{key, serve_admin};
 
 /// The demo cards that `--demo` opens.
 const DEMO: &str = include_str!("../../fixtures/demo.toml");
@@ -89,13 +88,13 @@ pub struct ServeArgs {
 type Keeper = (String, Arc<dyn Hsm>);
 
 /// Why the switch stopped, with the exit code that says so.
-struct Stopped {
+pub(super) struct Stopped {
     code: u8,
     sentence: String,
 }
 
 impl Stopped {
-    fn because(code: u8, error: impl std::fmt::Display) -> Stopped {
+    pub(super) fn because(code: u8, error: impl std::fmt::Display) -> Stopped {
         Stopped {
             code,
             sentence: error.to_string(),
@@ -375,29 +374,10 @@ async fn serve(
     let socket = AdminSocket::bind(config, tls, server.telemetry.clone())
         .await
         .map_err(|error| Stopped::because(71, format!("listen on {}: {error}", config.admin)))?;
-    let gate =
-        Gate::open(&config.data_dir).map_err(|error| Stopped::because(error.exit_code(), error))?;
-    let local_token = gate.local_token_path();
-    let once = Once::open(&config.data_dir, &server.token_key)
-        .map_err(|error| Stopped::because(73, format!("answers of the operators' API: {error}")))?;
     let admin_address = socket.address().unwrap_or(config.admin);
     let scheme = socket.scheme();
-    let context = AdminContext {
-        jobs: server.jobs.clone(),
-        telemetry: server.telemetry.clone(),
-        rules: server.rules.clone(),
-        token_key: server.token_key.clone(),
-        pins: server.pins.clone(),
-        journal: server.journal.clone(),
-        checkpoints: server.checkpoints.clone(),
-        backups_dir: config.backups_dir.clone(),
-        log: log.counters(),
-        space: server.space.clone(),
-        folders: (config.data_dir.clone(), config.log_directory()),
-        test_doors: args.demo.then(|| server.doors.clone().into()),
-        gate: Arc::new(gate),
-        once,
-    };
+    let context = serve_admin::context(args.demo, config, &server, log)?;
+    let (local_token, webhooks) = (context.gate.local_token_path(), context.webhooks.clone());
     let (stop_admin, admin_stops) = tokio::sync::oneshot::channel::<()>();
     let admin = tokio::spawn(admin::serve(socket, context, async {
         // A dropped sender stops it too.
@@ -444,6 +424,7 @@ async fn serve(
     drop(stop_admin);
     // Its connections may be idle; the runtime ends them.
     let _ = tokio::time::timeout(RUNTIME_STOP, admin).await;
+    webhooks.save();
     match stopped {
         Ok(()) => {
             tracing::info!("stopped");

@@ -145,6 +145,9 @@ pub enum OrderRefused {
     /// The programme does not allow it.
     #[error("{0}")]
     NotAllowed(String),
+    /// What it is about is not as it was when it was given.
+    #[error("it has changed since it was read; read it again")]
+    Changed,
 }
 
 /// What came of an order.

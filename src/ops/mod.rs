@@ -14,6 +14,7 @@ pub mod explain;
 pub mod activity;
 pub mod metrics;
 pub mod notice;
+pub mod webhook;
 
 mod deed;
 

@@ -15,6 +15,7 @@ pub use super::config_card_check::CardCheck;
 pub use super::config_door::{ClientConfig, ListenerTls};
 pub use super::config_hsm::HsmConfig;
 pub use super::config_keys::{ExchangeConfig, LinkKeys, MacConfig};
+pub use super::config_webhook::{Tells, WebhookConfig};
 use super::networks::AllowList;
 use super::permits::Permits;
 use super::tls::TlsFiles;
@@ -54,6 +55,8 @@ pub struct Config {
     pub admin_allow: AllowList,
     /// Its TLS; `None`: it speaks in the clear.
     pub admin_tls: Option<TlsFiles>,
+    /// Who is told over HTTP of what happens.
+    pub webhooks: Vec<WebhookConfig>,
     /// Doors for acquirers and networks, each with its own framing and message specification.
     pub listeners: Vec<Listener>,
     /// Queue in front of the single writer and the size of its group commit.
@@ -357,6 +360,7 @@ impl Config {
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
             admin_allow: AllowList::default(),
             admin_tls: None,
+            webhooks: Vec::new(),
             listeners: vec![
                 Listener::standard(([127, 0, 0, 1], 8583).into(), "be2", "iso87-ascii"),
                 Listener::standard(([127, 0, 0, 1], 8584).into(), "be2", "iso87-binary"),

@@ -14,7 +14,7 @@ use super::config::{
     LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
     SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
-use super::{config_card_check, config_door, config_keys, spec_source};
+use super::{config_card_check, config_door, config_keys, config_webhook, spec_source};
 use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
@@ -74,6 +74,7 @@ pub(super) fn parse(
         admin: top.address("admin", Some(standard.admin), &mut notes),
         admin_allow: config_door::allow(&mut top, "admin_allow", &mut notes),
         admin_tls: config_door::admin_tls(&mut top, &mut notes),
+        webhooks: config_webhook::webhooks(&mut top, &mut notes),
         listeners: listeners(&mut top, standard.listeners, &mut notes),
         sequencer: sequencer(top.section("sequencer", &mut notes), &mut notes),
         journal: journal(

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::config::{CardCheck, Config, ConfigError, HsmConfig, Listener, Overrides, knob};
+use super::config::{
+    CardCheck, Config, ConfigError, HsmConfig, Listener, Overrides, Tells, WebhookConfig, knob,
+};
 use super::config_file::parse;
 use crate::domain::money::Currency;
 use crate::journal::SledOptions;
@@ -356,6 +358,76 @@ fn what_is_checked_of_cards_is_a_section_which_the_page_shows_with_its_standard_
             "card_check[0].key: expected no such key, got \"c\"",
         ]
     );
+}
+
+#[test]
+fn who_is_told_over_http_is_a_section_which_the_page_shows_with_its_standard_values() {
+    let page: String = SAMPLE
+        .lines()
+        .skip_while(|line| !line.starts_with("# [[webhook]]"))
+        .take_while(|line| line.starts_with("# "))
+        .filter(|line| !line.starts_with("# ca "))
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect();
+    let (config, absent) = parse(&page, &Overrides::none()).unwrap();
+    let url = "http://127.0.0.1:9000/cards";
+    let secret = PathBuf::from("holders.secret");
+    let standard = WebhookConfig::standard("holders", url, secret, Tells::Notices);
+    assert_eq!(config.webhooks, [standard]);
+    assert!(
+        !absent.iter().any(|key| key.starts_with("webhook")),
+        "{absent:?}"
+    );
+    let row = |name: &str, url: &str, rest: &str| {
+        format!(
+            "[[webhook]]\nname = {name:?}\nurl = {url:?}\nsecret_file = \"s\"\n\
+             tells = \"activity\"\n{rest}\n"
+        )
+    };
+    let at = "http://h/";
+    let accepted = row("a", "https://h:9/x", "ca = \"ca.pem\"");
+    assert_eq!(mistakes_or_none(&accepted), Vec::<String>::new());
+    for (text, mistake) in [
+        (
+            row("A", at, ""),
+            "webhook[0].name: expected 40 characters of a-z, 0-9 and - at most, got A",
+        ),
+        (
+            row("a", at, "") + &row("a", at, ""),
+            "webhook[1].name: expected a unique name, got a",
+        ),
+        (
+            row("a", "ftp://h/", ""),
+            "webhook[0].url: expected a URL such as http://127.0.0.1:9000/cards, got ftp://h/",
+        ),
+        (
+            row("a", "https://h/", ""),
+            "webhook[0].url: expected ca: a file of who signs the certificate there, got \
+             https://h/",
+        ),
+        (
+            row("a", "http://u:p@h/", ""),
+            "webhook[0].url: expected a URL without user, query and fragment: the signature says \
+             who calls, got one with them",
+        ),
+        (
+            row("a", at, "retry_ms = 1"),
+            "webhook[0].retry_ms: expected a whole number from 10 to 60000, got 1",
+        ),
+        (
+            row("a", at, "colour = 1"),
+            "webhook[0].colour: expected no such key, got 1",
+        ),
+    ] {
+        assert_eq!(mistakes_or_none(&text), [mistake]);
+    }
+}
+
+fn mistakes_or_none(text: &str) -> Vec<String> {
+    match parse(text, &Overrides::none()) {
+        Ok(_) => Vec::new(),
+        Err(_) => mistakes(text),
+    }
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::engine::state::State;
 
 use super::clock::Tick;
 
+/// Whether what an order was given for is as it was then.
+pub type Still = Arc<dyn Fn(&State) -> bool + Send + Sync>;
+
 /// Work for the single writer.
 pub enum Job {
     /// Requests of one connection, as many as one read brought.
@@ -36,6 +39,8 @@ pub enum Job {
         body: Body,
         /// Who ordered it, if somebody did.
         by: Option<Actor>,
+        /// When it is carried out; else the answer is that something has changed.
+        still: Option<Still>,
         /// Where the answer goes, once durable.
         answered: oneshot::Sender<Answer>,
     },
@@ -82,6 +87,7 @@ pub struct SequencerReply {
 pub struct Jobs {
     queue: mpsc::Sender<Job>,
     by: Option<Actor>,
+    still: Option<Still>,
 }
 
 /// The single writer is gone; the process is stopping.
@@ -96,6 +102,7 @@ impl Jobs {
         let jobs = Jobs {
             queue: sender,
             by: None,
+            still: None,
         };
         (jobs, receiver)
     }
@@ -104,6 +111,13 @@ impl Jobs {
     #[must_use]
     pub fn acting(mut self, by: Actor) -> Jobs {
         self.by = Some(by);
+        self
+    }
+
+    /// The same under a condition: the single writer carries a command out only when it holds then.
+    #[must_use]
+    pub fn while_still(mut self, still: Still) -> Jobs {
+        self.still = Some(still);
         self
     }
 
@@ -132,8 +146,14 @@ impl Jobs {
     /// [`Stopping`].
     pub async fn command(&self, body: Body) -> Result<Answer, Stopping> {
         let (answered, answer) = oneshot::channel();
-        let by = self.by;
-        self.submit(Job::Command { body, by, answered }).await?;
+        let (by, still) = (self.by, self.still.clone());
+        let job = Job::Command {
+            body,
+            by,
+            still,
+            answered,
+        };
+        self.submit(job).await?;
         answer.await.map_err(|_| Stopping)
     }
 
@@ -146,8 +166,14 @@ impl Jobs {
         let mut waiting = Vec::with_capacity(bodies.len());
         for body in bodies {
             let (answered, answer) = oneshot::channel();
-            let by = self.by;
-            self.submit(Job::Command { body, by, answered }).await?;
+            let (by, still) = (self.by, self.still.clone());
+            let job = Job::Command {
+                body,
+                by,
+                still,
+                answered,
+            };
+            self.submit(job).await?;
             waiting.push(answer);
         }
         let mut answers = Vec::with_capacity(waiting.len());

@@ -11,6 +11,7 @@ pub mod config_hsm;
 pub mod config_keys;
 #[cfg(test)]
 mod config_tests;
+pub mod config_webhook;
 
 pub mod spec_source;
 

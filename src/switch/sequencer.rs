@@ -22,7 +22,7 @@ use crate::domain::time::UnixMs;
 use crate::engine::apply::InvariantBroken;
 use crate::engine::command::{Answer, Body, Command, Housekeep, OpenAccount, Opened, Outcome};
 use crate::engine::decide::decide;
-use crate::engine::operation::Order;
+use crate::engine::operation::{Order, OrderRefused};
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::engine::turn_away::turned_away;
@@ -171,7 +171,17 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
                 by,
                 opened,
             } => self.take_accounts(accounts, by, opened),
-            Job::Command { body, by, answered } => {
+            Job::Command {
+                body,
+                by,
+                still,
+                answered,
+            } => {
+                if still.is_some_and(|still| !still(&self.state)) {
+                    let answer = Answer::Ordered(Err(OrderRefused::Changed));
+                    self.work.waiting.push(Waiting::Answered(answered, answer));
+                    return Ok(());
+                }
                 let (answer, body) = self.execute((self.now)(), body, by.as_ref())?;
                 self.take_rules(&answer, body);
                 self.work.waiting.push(Waiting::Answered(answered, answer));

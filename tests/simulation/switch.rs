@@ -259,6 +259,7 @@ impl Switch {
         let job = Job::Command {
             body,
             by: None,
+            still: None,
             answered,
         };
         self.sequencer.step(job, || None).unwrap();

@@ -98,4 +98,6 @@ mod tidy;
 mod tidy_planted;
 mod tidy_source;
 mod tls;
+mod two_operators;
 mod walk;
+mod webhooks;

@@ -24,7 +24,11 @@ impl Desk {
 
     /// At a switch that was told something else.
     pub(crate) fn serve(args: &[&str]) -> Desk {
-        let process = Process::serve(args);
+        Desk::of(Process::serve(args))
+    }
+
+    /// At a switch that runs.
+    pub(crate) fn of(process: Process) -> Desk {
         let client = Client::connect(&process.addresses[0], "be2", "iso87-ascii");
         Desk {
             process,

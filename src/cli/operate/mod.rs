@@ -20,6 +20,7 @@ pub mod desk;
 pub mod money;
 pub mod statement;
 mod table;
+pub mod webhook;
 
 /// Where the switch is, and how its answers are told.
 #[derive(Args, Clone)]

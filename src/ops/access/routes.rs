@@ -111,6 +111,9 @@ pub const ROUTES: &[Route] = &[
     read("/v1/backup", Admin),
     write("/v1/backup", Admin),
     write("/v1/import", Issuer),
+    read("/v1/webhooks", Viewer),
+    read("/v1/webhooks/{name}", Viewer),
+    write("/v1/webhooks/{name}/replay", Operator),
 ];
 
 /// What a method of a path takes; `None` for one that is not in the table.

@@ -1,11 +1,12 @@
 //! Accounts: what stands on them, which are below zero, closing one.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::account::AccountId;
+use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::decision::PurseBalance;
 use crate::domain::programme::Programme;
 use crate::domain::rulebook::Rulebook;
@@ -15,37 +16,38 @@ use crate::engine::operation::Order;
 use crate::engine::state::{DeviceToken, State};
 use crate::switch::clock;
 
-use super::asked::{Path, Shared};
+use super::asked::{Path, Query, Shared};
+use super::paging::{Paging, cut};
+use super::versions::{IfMatch, Of};
 use super::{AdminContext, Problem, number_of, order};
 
 /// Entries shown of one account, newest first.
 const ENTRIES_MAX: usize = 50;
-/// Purses below zero that one answer shows, oldest first.
-const NEGATIVES_SHOWN_MAX: usize = 1_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// One account with its purses, cards and newest entries.
 pub(super) async fn account(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
-) -> Result<Json<AccountView>, Problem> {
+) -> Result<Response, Problem> {
     let number: u32 = number_of("account", &id)?;
     let rulebook = context.rules.rulebook();
-    context
-        .jobs
-        .query(move |state| account_view(state, &rulebook, AccountId(number)))
-        .await?
-        .map(Json)
-        .ok_or_else(|| {
-            Problem(
-                StatusCode::NOT_FOUND,
-                format!("there is no account {number}"),
-            )
-        })
+    let view = context.jobs.query(move |state| {
+        let id = AccountId(number);
+        Some((
+            Of::Account(id).tag(state)?,
+            account_view(state, &rulebook, id)?,
+        ))
+    });
+    let (tag, view) = view.await?.ok_or_else(|| {
+        let what = format!("there is no account {number}");
+        Problem(StatusCode::NOT_FOUND, what)
+    })?;
+    Ok(([(header::ETAG, tag)], Json(view)).into_response())
 }
 
 #[derive(Serialize)]
-pub(super) struct AccountView {
+struct AccountView {
     id: u32,
     programme: String,
     holder: Option<u64>,
@@ -178,26 +180,45 @@ fn entry_view(entry: &Entry) -> EntryView {
 pub(super) async fn close(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    read: IfMatch,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let account = AccountId(number_of("account", &id)?);
+    let context = read.of(context, Of::Account(account));
     order(&context, Order::CloseAccount(account)).await
 }
 
 /// Purses below zero, the one that is so for longest first.
 pub(super) async fn negative(
     Shared(context): Shared<AdminContext>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let now = clock::now();
-    let answer = context.jobs.query(move |state| negative_view(state, now));
+    let (now, limit, after) = (clock::now(), paging.limit()?, paging.after()?);
+    let answer = context
+        .jobs
+        .query(move |state| negative_view(state, now, (after, limit)));
     Ok(Json(answer.await?))
 }
 
-fn negative_view(state: &State, now: UnixMs) -> serde_json::Value {
+fn negative_view(
+    state: &State,
+    now: UnixMs,
+    (after, limit): (Option<[i64; 3]>, usize),
+) -> serde_json::Value {
     let mut rows: Vec<_> = state.negatives().collect();
-    rows.sort_by_key(|row| (row.2, row.0, row.1));
-    let shown: Vec<serde_json::Value> = rows
+    let key = |row: &(AccountId, PurseIndex, UnixMs)| {
+        let (account, purse, since) = *row;
+        [since.0, account.0.into(), purse.0.into()]
+    };
+    rows.sort_by_key(key);
+    let total = rows.len();
+    let behind = rows
+        .into_iter()
+        .filter(|row| after.is_none_or(|after| key(row) > after));
+    let (page, is_more) = cut(behind, limit, |_, _| false);
+    let last = page.last().filter(|_| is_more).map(key);
+    let next = last.map(|[since, account, purse]| format!("{since}.{account}.{purse}"));
+    let shown: Vec<serde_json::Value> = page
         .iter()
-        .take(NEGATIVES_SHOWN_MAX)
         .filter_map(|(account, purse, since)| {
             let record = state.account(*account)?;
             let purse = record.account.purses.get(purse.position())?;
@@ -210,5 +231,5 @@ fn negative_view(state: &State, now: UnixMs) -> serde_json::Value {
             }))
         })
         .collect();
-    json!({ "total": rows.len(), "oldest": shown })
+    json!({ "total": total, "oldest": shown, "next": next })
 }

@@ -42,11 +42,11 @@ const RECORDS_MAX: u64 = 50_000;
 /// Longest wait for a row, seconds.
 const WAIT_SECONDS_MAX: u64 = 30;
 /// How soon a reader hears of new records.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Rows for which the state is looked at in one go: some tens of microseconds.
 const ROWS_TOGETHER: usize = 64;
 /// Records that a live reader is given at once, before others get their turn.
-const PAGE_RECORDS: u64 = 512;
+pub(super) const PAGE_RECORDS: u64 = 512;
 /// A live reader so many records behind is told.
 const BEHIND_TOLD: u64 = 10_000;
 /// Live readers at the same time.
@@ -119,7 +119,7 @@ impl Gathered {
 }
 
 /// Rows behind a cursor with what the state knows of their cards, and the cursor behind them.
-async fn rows(
+pub(super) async fn rows(
     context: &AdminContext,
     wanted: &Wanted,
     (after, until): (u64, u64),

@@ -17,6 +17,7 @@ use crate::switch::pin::OnFile;
 
 use super::asked::{Path, Shared};
 use super::openapi::words;
+use super::versions::{IfMatch, Of};
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 /// What a card may be.
@@ -81,9 +82,11 @@ pub(super) struct StatusChange {
 pub(super) async fn status(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    read: IfMatch,
     Asked(wanted): Asked<StatusChange>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
+    let context = read.of(context, Of::Card(card));
     order(&context, Order::ChangeCardStatus(card, wanted.status)).await
 }
 
@@ -108,9 +111,11 @@ pub(super) fn active() -> CardStatus {
 pub(super) async fn replace(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    read: IfMatch,
     Asked(wanted): Asked<Replacement>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
+    let context = read.of(context, Of::Card(card));
     let pan = number(&context, card, &wanted.pan).await?;
     let with = new_card(&context, &pan, wanted.expiry.as_deref(), wanted.status)?;
     let (status, token) = (wanted.old_status, with.token);
@@ -199,9 +204,11 @@ pub(super) struct Device {
 pub(super) async fn add_token(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    read: IfMatch,
     Asked(wanted): Asked<Device>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
+    let context = read.of(context, Of::Card(card));
     let pan = number(&context, card, &wanted.pan).await?;
     let (token, masked) = (context.token_key.token(&pan), pan.masked());
     let add = Order::AddDeviceToken {

@@ -80,16 +80,15 @@ pub(super) async fn events(
     loop {
         let seen = context.telemetry.records.load(Relaxed);
         let until = context.jobs.query(|state| state.sequence()).await?;
-        let gathered = Gathered {
-            limit,
-            records_left: RECORDS_MAX,
-            notices: Vec::new(),
-        };
-        let (gathered, last) = read(&context, (after, until), gathered, Gathered::take).await?;
+        let (events, last) = behind(&context, (after, until), (limit, RECORDS_MAX)).await?;
         after = last;
         let is_time_over = clock::instant() >= deadline;
-        if !gathered.notices.is_empty() || (is_time_over && after >= wanted.after) {
-            return told(&context, gathered.notices, (after, until)).await;
+        if !events.is_empty() || (is_time_over && after >= wanted.after) {
+            return Ok(Json(json!({
+                "events": events,
+                "next": after,
+                "behind": until.saturating_sub(after),
+            })));
         }
         while after >= until
             && context.telemetry.records.load(Relaxed) == seen
@@ -100,12 +99,23 @@ pub(super) async fn events(
     }
 }
 
-/// Notices with what the state knows of their cards.
-async fn told(
+/// The notices of the records behind a cursor, whole records only, with what the state knows of
+/// their cards; and the cursor behind them.
+pub(super) async fn behind(
     context: &AdminContext,
-    notices: Vec<Notice>,
-    (next, until): (u64, u64),
-) -> Result<Json<Value>, Problem> {
+    (after, until): (u64, u64),
+    (limit, records_left): (usize, u64),
+) -> Result<(Vec<Value>, u64), Problem> {
+    let gathered = Gathered {
+        limit,
+        records_left,
+        notices: Vec::new(),
+    };
+    let (gathered, last) = read(context, (after, until), gathered, Gathered::take).await?;
+    let notices = gathered.notices;
+    if notices.is_empty() {
+        return Ok((Vec::new(), last));
+    }
     let cards: Vec<CardId> = notices
         .iter()
         .map(|notice| CardId(notice.card.unwrap_or_default()))
@@ -115,19 +125,11 @@ async fn told(
         cards.iter().map(card).collect::<Vec<_>>()
     });
     let known = known.await?;
-    let events: Vec<Value> = notices
-        .iter()
-        .zip(known)
-        .map(|(notice, card)| {
-            let mut event = json!(notice);
-            event["account"] = json!(notice.account.or(card.map(|card| card.0)));
-            event["number"] = json!(card.map(|card| card.1.to_string()));
-            event
-        })
-        .collect();
-    Ok(Json(json!({
-        "events": events,
-        "next": next,
-        "behind": until.saturating_sub(next),
-    })))
+    let told = notices.iter().zip(known).map(|(notice, card)| {
+        let mut event = json!(notice);
+        event["account"] = json!(notice.account.or(card.map(|card| card.0)));
+        event["number"] = json!(card.map(|card| card.1.to_string()));
+        event
+    });
+    Ok((told.collect(), last))
 }

@@ -8,26 +8,30 @@ use utoipa::ToSchema;
 use crate::domain::masking;
 use crate::engine::operation::Order;
 
-use super::asked::{Path, Shared};
+use super::asked::{Path, Query, Shared};
+use super::paging::{Paging, cut};
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
-/// Exceptions shown, newest first.
-const EXCEPTIONS_SHOWN_MAX: usize = 100;
 /// Longest note, bytes.
 const NOTE_BYTES_MAX: usize = 400;
 
 /// The exceptions that nobody has resolved, newest first.
 pub(super) async fn exceptions(
     Shared(context): Shared<AdminContext>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let answer = context.jobs.query(|state| {
+    let (limit, after) = (paging.limit()?, paging.after()?);
+    let answer = context.jobs.query(move |state| {
         let (rows, total) = state.exceptions();
-        let mut rows: Vec<_> = rows.collect();
+        let rows: Vec<_> = rows.collect();
         let open = rows.len();
-        rows.reverse();
-        let shown: Vec<serde_json::Value> = rows
+        let newest = rows.into_iter().rev();
+        let behind = newest.filter(|row| after.is_none_or(|[after]| row.sequence < after));
+        // All of one record, so that the cursor is never within one.
+        let (page, is_more) = cut(behind, limit, |last, row| last.sequence == row.sequence);
+        let next = page.last().filter(|_| is_more).map(|row| row.sequence);
+        let shown: Vec<serde_json::Value> = page
             .into_iter()
-            .take(EXCEPTIONS_SHOWN_MAX)
             .map(|row| {
                 json!({
                     "sequence": row.sequence,
@@ -39,7 +43,7 @@ pub(super) async fn exceptions(
                 })
             })
             .collect();
-        json!({ "total": total, "open": open, "newest": shown })
+        json!({ "total": total, "open": open, "newest": shown, "next": next })
     });
     Ok(Json(answer.await?))
 }

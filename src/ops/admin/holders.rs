@@ -1,7 +1,8 @@
 //! Holders: registering one, how well it is known, the one account it may have (rule A1).
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -19,6 +20,7 @@ use crate::engine::operation_holder::{HolderOrder, Whose};
 use super::asked::{Path, Shared};
 use super::cards::{active, new_card, number_of_programme, status_words};
 use super::openapi::words;
+use super::versions::{IfMatch, Of};
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 /// How well somebody may be known.
@@ -73,23 +75,25 @@ fn programme(text: &str) -> Result<ProgrammeName, Problem> {
 pub(super) async fn holder(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Response, Problem> {
     let number: u64 = number_of("holder", &id)?;
     let view = context.jobs.query(move |state| {
         let holder = state.holders().get(HolderId(number))?;
-        Some(json!({
+        let told = json!({
             "id": number,
             "programme": state.programme_name(holder.programme).map(|name| name.as_str()),
             "born": holder.person.born.to_string(),
             "consent": holder.person.consent,
             "kyc": holder.kyc,
             "account": holder.account.map(|account| account.0),
-        }))
+        });
+        Some((Of::Holder(holder.id).tag(state)?, told))
     });
-    view.await?.map(Json).ok_or_else(|| {
+    let (tag, told) = view.await?.ok_or_else(|| {
         let what = format!("there is no holder {number}");
         Problem(StatusCode::NOT_FOUND, what)
-    })
+    })?;
+    Ok(([(header::ETAG, tag)], Json(told)).into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -103,9 +107,11 @@ pub(super) struct Standing {
 pub(super) async fn change_kyc(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    read: IfMatch,
     Asked(wanted): Asked<Standing>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let whose = Whose::Holder(HolderId(number_of("holder", &id)?));
+    let holder = HolderId(number_of("holder", &id)?);
+    let (context, whose) = (read.of(context, Of::Holder(holder)), Whose::Holder(holder));
     order(
         &context,
         Order::Holder(HolderOrder::ChangeKyc(whose, wanted.kyc)),
@@ -117,9 +123,12 @@ pub(super) async fn change_kyc(
 pub(super) async fn change_account_kyc(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    read: IfMatch,
     Asked(wanted): Asked<Standing>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let whose = Whose::Account(AccountId(number_of("account", &id)?));
+    let account = AccountId(number_of("account", &id)?);
+    let context = read.of(context, Of::Account(account));
+    let whose = Whose::Account(account);
     order(
         &context,
         Order::Holder(HolderOrder::ChangeKyc(whose, wanted.kyc)),

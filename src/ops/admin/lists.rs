@@ -21,6 +21,8 @@ use crate::engine::state::{AccountRecord, State};
 use crate::switch::clock;
 
 use super::asked::{Path, Query, Shared};
+use super::paging::{Paging, cut};
+use super::versions::Of;
 use super::{AdminContext, Problem, number_of, wrong};
 
 /// Rows in one answer, unless asked otherwise, and at most.
@@ -166,7 +168,7 @@ pub(super) async fn card(
         told["wrong_pin_tries"] = card.pin.wrong_tries.into();
         told["has_pin"] = card.pin.reference.is_some().into();
         told["limits"] = limits(state, &rulebook, card, now).into();
-        Some((etag(card), told))
+        Some((Of::Card(card.id).tag(state)?, told))
     });
     let missing = || {
         let what = format!("there is no card {number}");
@@ -174,12 +176,6 @@ pub(super) async fn card(
     };
     let (etag, told) = found.await?.ok_or_else(missing)?;
     Ok(([(header::ETAG, etag)], Json(told)).into_response())
-}
-
-/// What two operators who change the same card could step on: its status.
-pub(super) fn etag(card: &Card) -> String {
-    let word = json!(card.status);
-    format!("\"{}-{}\"", card.id.0, word.as_str().unwrap_or_default())
 }
 
 /// The limits that count for a card's account, with what is used of those of a day or month.
@@ -227,13 +223,18 @@ fn limit_row(
 pub(super) async fn holds(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<Value>, Problem> {
     let number: u32 = number_of("account", &id)?;
+    let (limit, after) = (paging.limit()?, paging.after()?);
     let found = context.jobs.query(move |state| {
         let record = state.account(AccountId(number))?;
         let entries = record.entries.iter().filter_map(|id| state.entry(id));
-        let open = entries.filter(|entry| entry.held.total() > 0);
-        let rows = open.map(|entry| {
+        let is_behind = |id: u64| after.is_none_or(|[after]| id > after);
+        let open = entries.filter(|entry| entry.held.total() > 0 && is_behind(entry.id.0));
+        let (open, is_more) = cut(open, limit, |_, _| false);
+        let next = open.last().filter(|_| is_more).map(|entry| entry.id.0);
+        let rows = open.iter().map(|entry| {
             json!({
                 "entry": entry.id.0,
                 "card": entry.card.0,
@@ -246,7 +247,8 @@ pub(super) async fn holds(
                 "expires_at": entry.expires_at().map(|at| at.to_string()),
             })
         });
-        Some(json!({ "account": number, "holds": rows.collect::<Vec<_>>() }))
+        let rows: Vec<Value> = rows.collect();
+        Some(json!({ "account": number, "holds": rows, "next": next }))
     });
     found.await?.map(Json).ok_or_else(|| {
         let what = format!("there is no account {number}");
@@ -255,14 +257,22 @@ pub(super) async fn holds(
 }
 
 /// Links with their business day.
-pub(super) async fn links(Shared(context): Shared<AdminContext>) -> Result<Json<Value>, Problem> {
-    let told = context.jobs.query(|state| {
-        let rows = state.links().iter().zip(1_u16..).map(|(name, number)| {
+pub(super) async fn links(
+    Shared(context): Shared<AdminContext>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Value>, Problem> {
+    let (limit, after) = (paging.limit()?, paging.after()?);
+    let told = context.jobs.query(move |state| {
+        let links = state.links().iter().zip(1_u16..);
+        let behind = links.filter(|link| after.is_none_or(|[after]| link.1 > after));
+        let (page, is_more) = cut(behind, limit, |_, _| false);
+        let next = page.last().filter(|_| is_more).map(|link| link.1);
+        let rows = page.into_iter().map(|(name, number)| {
             let book = state.link_book(LinkNumber(number));
             let day = book.map(|book| book.day_at(state.at()).to_string());
             json!({ "name": name, "number": number, "day": day })
         });
-        json!({ "links": rows.collect::<Vec<_>>() })
+        json!({ "links": rows.collect::<Vec<_>>(), "next": next })
     });
     Ok(Json(told.await?))
 }

@@ -1,7 +1,7 @@
 //! Metrics for Prometheus, and whether the switch is ready for requests.
 
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
 use axum::Json;
@@ -74,6 +74,11 @@ pub(super) async fn metrics(Shared(context): Shared<AdminContext>) -> Result<Res
     page.plain(names::PURSES_NEGATIVE, number(negative));
     page.plain(names::EXCEPTIONS_OPEN, number(open));
     page.plain(names::EXCEPTIONS_RAISED, standing.exceptions_raised);
+    let durable = context.telemetry.durable.load(Acquire);
+    let (failures, dead, behind) = context.webhooks.counts(durable);
+    page.plain(names::WEBHOOK_FAILURES, failures);
+    page.plain(names::WEBHOOK_DEAD, dead);
+    page.plain(names::WEBHOOK_BEHIND, behind);
     let mut parts = page.family(names::STORE_BYTES);
     for (part, bytes) in disk.parts {
         parts.row(&[part], bytes);

@@ -63,8 +63,10 @@ mod loads;
 mod metrics;
 mod once;
 mod openapi;
+mod openapi_about;
 mod openapi_routes;
 
+mod paging;
 mod paper;
 mod pins;
 mod problem;
@@ -80,8 +82,11 @@ pub mod socket;
 mod statements;
 
 mod transfers;
+mod versions;
+mod webhooks;
 
 pub use once::Once;
+pub use webhooks::Webhooks;
 
 use asked::{Asked, Shared, Text};
 use problem::Problem;
@@ -122,6 +127,8 @@ pub struct AdminContext {
     pub gate: Arc<Gate>,
     /// Answers to writes that may come twice.
     pub once: Once,
+    /// Who is told over HTTP of what happens.
+    pub webhooks: Webhooks,
 }
 
 /// Serves the API until `stop` resolves.
@@ -133,6 +140,8 @@ pub async fn serve(
     context: AdminContext,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    // Dropped, it tells nobody any more.
+    let _telling = context.webhooks.start(&context);
     let routes = Router::new()
         .route("/healthz", get(health))
         .route("/console", get(console::page))
@@ -199,6 +208,9 @@ pub async fn serve(
         .route("/v1/checkpoint", post(checkpoints::make))
         .route("/v1/backup", get(backups::progress).post(backups::make))
         .route("/v1/import", post(import))
+        .route("/v1/webhooks", get(webhooks::webhooks))
+        .route("/v1/webhooks/{name}", get(webhooks::webhook))
+        .route("/v1/webhooks/{name}/replay", post(webhooks::replay))
         .fallback(door::not_there)
         .method_not_allowed_fallback(door::wrong_method)
         .layer(middleware::from_fn_with_state(context.clone(), door::admit))

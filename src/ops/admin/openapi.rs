@@ -22,7 +22,8 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required
 use crate::ops::access::{Need, ROUTES, Route};
 
 use super::once::KEY_HEADER;
-use super::openapi_routes::{About, Answer, Body, about_route};
+use super::openapi_about::{About, Answer, Body};
+use super::openapi_routes::about_route;
 use super::problem::PROBLEM_JSON;
 
 const JSON: &str = "application/json";
@@ -96,6 +97,9 @@ fn operation(route: &Route, about: About) -> Operation {
     for parameter in about.query.map(|query| query()).into_iter().flatten() {
         operation = operation.parameter(parameter);
     }
+    if about.is_guarded {
+        operation = operation.parameter(if_match());
+    }
     if route.method == "POST" {
         operation = operation.parameter(key_header());
     }
@@ -143,6 +147,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ("404", "It is not there."),
     ("409", "It does not fit how things stand."),
     ("410", "What would be needed of the journal is gone."),
+    ("412", "It is not as `If-Match` says any more."),
     ("413", "The body is too long."),
     ("415", "The body is of another media type."),
     ("422", "It is not allowed."),
@@ -168,6 +173,21 @@ fn in_path(name: &str) -> Parameter {
         .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
+        .schema(Some(schema))
+        .build()
+}
+
+fn if_match() -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^\"[a-z0-9-]{1,60}\"$"));
+    ParameterBuilder::new()
+        .name("if-match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The `ETag` of what was read: the order counts only while that is so still.",
+        ))
         .schema(Some(schema))
         .build()
 }

@@ -1,91 +1,12 @@
 //! What the OpenAPI document tells of each route besides its path and role: in words, what is read
 //! and what a good answer always has. A test holds it against the table of routes.
 
-use utoipa::openapi::RefOr;
-use utoipa::openapi::path::{Parameter, ParameterIn};
-use utoipa::openapi::schema::Schema;
-use utoipa::{IntoParams, PartialSchema};
-
+use super::openapi_about::{About, Body, about, list, other};
+use super::paging::Paging;
 use super::{
     activity, audit, backups, cards, clearing, console, events, exceptions, holders, lists, loads,
-    paper, pins, rates, reconciliation, statements, transfers,
+    paper, pins, rates, reconciliation, statements, transfers, webhooks,
 };
-
-/// What is told of a route.
-#[derive(Clone, Copy)]
-pub(super) struct About {
-    /// In words.
-    pub(super) summary: &'static str,
-    /// What is read.
-    pub(super) body: Option<Body>,
-    /// Parameters behind the question mark.
-    pub(super) query: Option<fn() -> Vec<Parameter>>,
-    /// What a good answer is.
-    pub(super) answer: Answer,
-    /// Other media types of a good answer.
-    pub(super) others: &'static [&'static str],
-}
-
-/// The body of a request.
-#[derive(Clone, Copy)]
-pub(super) enum Body {
-    /// JSON of this schema.
-    Json(fn() -> RefOr<Schema>),
-    /// A card file.
-    Toml,
-}
-
-/// A good answer.
-#[derive(Clone, Copy)]
-pub(super) enum Answer {
-    /// An object that always has these; `name: type`, with `?` where it may be null.
-    Object(&'static [&'static str]),
-    /// A list of objects.
-    List,
-    /// No JSON: only the other media types.
-    Other,
-}
-
-const fn about(summary: &'static str, keys: &'static [&'static str]) -> About {
-    About {
-        summary,
-        body: None,
-        query: None,
-        answer: Answer::Object(keys),
-        others: &[],
-    }
-}
-
-const fn list(summary: &'static str) -> About {
-    About {
-        answer: Answer::List,
-        ..about(summary, &[])
-    }
-}
-
-const fn other(summary: &'static str, media: &'static [&'static str]) -> About {
-    About {
-        answer: Answer::Other,
-        others: media,
-        ..about(summary, &[])
-    }
-}
-
-impl About {
-    const fn body<T: PartialSchema>(mut self) -> About {
-        self.body = Some(Body::Json(T::schema));
-        self
-    }
-
-    const fn query<T: IntoParams>(mut self) -> About {
-        self.query = Some(in_query::<T>);
-        self
-    }
-}
-
-fn in_query<T: IntoParams>() -> Vec<Parameter> {
-    T::into_params(|| Some(ParameterIn::Query))
-}
 
 /// What every order answers.
 const DONE: &[&str] = &["sequence: integer", "repeated: boolean"];
@@ -221,6 +142,36 @@ const SWITCH: &[Row] = &[
         )
         .query::<events::Wanted>(),
     ),
+    get(
+        "/v1/webhooks",
+        about("Who is told over HTTP.", &["webhooks: array"]),
+    ),
+    get(
+        "/v1/webhooks/{name}",
+        about(
+            "One of them, with what was put aside.",
+            &[
+                "name: string",
+                "url: string",
+                "tells: string",
+                "next: integer",
+                "behind: integer",
+                "failures: integer",
+                "failures_in_row: integer",
+                "last_failure: string?",
+                "dead: array",
+                "again: array",
+            ],
+        ),
+    ),
+    post(
+        "/v1/webhooks/{name}/replay",
+        about(
+            "Have something told again.",
+            &["webhook: string", "ranges: integer"],
+        )
+        .body::<webhooks::Again>(),
+    ),
     post(
         "/v1/checkpoint",
         about(
@@ -294,7 +245,9 @@ const HOLDERS: &[Row] = &[
     ),
     post(
         "/v1/holders/{id}/kyc",
-        about("A holder is verified, or not any more.", DONE).body::<holders::Standing>(),
+        about("A holder is verified, or not any more.", DONE)
+            .body::<holders::Standing>()
+            .guarded(),
     ),
     get(
         "/v1/accounts",
@@ -310,7 +263,9 @@ const HOLDERS: &[Row] = &[
     ),
     post(
         "/v1/accounts/{id}/kyc",
-        about("The same by the account.", DONE).body::<holders::Standing>(),
+        about("The same by the account.", DONE)
+            .body::<holders::Standing>()
+            .guarded(),
     ),
     get(
         "/v1/accounts/{id}",
@@ -332,12 +287,13 @@ const HOLDERS: &[Row] = &[
         "/v1/accounts/{id}/holds",
         about(
             "What is held on an account.",
-            &["account: integer", "holds: array"],
-        ),
+            &["account: integer", "holds: array", "next: integer?"],
+        )
+        .query::<Paging>(),
     ),
     post(
         "/v1/accounts/{id}/close",
-        about("Close an account for ever.", DONE),
+        about("Close an account for ever.", DONE).guarded(),
     ),
     get(
         "/v1/accounts/{id}/statement",
@@ -360,7 +316,11 @@ const HOLDERS: &[Row] = &[
     ),
     get(
         "/v1/negative-balances",
-        about("Purses below zero.", &["total: integer", "oldest: array"]),
+        about(
+            "Purses below zero.",
+            &["total: integer", "oldest: array", "next: string?"],
+        )
+        .query::<Paging>(),
     ),
 ];
 
@@ -401,19 +361,27 @@ const CARDS: &[Row] = &[
     ),
     post(
         "/v1/cards/{id}/status",
-        about("Stop, freeze or activate a card.", DONE).body::<cards::StatusChange>(),
+        about("Stop, freeze or activate a card.", DONE)
+            .body::<cards::StatusChange>()
+            .guarded(),
     ),
     post(
         "/v1/cards/{id}/replace",
-        about("Issue a card in place of another.", DONE).body::<cards::Replacement>(),
+        about("Issue a card in place of another.", DONE)
+            .body::<cards::Replacement>()
+            .guarded(),
     ),
     post(
         "/v1/cards/{id}/device-tokens",
-        about("Let a device pay with a number of its own.", DONE).body::<cards::Device>(),
+        about("Let a device pay with a number of its own.", DONE)
+            .body::<cards::Device>()
+            .guarded(),
     ),
     post(
         "/v1/cards/{id}/enrol",
-        about("Make a shipped card usable.", DONE).body::<pins::Enrolment>(),
+        about("Make a shipped card usable.", DONE)
+            .body::<pins::Enrolment>()
+            .guarded(),
     ),
     post(
         "/v1/pins",
@@ -452,7 +420,10 @@ const MONEY: &[Row] = &[
         "/v1/transfers",
         about("From one holder to another.", DONE).body::<transfers::Wanted>(),
     ),
-    get("/v1/rates", about("Exchange rates.", &["rates: array"])),
+    get(
+        "/v1/rates",
+        about("Exchange rates.", &["rates: array", "next: string?"]).query::<Paging>(),
+    ),
     post(
         "/v1/rates",
         about("Take rates in.", DONE).body::<rates::Stated>(),
@@ -495,8 +466,14 @@ const DAY: &[Row] = &[
         "/v1/exceptions",
         about(
             "What a person must look at.",
-            &["total: integer", "open: integer", "newest: array"],
-        ),
+            &[
+                "total: integer",
+                "open: integer",
+                "newest: array",
+                "next: integer?",
+            ],
+        )
+        .query::<Paging>(),
     ),
     post(
         "/v1/exceptions/{sequence}/resolve",
@@ -524,7 +501,11 @@ const DAY: &[Row] = &[
     ),
     get(
         "/v1/links",
-        about("Links with their business day.", &["links: array"]),
+        about(
+            "Links with their business day.",
+            &["links: array", "next: integer?"],
+        )
+        .query::<Paging>(),
     ),
     post(
         "/v1/links/{name}/cutover",

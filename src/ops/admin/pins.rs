@@ -24,6 +24,7 @@ use crate::engine::operation_card::CardOrder;
 use crate::switch::pin::{MadeOver, OnFile};
 
 use super::asked::{Path, Shared};
+use super::versions::{IfMatch, Of};
 use super::{AdminContext, Asked, Problem, number_of, order, wrong};
 
 #[derive(Deserialize, ToSchema)]
@@ -104,9 +105,11 @@ pub(super) struct Enrolment {
 pub(super) async fn enrol(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
+    read: IfMatch,
     Asked(wanted): Asked<Enrolment>,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let card = CardId(number_of("card", &id)?);
+    let context = read.of(context, Of::Card(card));
     let last_four = ArrayString::from(&wanted.last_four);
     let last_four = last_four.map_err(|_| wrong("last_four: expected four digits"))?;
     let pan = wanted.pan.as_deref().map(card_number).transpose()?;

@@ -21,6 +21,7 @@ impl From<OrderRefused> for Problem {
             OrderRefused::NotFound(_) => StatusCode::NOT_FOUND,
             OrderRefused::Conflict(_) => StatusCode::CONFLICT,
             OrderRefused::NotAllowed(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            OrderRefused::Changed => StatusCode::PRECONDITION_FAILED,
         };
         Problem(status, refused.to_string())
     }

@@ -13,18 +13,30 @@ use crate::engine::operation_money::{MoneyOrder, Movement};
 use crate::engine::state::State;
 use crate::switch::clock;
 
-use super::asked::Shared;
+use super::asked::{Query, Shared};
+use super::paging::{Paging, cut};
 use super::transfers::reference;
 use super::{AdminContext, Asked, Problem, order, wrong};
 
 /// The rates in force and to come.
 pub(super) async fn rates(
     Shared(context): Shared<AdminContext>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let now = clock::now();
+    let (now, limit, after) = (clock::now(), paging.limit()?, paging.after()?);
     let answer = context.jobs.query(move |state| {
-        let rows: Vec<RateRow> = state.rates().rows().collect();
-        let shown = rows.iter().enumerate().map(|(n, row)| {
+        let mut rows: Vec<RateRow> = state.rates().rows().collect();
+        let key = |row: &RateRow| {
+            let numbers = [row.from.numeric(), row.to.numeric()].map(i64::from);
+            [numbers[0], numbers[1], row.effective.0]
+        };
+        rows.sort_by_key(key);
+        let behind = rows.iter().enumerate();
+        let behind = behind.filter(|(_, row)| after.is_none_or(|after| key(row) > after));
+        let (page, is_more) = cut(behind, limit, |_, _| false);
+        let last = page.last().filter(|_| is_more).map(|(_, row)| key(row));
+        let next = last.map(|[from, to, effective]| format!("{from}.{to}.{effective}"));
+        let shown = page.into_iter().map(|(n, row)| {
             // Of each two currencies the latest that is not to come is in force.
             let next = rows
                 .get(n + 1)
@@ -38,7 +50,7 @@ pub(super) async fn rates(
                 "in_force": in_force,
             })
         });
-        json!({ "rates": shown.collect::<Vec<_>>() })
+        json!({ "rates": shown.collect::<Vec<_>>(), "next": next })
     });
     Ok(Json(answer.await?))
 }

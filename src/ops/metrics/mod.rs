@@ -132,6 +132,12 @@ metrics! {
         "Exceptions that nobody has resolved.";
     EXCEPTIONS_RAISED = Gauge "cardswitch_exceptions_raised" []
         "Exceptions that the journal ever raised.";
+    WEBHOOK_FAILURES = Counter "cardswitch_webhook_failures_total" []
+        "Attempts to tell a webhook that failed.";
+    WEBHOOK_DEAD = Gauge "cardswitch_webhook_dead_ranges" []
+        "Ranges of records that a webhook could not be told of and that were put aside.";
+    WEBHOOK_BEHIND = Gauge "cardswitch_webhook_behind_records" []
+        "Records that the webhook furthest behind was not told of yet.";
     STORE_BYTES = Gauge "cardswitch_store_bytes" ["part"]
         "Bytes on the disk: journal, checkpoints, ring, log.";
     STORE_SHORT = Gauge "cardswitch_store_short" []
