@@ -1,5 +1,5 @@
-//! What the operators' API of `cardswitch serve` works with: tokens, answers and webhooks of the data
-//! directory, and the running switch.
+//! What the operators' API of `cardswitch serve` works with: tokens, answers and webhooks of the
+//! data directory, and the running switch.
 
 use std::sync::Arc;
 
