@@ -145,16 +145,21 @@ impl Jobs {
     /// # Errors
     /// [`Stopping`].
     pub async fn command(&self, body: Body) -> Result<Answer, Stopping> {
+        let answer = self.order(body).await?;
+        answer.await.map_err(|_| Stopping)
+    }
+
+    /// Puts one command into the queue; its answer comes when its effect is durable.
+    async fn order(&self, body: Body) -> Result<oneshot::Receiver<Answer>, Stopping> {
         let (answered, answer) = oneshot::channel();
-        let (by, still) = (self.by, self.still.clone());
         let job = Job::Command {
             body,
-            by,
-            still,
+            by: self.by,
+            still: self.still.clone(),
             answered,
         };
         self.submit(job).await?;
-        answer.await.map_err(|_| Stopping)
+        Ok(answer)
     }
 
     /// Has commands executed one after the other, as few batches as possible, and waits until the
@@ -165,16 +170,7 @@ impl Jobs {
     pub async fn commands(&self, bodies: Vec<Body>) -> Result<Vec<Answer>, Stopping> {
         let mut waiting = Vec::with_capacity(bodies.len());
         for body in bodies {
-            let (answered, answer) = oneshot::channel();
-            let (by, still) = (self.by, self.still.clone());
-            let job = Job::Command {
-                body,
-                by,
-                still,
-                answered,
-            };
-            self.submit(job).await?;
-            waiting.push(answer);
+            waiting.push(self.order(body).await?);
         }
         let mut answers = Vec::with_capacity(waiting.len());
         for answer in waiting {
