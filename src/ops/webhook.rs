@@ -5,8 +5,8 @@
 //! of ranges to be read again. Sending is `admin/webhooks.rs`.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use base64::Engine;
@@ -14,6 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::switch::key_file::write_whole;
 
 /// Shortest secret, bytes.
 const SECRET_BYTES_MIN: usize = 24;
@@ -101,11 +103,7 @@ impl Progress {
     /// # Errors
     /// When the disk refuses.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension("part");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
+        write_whole(path, &serde_json::to_string(self)?)
     }
 
     /// What is to be told next, of what there is until `until`, and whether it is told again.

@@ -338,7 +338,7 @@ impl KeyFile {
 }
 
 /// Writes a file that its owner only may read; it appears whole or not.
-pub(super) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let unfinished = path.with_extension("writing");
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
