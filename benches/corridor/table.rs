@@ -25,18 +25,16 @@ pub(crate) struct Sample {
     starved: u64,
     /// Replies with another code than 00, and messages without a reply.
     not_approved: u64,
+    /// The code that most of the declined had.
+    declined_with: Option<[u8; 2]>,
     /// Scheduled messages of an open loop that the client could not send.
     not_sent: u64,
 }
 
 impl Sample {
     pub(crate) fn of(report: &LoadReport, cpu: Cpu) -> Self {
-        let declined: u64 = report
-            .codes
-            .iter()
-            .filter(|(_, code, _)| code != b"00")
-            .map(|(_, _, n)| n)
-            .sum();
+        let declines = report.codes.iter().filter(|row| row.1 != *b"00");
+        let declined: u64 = declines.clone().map(|row| row.2).sum();
         // The server's time covers the warm-up as well; so does this count of replies.
         let warm = report.replies_ever.max(1);
         Self {
@@ -51,6 +49,7 @@ impl Sample {
                 + report.unmatched
                 + report.unreadable
                 + report.unauthenticated,
+            declined_with: declines.max_by_key(|row| row.2).map(|row| row.1),
             not_sent: report.not_sent,
         }
     }
@@ -101,7 +100,15 @@ impl Measured {
         for ((shape, kind), samples) in closed {
             let count: u64 = samples.values().map(|sample| sample.not_approved).sum();
             if count > 0 {
-                complaints.push(format!("{} {shape}: {count} not approved", kind.name()));
+                let code = samples.values().find_map(|sample| sample.declined_with);
+                let code = code.map_or_else(
+                    || "no reply".to_owned(),
+                    |code| format!("most with {}", code.escape_ascii()),
+                );
+                complaints.push(format!(
+                    "{} {shape}: {count} not approved, {code}",
+                    kind.name()
+                ));
             }
         }
         complaints

@@ -98,10 +98,24 @@ impl Window {
         self.slots.get_mut(usize::try_from(index).ok()?)
     }
 
+    /// How often a slot has another trace number.
+    fn rounds(&self) -> u32 {
+        (STAN_MAX / self.stride).saturating_sub(1).max(1)
+    }
+
+    /// Lets the trace numbers begin as far up as the second is over, in nanoseconds: a load that
+    /// starts in the same second as the end of another one repeats none of its messages.
+    pub(super) fn begin_within_second(&mut self, nanos: u32) {
+        let round = u64::from(self.rounds()) * u64::from(nanos) / 1_000_000_000;
+        let round = u32::try_from(round).unwrap_or_default();
+        for slot in &mut self.slots {
+            slot.round = round;
+        }
+    }
+
     /// The next trace number of a slot.
     pub(super) fn next_stan(&mut self, index: u32) -> u32 {
-        let (base, stride) = (self.base, self.stride);
-        let rounds = (STAN_MAX / stride).saturating_sub(1).max(1);
+        let (base, stride, rounds) = (self.base, self.stride, self.rounds());
         let Some(slot) = self.slot(index) else {
             return 0;
         };
@@ -278,6 +292,27 @@ mod tests {
             window.release(index);
             assert!(window.find(stan, Some(9)).is_none());
         }
+    }
+
+    #[test]
+    fn a_load_that_follows_within_the_second_repeats_no_trace_number() {
+        let numbers = |from_nanos: u32, count: usize| {
+            let mut window = Window::new(32, 64, 2_048);
+            window.begin_within_second(from_nanos);
+            std::iter::repeat_with(move || {
+                let index = window.take().unwrap();
+                let stan = window.next_stan(index);
+                window.release(index);
+                stan
+            })
+            .take(count)
+            .collect::<std::collections::HashSet<u32>>()
+        };
+        // 200,000 a second over 64 connections, for six tenths of a second each.
+        let (first, second) = (numbers(300_000_000, 1_875), numbers(900_000_000, 1_875));
+        assert_eq!((first.len(), second.len()), (1_875, 1_875));
+        assert!(first.is_disjoint(&second));
+        assert!(second.iter().all(|stan| (1..=STAN_MAX).contains(stan)));
     }
 
     #[test]

@@ -97,7 +97,12 @@ impl<'a> Engine<'a> {
         let warmup = nanos(plan.warmup);
         let measured = warmup..warmup + nanos(plan.duration);
         // Reference numbers begin at the second of the start: a second run repeats nothing.
-        let second = u64::try_from(clock::utc().timestamp().as_second()).unwrap_or_default();
+        let now = clock::utc().timestamp();
+        let second = u64::try_from(now.as_second()).unwrap_or_default();
+        for connection in &mut connections {
+            let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+            connection.window.begin_within_second(nanos);
+        }
         Ok(Self {
             plan,
             templates,
