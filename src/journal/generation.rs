@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::sled::{Db, IVec};
+use ::sled::{Db, IVec, Tree};
 
 use super::bytes::Reader;
 use super::contain::contain;
@@ -33,7 +33,15 @@ const IDENTITY_KEY: [u8; 1] = [0];
 const FRAME_KEY: u8 = 1;
 
 const IDENTITY_MAGIC: [u8; 4] = *b"CSJG";
-const IDENTITY_VERSION: u32 = 1;
+const IDENTITY_VERSION: u32 = 2;
+/// Has all its frames in the tree of its identity; what is added to one goes there too.
+const ONE_TREE_VERSION: u32 = 1;
+
+/// Bytes of frames after which the next frame begins another tree of sled. sled writes a leaf anew
+/// with every ten insertions, and again when it splits: a large frame four to five times. A tree
+/// that ends before its tenth is written once. Frames so small that more of them fit cost little
+/// to write again, and a tree for each nine of those would cost more.
+const TREE_BYTES_MAX: usize = 256 << 10;
 
 /// An open generation.
 #[derive(Debug)]
@@ -42,8 +50,20 @@ pub(super) struct Generation {
     path: PathBuf,
     /// Present until dropped: closing sled can panic, so it happens under control.
     db: Option<Db>,
+    filling: Filling,
     /// The file sled writes, for our own data sync.
     file: File,
+}
+
+/// Where the next frame goes.
+#[derive(Debug)]
+enum Filling {
+    /// To the tree of the identity, as releases before this one wrote.
+    OneTree,
+    /// To a tree that begins with it.
+    NextTree,
+    /// To this tree, which has so many bytes of frames.
+    Tree(Tree, usize),
 }
 
 /// The directory of a generation.
@@ -153,13 +173,16 @@ impl Generation {
             .write(true)
             .open(path.join(SLED_FILE));
         let file = opened.map_err(failed)?;
-        let generation = Generation {
+        let mut generation = Generation {
             number,
             path,
             db: Some(db),
+            filling: Filling::NextTree,
             file,
         };
-        generation.check_identity()?;
+        if generation.check_identity()? == ONE_TREE_VERSION {
+            generation.filling = Filling::OneTree;
+        }
         // What a killed process left in the page cache counts from here on, so it must be on the
         // device, with the snapshot sled has just written.
         let synced = durable::sync_tree(&generation.path);
@@ -178,9 +201,43 @@ impl Generation {
     }
 
     /// Adds a frame under its first sequence; durable only after [`Generation::commit`].
-    pub(super) fn insert(&self, first_sequence: u64, frame: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn insert(&mut self, first_sequence: u64, frame: &[u8]) -> Result<(), StoreError> {
         let key = frame_key(first_sequence);
-        match contained("write", &self.path, || self.db()?.insert(key, frame))? {
+        let is_full = match &self.filling {
+            Filling::OneTree => false,
+            Filling::NextTree => true,
+            Filling::Tree(_, bytes) => *bytes >= TREE_BYTES_MAX,
+        };
+        if is_full {
+            let tree = contained("write", &self.path, || self.db()?.open_tree(key))?;
+            self.filling = Filling::Tree(tree, 0);
+        }
+        let before = contained("write", &self.path, || match &self.filling {
+            Filling::Tree(tree, _) => tree.insert(key, frame),
+            Filling::OneTree | Filling::NextTree => self.db()?.insert(key, frame),
+        })?;
+        if let Filling::Tree(_, bytes) = &mut self.filling {
+            *bytes = bytes.saturating_add(frame.len());
+        }
+        self.was_absent(first_sequence, before)
+    }
+
+    /// Adds a frame that is missing, wherever it belongs; see [`Generation::insert`].
+    pub(super) fn fill_in(&self, first_sequence: u64, frame: &[u8]) -> Result<(), StoreError> {
+        let key = frame_key(first_sequence);
+        let before = contained("write", &self.path, || {
+            let db = self.db()?;
+            match (&self.filling, names_around(db, &key).1) {
+                (Filling::OneTree, _) => db.insert(key, frame),
+                (_, Some(holder)) => db.open_tree(holder)?.insert(key, frame),
+                (_, None) => db.open_tree(key)?.insert(key, frame),
+            }
+        })?;
+        self.was_absent(first_sequence, before)
+    }
+
+    fn was_absent(&self, first_sequence: u64, before: Option<IVec>) -> Result<(), StoreError> {
+        match before {
             None => Ok(()),
             Some(_) => {
                 let detail = format!("sequence {first_sequence} was there already");
@@ -205,6 +262,7 @@ impl Generation {
 
     /// Leaves sled as it is: closing would flush again, and after a fault nothing is written.
     pub(super) fn abandon(&mut self) {
+        std::mem::forget(std::mem::replace(&mut self.filling, Filling::NextTree));
         std::mem::forget(self.db.take());
     }
 
@@ -215,24 +273,22 @@ impl Generation {
 
     /// Every frame in order of sequence: the sequence it is stored under, and its bytes.
     pub(super) fn frames(&self) -> Result<Frames<'_>, StoreError> {
-        let entries = contained("read", &self.path, || Ok(self.db()?.range([FRAME_KEY]..)))?;
-        Ok(Frames {
-            path: &self.path,
-            entries,
-        })
+        contained("read", &self.path, || Frames::of(self.db()?, &self.path, 0))
     }
 
-    fn check_identity(&self) -> Result<(), StoreError> {
+    /// The version of its layout.
+    fn check_identity(&self) -> Result<u32, StoreError> {
         let corrupt = |detail| Err(StoreError::corrupt("open", &self.path, detail));
         let Some(value) = contained("open", &self.path, || self.db()?.get(IDENTITY_KEY))? else {
             return corrupt("the record it starts with is missing".to_owned());
         };
         let mut reader = Reader(&value);
-        if reader.array() != Some(IDENTITY_MAGIC) || reader.u32() != Some(IDENTITY_VERSION) {
-            return corrupt("the record it starts with is not one of this release".to_owned());
-        }
+        let version = match (reader.array(), reader.u32()) {
+            (Some(IDENTITY_MAGIC), Some(known @ (ONE_TREE_VERSION | IDENTITY_VERSION))) => known,
+            _ => return corrupt("the record it starts with is not one of this release".to_owned()),
+        };
         match reader.u64() {
-            Some(number) if number == self.number => Ok(()),
+            Some(number) if number == self.number => Ok(version),
             Some(number) => corrupt(format!("it says it is generation {number:016x}")),
             None => corrupt("the record it starts with is too short".to_owned()),
         }
@@ -246,9 +302,12 @@ impl Generation {
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        let db = self.db.take();
+        let open = (
+            std::mem::replace(&mut self.filling, Filling::NextTree),
+            self.db.take(),
+        );
         // Closing writes nothing that counts, and after a fault it may fail: nobody to tell.
-        let _ = contain(move || drop(db));
+        let _ = contain(move || drop(open));
     }
 }
 
@@ -258,45 +317,86 @@ pub(super) fn frames_from<'a>(
     path: &'a Path,
     sequence: u64,
 ) -> Result<Frames<'a>, StoreError> {
-    let entries = contained("read", path, || {
-        let first = match db
-            .range(vec![FRAME_KEY]..=frame_key(sequence).to_vec())
-            .next_back()
-        {
-            Some(frame) => frame?.0.to_vec(),
-            None => frame_key(sequence).to_vec(),
-        };
-        Ok(db.range(first..))
-    })?;
-    Ok(Frames { path, entries })
+    contained("read", path, || Frames::of(db, path, sequence))
 }
 
 /// The frames of a generation, see [`Generation::frames`].
 pub(super) struct Frames<'a> {
     path: &'a Path,
+    db: Db,
+    /// Of the tree that is read.
     entries: ::sled::Iter,
+    /// Names of the trees behind it, the next one last.
+    behind: Vec<IVec>,
+}
+
+impl<'a> Frames<'a> {
+    /// From the frame on that holds a sequence, or from the first behind it.
+    fn of(db: &Db, path: &'a Path, sequence: u64) -> ::sled::Result<Frames<'a>> {
+        let key = frame_key(sequence);
+        let (behind, holder) = names_around(db, &key);
+        // The frames in the tree of the identity are the oldest.
+        let tree = holder.map_or_else(|| Ok(Tree::clone(db)), |name| db.open_tree(name))?;
+        let first = match tree
+            .range([FRAME_KEY].as_slice()..=key.as_slice())
+            .next_back()
+        {
+            Some(frame) => frame?.0,
+            None => IVec::from(&key),
+        };
+        Ok(Frames {
+            path,
+            db: db.clone(),
+            entries: tree.range(first..),
+            behind,
+        })
+    }
+
+    fn next_entry(&mut self) -> ::sled::Result<Option<(IVec, IVec)>> {
+        loop {
+            if let Some(entry) = self.entries.next() {
+                return entry.map(Some);
+            }
+            let Some(name) = self.behind.pop() else {
+                return Ok(None);
+            };
+            self.entries = self.db.open_tree(name)?.iter();
+        }
+    }
 }
 
 impl Iterator for Frames<'_> {
     type Item = Result<(u64, IVec), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = contained("read", self.path, || self.entries.next().transpose());
-        let entry = match next.transpose()? {
+        let path = self.path;
+        let (key, bytes) = match contained("read", path, || self.next_entry()).transpose()? {
             Ok(entry) => entry,
             Err(error) => return Some(Err(error)),
         };
-        let (key, bytes) = entry;
         let mut reader = Reader(&key);
         let sequence = match (reader.array(), reader.array(), reader.0) {
             (Some([FRAME_KEY]), Some(sequence), []) => u64::from_be_bytes(sequence),
             _ => {
                 let detail = format!("a key of {} bytes that is not a frame's", key.len());
-                return Some(Err(StoreError::corrupt("read", self.path, detail)));
+                return Some(Err(StoreError::corrupt("read", path, detail)));
             }
         };
         Some(Ok((sequence, bytes)))
     }
+}
+
+/// The names of the trees that begin behind a frame, the first of them last; and the name of the
+/// one that the frame belongs to.
+fn names_around(db: &Db, key: &[u8; 9]) -> (Vec<IVec>, Option<IVec>) {
+    let mut behind = db.tree_names();
+    // The tree of the identity has another kind of name.
+    behind.retain(|name| name.len() == key.len() && name.first() == Some(&FRAME_KEY));
+    behind.sort_unstable_by(|one, other| other.cmp(one));
+    let count = behind.partition_point(|name| name.as_ref() > key.as_slice());
+    let holder = behind.get(count).cloned();
+    behind.truncate(count);
+    (behind, holder)
 }
 
 fn open_sled(directory: &Path, cache_bytes: u64) -> Result<Db, StoreError> {

@@ -20,7 +20,8 @@
 //! <dir>/ring              group commits become durable here first (see `ring.rs`); it fills what
 //!                         sled lacks at the next start, and a clean close leaves nothing in it
 //!                         that sled has not
-//! <dir>/j/<generation>/   one sled store of frames, 16 hexadecimal digits
+//! <dir>/j/<generation>/   one sled store of frames, 16 hexadecimal digits; a tree for each 256 KiB
+//!                         of them, named like its first key (of releases before: one tree)
 //!     READY               its creation was completed
 //!     SEALED              nothing may follow the position in it; the next generation goes on
 //! <dir>/j/FIRST           where the journal begins, once generations were removed

@@ -217,8 +217,8 @@ impl JournalReader {
         }
         let next = plan.first.generation.saturating_add(count(&plan.sealed));
         let target = Generation::create(&generations, next, self.cache_bytes);
-        let target = target.map_err(StoreError::fault)?;
-        let head = self.copy_frames(&target, plan.last_sealed(), until)?;
+        let mut target = target.map_err(StoreError::fault)?;
+        let head = self.copy_frames(&mut target, plan.last_sealed(), until)?;
         drop(target);
         watermark::write(to, head, None).map_err(StoreError::fault)?;
         Ok(head)
@@ -227,7 +227,7 @@ impl JournalReader {
     /// Copies the frames behind a position.
     fn copy_frames(
         &self,
-        target: &Generation,
+        target: &mut Generation,
         from: Head,
         until: u64,
     ) -> Result<Head, JournalError> {

@@ -184,7 +184,7 @@ fn fill(active: &Generation, ring: &RingScan, first_sequences: &[u64]) -> Result
     let mut unsynced = 0_usize;
     for sequence in first_sequences {
         let frame = ring.frame(*sequence).unwrap_or_default();
-        active.insert(*sequence, frame)?;
+        active.fill_in(*sequence, frame)?;
         unsynced = unsynced.saturating_add(frame.len());
         if unsynced >= GROUP_BYTES_MAX {
             active.commit()?;

@@ -30,6 +30,32 @@ pub(crate) fn generation(dir: &Path, number: usize) -> PathBuf {
     dir.join("j").join(format!("{number:016x}"))
 }
 
+/// The sled store of a generation that nobody has open.
+pub(crate) fn open_raw(dir: &Path, number: usize) -> sled::Db {
+    let path = generation(dir, number);
+    let config = sled::Config::new().path(path).segment_size(8 << 20);
+    // A thread of sled may hold the file a moment longer than the journal that was closed.
+    std::iter::repeat_with(|| config.open())
+        .find_map(Result::ok)
+        .unwrap()
+}
+
+/// Removes frames from the first generation.
+pub(crate) fn take_from_sled(dir: &Path, sequences: &[u64]) {
+    let store = open_raw(dir, 0);
+    for sequence in sequences {
+        let key = [&[1_u8][..], &sequence.to_be_bytes()].concat();
+        let from = |name| store.open_tree(name).unwrap().remove(&key).unwrap();
+        assert!(
+            store
+                .tree_names()
+                .into_iter()
+                .any(|name| from(name).is_some())
+        );
+    }
+    store.flush().unwrap();
+}
+
 /// Opens a store: its records, or the error with its exit code checked.
 pub(crate) fn try_open(dir: &Path) -> Result<Vec<Vec<u8>>, String> {
     let mut records = Vec::new();
@@ -293,17 +319,7 @@ fn torn(later: &[&[usize]], missing: &[u64]) -> (TempDir, Vec<Vec<u8>>) {
     }
     journal.close().unwrap();
     fs::write(dir.path().join("watermark"), watermark).unwrap();
-    let path = generation(dir.path(), 0);
-    let config = sled::Config::new().path(path).segment_size(8 << 20);
-    // A thread of sled may hold the file a moment longer than the journal that was closed.
-    let store = std::iter::repeat_with(|| config.open())
-        .find_map(Result::ok)
-        .unwrap();
-    for sequence in missing {
-        let key = [&[1_u8][..], &sequence.to_be_bytes()].concat();
-        assert!(store.remove(key).unwrap().is_some());
-    }
-    store.flush().unwrap();
+    take_from_sled(dir.path(), missing);
     (dir, records)
 }
 

@@ -14,7 +14,7 @@ use cardswitch::journal::{
 use tempfile::TempDir;
 
 use super::journal_contract::{SMALL, WITHOUT_RING, append, collect};
-use super::journal_recovery::{copy, generation, refused, try_open};
+use super::journal_recovery::{copy, refused, take_from_sled, try_open};
 
 const BLOCK: usize = 4096;
 
@@ -363,21 +363,6 @@ fn frames_that_sled_lost_behind_its_last_sync_are_filled_from_the_ring() {
         take_from_sled(dir.path(), lost);
         assert!(try_open(dir.path()).is_err(), "{lost:?}");
     }
-}
-
-fn take_from_sled(dir: &Path, sequences: &[u64]) {
-    let config = sled::Config::new()
-        .path(generation(dir, 0))
-        .segment_size(8 << 20);
-    // A thread of sled may hold the file a moment longer than the journal that was closed.
-    let store = std::iter::repeat_with(|| config.open())
-        .find_map(Result::ok)
-        .unwrap();
-    for sequence in sequences {
-        let key = [&[1_u8][..], &sequence.to_be_bytes()].concat();
-        assert!(store.remove(key).unwrap().is_some());
-    }
-    store.flush().unwrap();
 }
 
 #[test]

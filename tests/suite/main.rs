@@ -48,6 +48,7 @@ mod journal_contract;
 mod journal_reader;
 mod journal_recovery;
 mod journal_ring;
+mod journal_trees;
 mod keep_alives;
 mod keys;
 mod last_answers;
