@@ -276,6 +276,8 @@ const HOLDERS: &[Row] = &[
                 "programme: string",
                 "holder: integer?",
                 "kyc: string",
+                "closed_at: string?",
+                "erased_at: string?",
                 "available: integer",
                 "purses: array",
                 "cards: array",
@@ -294,6 +296,14 @@ const HOLDERS: &[Row] = &[
     post(
         "/v1/accounts/{id}/close",
         about("Close an account for ever.", DONE).guarded(),
+    ),
+    post(
+        "/v1/accounts/{id}/erase",
+        about(
+            "Erase the data of a closed account's cards: numbers, months, PINs, devices, chips.",
+            DONE,
+        )
+        .guarded(),
     ),
     get(
         "/v1/accounts/{id}/statement",

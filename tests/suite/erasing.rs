@@ -1,0 +1,177 @@
+//! What a closed account's cards were known by goes when it is ordered: from the state, from new
+//! checkpoints, from every answer; and its money, its records and its statements stay.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::checkpoints::state;
+use crate::operators::{Desk, spare_number};
+use crate::reload;
+use crate::support::{Draft, EVERYDAY, Process};
+
+const ACCOUNT: &str = "/v1/accounts/1";
+const MASKED: &str = "476173******0119";
+
+/// Lets the card data of closed accounts go at once.
+fn keep_nothing(desk: &Desk, folder: &Path) {
+    reload::edit(folder, "retention_days = 540", "retention_days = 0");
+    let (status, done) = desk.post("/v1/programmes/reload", &json!({}));
+    assert_eq!(status, 200, "{done}");
+}
+
+/// The token of the everyday card, as bytes.
+fn token(desk: &Desk) -> Vec<u8> {
+    let (status, found) = desk.post("/v1/cards/lookup", &json!({ "pan": EVERYDAY }));
+    assert_eq!(status, 200, "{found}");
+    let hex = found["token"].as_str().unwrap();
+    let digits: Vec<u8> = hex
+        .chars()
+        .map(|digit| digit.to_digit(16).unwrap() as u8)
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
+}
+
+/// Whether some file below a folder has these bytes.
+fn is_below(folder: &Path, bytes: &[u8]) -> bool {
+    let mut entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries.any(|entry| match entry.path() {
+        path if path.is_dir() => is_below(&path, bytes),
+        path => {
+            let content = fs::read(path).unwrap();
+            content.windows(bytes.len()).any(|window| window == bytes)
+        }
+    })
+}
+
+fn refused(desk: &Desk, why: &str) {
+    let (status, told) = desk.post(&format!("{ACCOUNT}/erase"), &json!({}));
+    assert_eq!(status, 409, "{told}");
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.contains(why), "{detail}");
+}
+
+/// A purchase, a device, a posting that nobody asked for; then the account is closed.
+fn used_and_closed(desk: &mut Desk) -> Value {
+    let bought = desk.purchase(EVERYDAY, 500);
+    assert_eq!(desk.client.code(&bought), "00");
+    assert_eq!(desk.client.code(&Draft::reversal_of(&bought, 900)), "00");
+    let device = json!({ "pan": spare_number(41) });
+    let (status, told) = desk.post("/v1/cards/1/device-tokens", &device);
+    assert_eq!(status, 200, "{told}");
+    refused(desk, "is not closed");
+    let posted = desk.purchase(EVERYDAY, 300).mti("0220");
+    assert_eq!(desk.client.code(&posted), "00");
+    let (status, closed) = desk.post(&format!("{ACCOUNT}/close"), &json!({}));
+    assert_eq!(status, 200, "{closed}");
+    assert_eq!(desk.code(EVERYDAY, 1), "46");
+    closed
+}
+
+#[test]
+fn the_data_of_a_closed_accounts_cards_go_and_all_else_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = reload::open(folder.path());
+    used_and_closed(&mut desk);
+    refused(&desk, "is open: resolve it first");
+    let open = desk.get("/v1/exceptions");
+    let record = &open["newest"][0]["sequence"];
+    let path = format!("/v1/exceptions/{record}/resolve");
+    assert_eq!(desk.post(&path, &json!({ "note": "known" })).0, 200);
+    refused(&desk, "540 days (retention_days of prepaid-jp)");
+    keep_nothing(&desk, folder.path());
+
+    let token = token(&desk);
+    let statement = desk.get(&format!("{ACCOUNT}/statement"));
+    let (status, done) = desk.post(&format!("{ACCOUNT}/erase"), &json!({}));
+    assert_eq!(status, 200, "{done}");
+    refused(&desk, "were erased at");
+
+    let account = desk.get(ACCOUNT);
+    let card = &account["cards"][0];
+    assert_eq!(
+        (&card["number"], &card["token"], &card["expiry"]),
+        (&json!("erased"), &json!("erased"), &Value::Null)
+    );
+    assert_eq!(
+        (&card["status"], &card["device_tokens"]),
+        (&json!("closed"), &json!([]))
+    );
+    assert!(account["closed_at"].is_string() && account["erased_at"].is_string());
+    assert_eq!(account["entries"], json!([]), "nothing can be matched");
+    assert_eq!(desk.get(&format!("{ACCOUNT}/statement")), statement);
+    // Whatever tells of it tells on, without the number.
+    let told = desk.get("/v1/activity?account=1");
+    let rows = told["activity"].as_array().unwrap().iter();
+    let numbers: Vec<&Value> = rows.filter_map(|row| row.get("number")).collect();
+    assert!(numbers.len() > 3, "{told}");
+    for number in numbers {
+        assert_eq!(number, "erased", "{told}");
+    }
+    let mut rows = told["activity"].as_array().unwrap().iter();
+    let decided = rows.find(|row| row.get("decision").is_some()).unwrap();
+    let decision = format!("/v1/decisions/{}", decided["sequence"]);
+    for path in [
+        "/v1/cards",
+        "/v1/cards/1",
+        "/v1/events",
+        "/v1/audit",
+        "/v1/activity",
+        decision.as_str(),
+    ] {
+        let told = desk.get(path).to_string();
+        assert!(!told.contains(MASKED), "{path}: {told}");
+    }
+    let audit = desk.get("/v1/audit")["deeds"].as_array().unwrap().clone();
+    let deed = audit.last().unwrap();
+    assert_eq!(
+        (&deed["did"], &deed["account"]),
+        (&json!("card-data-erased"), &json!(1))
+    );
+
+    assert_eq!(
+        desk.post("/v1/cards/lookup", &json!({ "pan": EVERYDAY })).0,
+        404
+    );
+    let (status, made) = desk.post("/v1/checkpoint", &json!({}));
+    assert_eq!(status, 200, "{made}");
+    let store = desk.process.directory.path().join("store");
+    let newest = format!("c/{:016x}", made["sequence"].as_u64().unwrap());
+    assert!(!is_below(&store.join(&newest), &token));
+    assert!(!is_below(&store.join(&newest), MASKED.as_bytes()));
+    assert!(is_below(&store.join("j"), &token), "history is history");
+    // From the checkpoint, and from the whole journal, it is the same state.
+    let before = state(&desk.process);
+    let config = folder.path().join("switch.conf").display().to_string();
+    let args = ["--config", &config];
+    let process = Process::serve_in(desk.process.kill(), &args);
+    assert_eq!(state(&process), before);
+    let directory = process.kill();
+    fs::remove_dir_all(directory.path().join("store/c")).unwrap();
+    let mut desk = Desk::of(Process::serve_in(directory, &args));
+    assert_eq!(state(&desk.process), before);
+
+    // To the wire the number is like one that was never there; and somebody else may have it.
+    let asked = |stan| Draft::purchase(stan).set(2, EVERYDAY);
+    assert_eq!(desk.client.code(&asked(77)), "14");
+    let person = json!({
+        "programme": "prepaid-jp", "born": "1990-05-05", "consent": false, "kyc": "verified",
+    });
+    let (status, registered) = desk.post("/v1/holders", &person);
+    assert_eq!(status, 200, "{registered}");
+    let wanted = json!({
+        "programme": "prepaid-jp", "holder": registered["holder"], "pan": EVERYDAY,
+        "expiry": "3112", "status": "active",
+    });
+    let (status, opened) = desk.post("/v1/accounts", &wanted);
+    assert_eq!(status, 200, "{opened}");
+    assert!(opened["account"].as_u64() > Some(1), "{opened}");
+    assert_eq!(desk.client.code(&asked(78)), "51");
+    let before = state(&desk.process);
+    let process = Process::serve_in(desk.process.kill(), &args);
+    assert_eq!(state(&process), before);
+}
