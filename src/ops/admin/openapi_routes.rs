@@ -4,8 +4,8 @@
 use super::openapi_about::{About, Body, about, list, other};
 use super::paging::Paging;
 use super::{
-    activity, audit, backups, cards, clearing, console, events, exceptions, holders, lists, loads,
-    paper, pins, rates, reconciliation, statements, transfers, webhooks,
+    activity, audit, backups, cards, checkpoints, clearing, console, events, exceptions, holders,
+    lists, loads, paper, pins, rates, reconciliation, statements, transfers, webhooks,
 };
 
 /// What every order answers.
@@ -177,7 +177,8 @@ const SWITCH: &[Row] = &[
         about(
             "Have a checkpoint made.",
             &["sequence: integer", "made: boolean"],
-        ),
+        )
+        .query::<checkpoints::Wanted>(),
     ),
     get(
         "/v1/backup",
