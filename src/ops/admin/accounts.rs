@@ -1,5 +1,7 @@
 //! Accounts: what stands on them, which are below zero, closing one, erasing its cards' data.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -203,8 +205,17 @@ pub(super) async fn erase(
     read: IfMatch,
 ) -> Result<Json<serde_json::Value>, Problem> {
     let account = AccountId(number_of("account", &id)?);
+    let tokens = context.jobs.query(move |state| {
+        let record = state.account(account)?;
+        let cards = record.cards.iter().filter_map(|card| state.card(*card));
+        Some(cards.map(|card| card.token).collect::<Vec<_>>())
+    });
+    let tokens = tokens.await?.unwrap_or_default();
+    let pins = Arc::clone(&context.pins);
     let context = read.of(context, Of::Account(account));
-    order(&context, Order::EraseCardData(account)).await
+    let done = order(&context, Order::EraseCardData(account)).await?;
+    pins.forget(account, &tokens);
+    Ok(done)
 }
 
 /// Purses below zero, the one that is so for longest first.
