@@ -463,6 +463,13 @@ impl State {
         self.device_tokens.range(least..=greatest).map(|row| row.1)
     }
 
+    /// The same with their tokens.
+    pub fn devices_of(&self, card: CardId) -> impl Iterator<Item = (CardToken, DeviceToken)> + '_ {
+        let devices = self.device_tokens.range((card, CardToken([0; 16]))..);
+        let devices = devices.take_while(move |row| row.0.0 == card);
+        devices.map(|(key, device)| (key.1, *device))
+    }
+
     /// Purses below zero and since when, in order of the accounts.
     pub fn negatives(&self) -> impl Iterator<Item = (AccountId, PurseIndex, UnixMs)> + '_ {
         self.negatives

@@ -2,17 +2,22 @@
 //! checkpoints, from every answer; and its money, its records and its statements stay.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::checkpoints::state;
 use crate::operators::{Desk, spare_number};
 use crate::reload;
+use crate::store_commands::contents;
 use crate::support::{Draft, EVERYDAY, Process};
 
 const ACCOUNT: &str = "/v1/accounts/1";
 const MASKED: &str = "476173******0119";
+/// Another card.
+const RICH: &str = "4761739001010200";
 
 /// Lets the card data of closed accounts go at once.
 fn keep_nothing(desk: &Desk, folder: &Path) {
@@ -174,4 +179,121 @@ fn the_data_of_a_closed_accounts_cards_go_and_all_else_stays() {
     let before = state(&desk.process);
     let process = Process::serve_in(desk.process.kill(), &args);
     assert_eq!(state(&process), before);
+}
+
+/// What `store erased` ends with and says.
+fn proof(store: &Path, more: &[&str], numbers: &str) -> (Option<i32>, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cardswitch"))
+        .args(["store", "erased", "--json", "--data"])
+        .arg(store)
+        .args(more)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = command.stdin.take().unwrap();
+    // Nobody may be reading.
+    let _ = stdin.write_all(numbers.as_bytes());
+    drop(stdin);
+    let output = command.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains(EVERYDAY), "{said}");
+    let told = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output.status.code(), told)
+}
+
+/// How many of some kind of place have something left that counts.
+fn left(found: &Value, kind: &str) -> usize {
+    let places = found["places"].as_array().unwrap().iter();
+    let counting = places.filter(|place| place["counts"] == true);
+    counting.filter(|place| place.get(kind).is_some()).count()
+}
+
+#[test]
+fn the_proof_finds_card_data_until_history_ring_and_log_have_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = reload::open(folder.path());
+    used_and_closed(&mut desk);
+    let record = desk.get("/v1/exceptions")["newest"][0]["sequence"].clone();
+    let path = format!("/v1/exceptions/{record}/resolve");
+    assert_eq!(desk.post(&path, &json!({ "note": "known" })).0, 200);
+    keep_nothing(&desk, folder.path());
+    assert_eq!(desk.post("/v1/checkpoint", &json!({})).0, 200);
+    let store = desk.process.directory.path().join("store");
+    let account = ["--account", "1"];
+    assert_eq!(proof(&store, &account, "").0, Some(75), "it is in use");
+    let config = folder.path().join("switch.conf").display().to_string();
+    let args = ["--config", &config];
+
+    let directory = desk.process.stop();
+    let store = directory.path().join("store");
+    let (code, found) = proof(&store, &account, "");
+    assert_eq!(code, Some(1), "nobody has erased them");
+    assert_eq!(
+        (&found["erased_at"], &found["left"]),
+        (&Value::Null, &json!(true))
+    );
+    assert_eq!(proof(&store, &["--account", "99"], "").0, Some(66));
+
+    let mut desk = Desk::of(Process::serve_in(directory, &args));
+    assert_eq!(desk.post(&format!("{ACCOUNT}/erase"), &json!({})).0, 200);
+    let directory = desk.process.stop();
+    let store = directory.path().join("store");
+    let before = contents(&store);
+    let (code, found) = proof(&store, &account, "");
+    assert_eq!(code, Some(1), "{found}");
+    assert_eq!(contents(&store), before, "it only looks");
+    assert_eq!(
+        (&found["cards"], &found["tokens_known"]),
+        (&json!(1), &json!(2))
+    );
+    for kind in ["generation", "ring", "checkpoint", "file"] {
+        assert!(left(&found, kind) > 0, "{kind}: {found}");
+    }
+    let generation = &found["places"][0];
+    assert!(generation["records"].as_u64() > Some(3), "{found}");
+    assert!(generation["first_sequence"].as_u64() < generation["last_sequence"].as_u64());
+
+    // Other cards go on; then history goes.
+    desk = Desk::of(Process::serve_in(directory, &args));
+    let mut removed = 0;
+    for _ in 0..3 {
+        assert_eq!(desk.code(RICH, 100), "00");
+        let (status, made) = desk.post("/v1/checkpoint?forget_history=true", &json!({}));
+        assert_eq!((status, &made["made"]), (200, &json!(true)), "{made}");
+        removed = made["generations_removed"].as_u64().unwrap();
+    }
+    assert!(removed > 0);
+    let before = state(&desk.process);
+    let directory = desk.process.stop();
+    let store = directory.path().join("store");
+    let (code, found) = proof(&store, &account, "");
+    assert_eq!(code, Some(1), "{found}");
+    let gone = ["generation", "checkpoint"].map(|kind| left(&found, kind));
+    assert_eq!((gone, left(&found, "ring")), ([0, 0], 1), "{found}");
+    assert!(left(&found, "file") > 0, "{found}");
+
+    // After a clean stop nothing needs the ring, and never the log.
+    fs::remove_file(store.join("ring")).unwrap();
+    fs::remove_dir_all(store.join("log")).unwrap();
+    let (code, found) = proof(&store, &account, "");
+    assert_eq!(
+        (code, &found["tokens_known"]),
+        (Some(0), &json!(0)),
+        "{found}"
+    );
+    assert_eq!(found["places"], json!([]), "{found}");
+    let with_number = ["--account", "1", "--number-from-stdin"];
+    let (code, found) = proof(&store, &with_number, &format!("{EVERYDAY}\n"));
+    assert_eq!(
+        (code, &found["tokens_known"]),
+        (Some(0), &json!(1)),
+        "{found}"
+    );
+    assert_eq!(proof(&store, &with_number, "not a number\n").0, Some(64));
+    assert!(!is_below(&store, MASKED.as_bytes()));
+    let process = Process::serve_in(directory, &args);
+    assert_eq!(state(&process), before);
+    drop(process);
 }
