@@ -461,7 +461,7 @@ impl Found {
         for (place, left) in &self.places {
             let place = match place {
                 Place::Generation(number) => format!("generation   {number}"),
-                Place::Ring => "ring        ".to_owned(),
+                Place::Ring => "ring         in it".to_owned(),
                 Place::Checkpoint(sequence) => format!("checkpoint   at {sequence}"),
                 Place::File(path) => format!("file         {}", path.display()),
             };

@@ -6,9 +6,20 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use cardswitch::domain::account::AccountId;
+use cardswitch::domain::pan::CardToken;
+use cardswitch::domain::time::UnixMs;
+use cardswitch::engine::command::{Answer, Body, Command as Asked, OpenAccount};
+use cardswitch::engine::decide::decide;
+use cardswitch::engine::event::Event;
+use cardswitch::engine::operation::{Operation, Order};
+use cardswitch::engine::state::State;
+use cardswitch::switch::card_file;
+use cardswitch::switch::rulebook::LoadedRules;
+use cardswitch::switch::token::TokenKey;
 use serde_json::{Value, json};
 
-use crate::checkpoints::state;
+use crate::checkpoints::{read_back, state, written};
 use crate::operators::{Desk, spare_number};
 use crate::reload;
 use crate::store_commands::contents;
@@ -213,7 +224,8 @@ fn left(found: &Value, kind: &str) -> usize {
 #[test]
 fn the_proof_finds_card_data_until_history_ring_and_log_have_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let mut desk = reload::open(folder.path());
+    // A ring of another size than the one that the proof's own copy would be opened with.
+    let mut desk = reload::open_with(folder.path(), "[journal]\nring_mib = 3\n");
     used_and_closed(&mut desk);
     let record = desk.get("/v1/exceptions")["newest"][0]["sequence"].clone();
     let path = format!("/v1/exceptions/{record}/resolve");
@@ -296,4 +308,61 @@ fn the_proof_finds_card_data_until_history_ring_and_log_have_gone() {
     let process = Process::serve_in(directory, &args);
     assert_eq!(state(&process), before);
     drop(process);
+}
+
+#[test]
+fn an_account_that_was_closed_before_closings_had_a_date_gets_one_first() {
+    let rules = LoadedRules::load(None, None).unwrap();
+    let key = TokenKey::fixed([7; 32]);
+    let demo = include_str!("../../fixtures/demo.toml");
+    let rows = card_file::parse(demo, &rules.rulebook, &key).unwrap();
+    let (mut state, account) = (State::new(), AccountId(1));
+    let card = rows[0].account.card.token;
+    let begun = UnixMs(1_803_870_000_000);
+    let ask = |state: &State, at, body| {
+        let sequence = state.sequence() + 1;
+        decide(&rules.rulebook, state, &Asked { sequence, at, body })
+    };
+    let opened = Body::OpenAccount(Box::new(OpenAccount {
+        balances: Vec::new(),
+        ..rows[0].account.clone()
+    }));
+    let event = ask(&state, begun, opened).event.unwrap();
+    state.apply(1, begun, &event).unwrap();
+    // As an earlier release wrote it.
+    let closed = Operation::AccountClosed {
+        account,
+        movements: Vec::new(),
+    };
+    let event = Event::Operated(Box::new(closed));
+    state.apply(2, begun, &event).unwrap();
+    assert_eq!(state.ending(account), None);
+
+    let erase = || Body::Operate(Box::new(Order::EraseCardData(account)));
+    let day = |days: i64| UnixMs(begun.0 + 86_400_000 * days);
+    let mut order = |at: UnixMs| {
+        let outcome = ask(&state, at, erase());
+        let sequence = state.sequence() + 1;
+        let event = outcome.event.as_ref();
+        if let Some(event) = event {
+            state.apply(sequence, at, event).unwrap();
+        }
+        let Answer::Ordered(answer) = outcome.answer else {
+            panic!("it was ordered");
+        };
+        let has_card = state.card_by_token(&card).is_some();
+        (answer.is_ok(), event.is_some(), has_card)
+    };
+    assert_eq!(order(day(1_000)), (false, true, true), "it gets its date");
+    assert_eq!(order(day(1_001)), (false, false, true), "and keeps it");
+    assert_eq!(order(day(1_539)), (false, false, true));
+    assert_eq!(order(day(1_540)), (true, true, false));
+    assert_eq!(order(day(1_541)), (false, false, false), "once");
+    let digest = state.digest();
+    let back = read_back(&written(&state));
+    assert_eq!(back.digest(), digest);
+    let ending = back.ending(account).unwrap();
+    assert_eq!(ending.closed_at, day(1_000));
+    assert_eq!(ending.erased_at, Some(day(1_540)));
+    assert!(back.card_by_token(&CardToken([0; 16])).is_none());
 }
