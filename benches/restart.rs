@@ -35,7 +35,7 @@ use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::iso8583::{MessageSpec, MessageWriter};
 use cardswitch::journal::{Batch, Checkpoints, HeldStore, Journal, SledJournal, SledOptions};
-use cardswitch::switch::checkpointer::{Checkpointer, Source};
+use cardswitch::switch::checkpointer::{Checkpointer, History, Source};
 use cardswitch::switch::clock;
 use cardswitch::switch::config::Config;
 use cardswitch::switch::restore;
@@ -298,7 +298,9 @@ impl Past {
         let terms = Config::standard().checkpoint;
         let checkpointer = Checkpointer::start(source, terms).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let made = runtime.unwrap().block_on(checkpointer.desk().make());
+        let made = runtime
+            .unwrap()
+            .block_on(checkpointer.desk().make(History::AsConfigured));
         checkpointer.end(false);
         if let Some(made) = made.unwrap() {
             let seconds = made.took.as_secs_f64();

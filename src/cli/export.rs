@@ -22,6 +22,7 @@ use crate::domain::money::Currency;
 use crate::domain::pan::MaskedPan;
 use crate::engine::event::{AccountOpened, Event};
 use crate::engine::operation::Operation;
+use crate::engine::operation_end::EndOperation;
 use crate::engine::operation_holder::HolderOperation;
 use crate::engine::record;
 use crate::journal::{self, HeldStore, JournalError, SledOptions};
@@ -304,6 +305,12 @@ impl Known {
                 Operation::CardReplaced { card, with, .. } => {
                     if let Some(account) = self.card(*card).map(|known| known.0) {
                         put(&mut self.cards, with.card.0, (account, with.masked));
+                    }
+                }
+                Operation::End(EndOperation::CardDataErased(account)) => {
+                    let cards = self.cards.iter_mut().flatten();
+                    for (_, masked) in cards.filter(|card| card.0 == *account) {
+                        *masked = MaskedPan::erased();
                     }
                 }
                 _ => {}

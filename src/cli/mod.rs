@@ -51,6 +51,8 @@ pub mod hsm;
 pub mod doctor;
 
 pub mod store;
+mod store_erased;
+mod store_search;
 mod store_verify;
 
 pub mod tail;

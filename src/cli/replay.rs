@@ -11,6 +11,7 @@ use crate::engine::entry::EntryId;
 use crate::engine::event::{AccountOpened, Effect, Event};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
+use crate::engine::operation_end::EndOperation;
 use crate::engine::operation_holder::HolderOperation;
 use crate::engine::operation_money::MoneyOperation;
 use crate::engine::record;
@@ -224,7 +225,8 @@ impl Postings {
                 ) => {
                     self.add_all(postings);
                 }
-                Operation::AccountClosed { movements, .. } => {
+                Operation::AccountClosed { movements, .. }
+                | Operation::End(EndOperation::AccountClosed { movements, .. }) => {
                     movements.iter().for_each(|row| self.add_all(&row.1));
                 }
                 Operation::Money(MoneyOperation::Charged { movements, .. }) => {
@@ -242,6 +244,7 @@ impl Postings {
                 | Operation::CardReplaced { .. }
                 | Operation::DeviceTokenAdded { .. }
                 | Operation::ExceptionResolved { .. }
+                | Operation::End(EndOperation::ClosingDated(_) | EndOperation::CardDataErased(_))
                 | Operation::ClearingClosed { .. } => {}
             },
             Event::Housekept(housekept) => {

@@ -12,14 +12,18 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::domain::account::AccountId;
 use crate::domain::time::UnixMs;
 use crate::journal::{self, CopyError, CopyProgress, HeldStore, JournalError, StoreView};
 use crate::switch::config::{Config, Overrides};
 
 use super::api::Api;
 use super::import::Failed;
+use super::store_erased::{self, Question};
 use super::store_verify::{self, Verified};
 
+/// `store erased` found something.
+const EXIT_LEFT: u8 = 1;
 /// How often a progress bar is drawn anew.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
@@ -37,6 +41,9 @@ enum StoreCommand {
     Verify(VerifyArgs),
     /// Tell what is in a store, also of a running switch: generations, checkpoints, sizes.
     Inspect(InspectArgs),
+    /// Say where card data of an account are left, or that none are, in a store that is not in use:
+    /// journal, ring, checkpoints, log. Exit code 1: some are left. Nothing in it is written.
+    Erased(ErasedArgs),
     /// Copy a store to an empty folder and prove the copy; a running switch makes the copy itself.
     Backup(BackupArgs),
     /// Put a copy into an empty folder.
@@ -48,6 +55,28 @@ struct VerifyArgs {
     /// Directory of the store, or of a copy.
     #[arg(long, value_name = "DIR", default_value = "./cardswitch-data")]
     data: PathBuf,
+    /// Folder with room for as many bytes as the store has [default: the system's].
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Print the result as one JSON line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct ErasedArgs {
+    /// Directory of the store, or of a copy.
+    #[arg(long, value_name = "DIR", default_value = "./cardswitch-data")]
+    data: PathBuf,
+    /// Number of the account.
+    #[arg(long)]
+    account: u32,
+    /// Look for these card numbers as well, a line of standard input each.
+    #[arg(long)]
+    number_from_stdin: bool,
+    /// Folder of the log, where it lies elsewhere [default: log in the store].
+    #[arg(long, value_name = "DIR")]
+    log: Option<PathBuf>,
     /// Folder with room for as many bytes as the store has [default: the system's].
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
@@ -95,10 +124,11 @@ struct RestoreArgs {
     data: PathBuf,
 }
 
-/// Runs `store`; exit code 65 when something is damaged.
+/// Runs `store`; exit code 65 when something is damaged, 1 when what was to be erased is left.
 pub fn run(args: &StoreArgs) -> ExitCode {
     let done = match &args.command {
         StoreCommand::Verify(args) => verify(args),
+        StoreCommand::Erased(args) => erased(args),
         StoreCommand::Inspect(args) => inspect(args),
         StoreCommand::Backup(args) => backup(args),
         StoreCommand::Restore(args) => restore(args),
@@ -119,6 +149,32 @@ fn verify(args: &VerifyArgs) -> Result<(), Failed> {
     match verified.faults.is_empty() {
         true => Ok(()),
         false => Err((65, format!("{} is damaged", args.data.display()))),
+    }
+}
+
+fn erased(args: &ErasedArgs) -> Result<(), Failed> {
+    let numbers = match args.number_from_stdin {
+        true => store_erased::numbers_given()?,
+        false => Vec::new(),
+    };
+    let question = Question {
+        store: &args.data,
+        log: args.log.as_deref(),
+        scratch: args.scratch.as_deref(),
+        account: AccountId(args.account),
+        numbers,
+    };
+    let found = watched(|progress| store_erased::search(&question, progress))?;
+    match args.json {
+        true => println!("{}", found.json()),
+        false => print!("{}", found.text()),
+    }
+    match found.is_left() {
+        false => Ok(()),
+        true => {
+            let what = format!("card data of account {} are left", args.account);
+            Err((EXIT_LEFT, what))
+        }
     }
 }
 

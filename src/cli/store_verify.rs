@@ -83,10 +83,10 @@ impl Verified {
 }
 
 /// A folder that goes when it is no longer needed.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn make(parent: Option<&Path>) -> Result<Scratch, Failed> {
+    pub(super) fn make(parent: Option<&Path>) -> Result<Scratch, Failed> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
         let folder = parent.join(format!("cardswitch-verify-{}", std::process::id()));
         journal::make_empty(&folder).map_err(|error| (73, error.to_string()))?;
@@ -140,7 +140,7 @@ pub(super) fn verify(
 }
 
 /// Keeps a switch from starting on a store that is not in use; a copy has no lock.
-fn share(store: &Path) -> Result<Option<File>, Failed> {
+pub(super) fn share(store: &Path) -> Result<Option<File>, Failed> {
     let path = store.join("LOCK");
     let Ok(file) = File::open(&path) else {
         return Ok(None);
@@ -149,7 +149,7 @@ fn share(store: &Path) -> Result<Option<File>, Failed> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::Error(error)) => Err((73, format!("{}: {error}", path.display()))),
         Err(TryLockError::WouldBlock) => {
-            let sentence = "is open in a process: stop it, or verify a copy (store backup)";
+            let sentence = "is open in a process: stop it, or look into a copy (store backup)";
             Err((75, format!("the store {} {sentence}", store.display())))
         }
     }

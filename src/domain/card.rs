@@ -149,6 +149,21 @@ pub struct Card {
     pub pin: CardPin,
 }
 
+impl Card {
+    /// Lets go of all that the card was known by; what is left is a number for old postings.
+    pub fn erase(&mut self) {
+        self.token = CardToken([0; 16]);
+        self.masked = MaskedPan::erased();
+        self.expiry = None;
+        self.pin = CardPin::default();
+    }
+
+    /// Whether nothing of the card is known any more.
+    pub fn is_erased(&self) -> bool {
+        self.masked.is_erased()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

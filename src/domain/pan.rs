@@ -82,11 +82,26 @@ impl MaskedPan {
         MaskedPan(text)
     }
 
+    /// What is shown in place of a number that was erased.
+    pub fn erased() -> MaskedPan {
+        let mut text = ArrayString::new();
+        text.push_str(ERASED);
+        MaskedPan(text)
+    }
+
+    /// Whether the number was erased.
+    pub fn is_erased(&self) -> bool {
+        self.0.as_str() == ERASED
+    }
+
     /// The masked text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
+
+/// No masked number has a letter.
+const ERASED: &str = "erased";
 
 impl fmt::Display for MaskedPan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -334,6 +334,8 @@ pub struct Programme {
     pub transfer: Option<PurseIndex>,
     /// What closing an account costs, minor units of the first purse's currency (rule A9).
     pub closing_fee: i64,
+    /// Days for which the card data of a closed account stay.
+    pub retention_days: u16,
     /// What a statement on paper costs, minor units of that currency (rule A31); `None`: there is
     /// none.
     pub statement_fee: Option<i64>,

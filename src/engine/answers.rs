@@ -177,6 +177,38 @@ impl AnswerTable {
         }
     }
 
+    /// Forgets answers of which no entry tells any more; `None` when two of the others are to one
+    /// message.
+    ///
+    /// Looks at every row. Others move only where one is found, which takes an account whose last
+    /// message came within the time that answers are kept.
+    pub(super) fn erase(
+        &mut self,
+        is_erased: impl Fn(&StoredAnswer) -> bool,
+        booked: Booked<'_>,
+    ) -> Option<()> {
+        let is_its = |row: &AnswerRow| match row {
+            AnswerRow::Whole(row) => is_erased(&row.answer),
+            AnswerRow::OfEntry(..) => false,
+        };
+        if !self.rows.iter().any(is_its) {
+            return Some(());
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        self.index = HashIndex::default();
+        self.forgotten = 0;
+        while let Some(row) = rows.pop_front() {
+            let key = match &row {
+                AnswerRow::Whole(row) => row.key,
+                AnswerRow::OfEntry(id, _) => key_of(booked.entries.get(*id)?),
+            };
+            if !is_its(&row) {
+                self.keep(&key, row, booked)?;
+            }
+        }
+        Some(())
+    }
+
     /// All answers, oldest first.
     pub(super) fn rows<'a>(&'a self, booked: Booked<'a>) -> impl Iterator<Item = AnswerAt<'a>> {
         let rows = self.rows.iter();

@@ -503,7 +503,7 @@ impl State {
     }
 
     /// Forgets an entry at rest, unless it has moved again since.
-    fn forget_entry(&mut self, id: EntryId, rested_at: UnixMs) {
+    pub(super) fn forget_entry(&mut self, id: EntryId, rested_at: UnixMs) {
         if self
             .entries
             .get(id)

@@ -123,21 +123,11 @@ impl State {
                 self.note_reference(*reference, Movement::Transfer(transfer))?;
                 self.post(*currency, postings)
             }
+            // As it was written before closings had a date.
             Operation::AccountClosed { account, movements } => {
-                let record = self.account(*account).ok_or("an unknown account closes")?;
-                let cards = record.cards.clone();
-                for (purse, postings) in movements {
-                    let record = self.account(*account).ok_or("an unknown account closes")?;
-                    let purses = &record.account.purses;
-                    let purse = purses.get(purse.position()).ok_or("an unknown purse")?;
-                    let currency = purse.currency;
-                    self.post(currency, postings)?;
-                }
-                for card in cards {
-                    self.set_status(card, CardStatus::Closed)?;
-                }
-                Ok(())
+                self.close_account(*account, movements)
             }
+            Operation::End(operation) => self.apply_end(operation),
             Operation::Money(operation) => self.apply_money(operation),
             Operation::ClearingClosed { batch, lines } => {
                 let closed = ClosedBatch {

@@ -98,6 +98,18 @@ impl HolderBook {
         self.lapsed.insert(card);
     }
 
+    /// Forgets the end of a card.
+    pub(super) fn forget_card(&mut self, card: CardId, expiry: Option<ExpiryMonth>) {
+        self.lapsed.remove(&card);
+        let Some(expiry) = expiry else { return };
+        if let Some(cards) = self.due.get_mut(&expiry) {
+            cards.retain(|known| *known != card);
+            if cards.is_empty() {
+                self.due.remove(&expiry);
+            }
+        }
+    }
+
     /// Has the end of a card looked at again, which did not go on the first time.
     pub(super) fn note_again(&mut self, card: CardId, expiry: Option<ExpiryMonth>) {
         if let (true, Some(expiry)) = (self.lapsed.remove(&card), expiry) {

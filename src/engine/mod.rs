@@ -101,6 +101,12 @@ mod operate;
 
 pub mod operation_money;
 
+pub mod operation_end;
+
+mod operate_end;
+
+mod apply_end;
+
 mod operate_money;
 
 mod apply_money;

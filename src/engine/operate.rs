@@ -12,9 +12,11 @@ use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
 use super::ledger::{LedgerAccount, Postings, debit_purses};
 use super::operate_card;
+use super::operate_end;
 use super::operate_holder;
 use super::operate_money;
 use super::operation::{Done, Operation, Order, OrderRefused};
+use super::operation_end::EndOperation;
 use super::operation_rules;
 use super::state::{AccountRecord, State};
 
@@ -47,6 +49,9 @@ pub(super) fn decide(
             masked: *masked,
         }),
         Order::CloseAccount(account) => close(rulebook, state, *account),
+        Order::EraseCardData(account) => {
+            return operate_end::decide(rulebook, state, (sequence, at), *account);
+        }
         Order::ResolveException { sequence, note } => resolve(state, *sequence, note),
         Order::Money(order) => {
             return operate_money::decide(rulebook, state, (sequence, at), order);
@@ -231,10 +236,10 @@ fn close(rulebook: &Rulebook, state: &State, id: AccountId) -> Decision {
         }
         movements.push((index, postings));
     }
-    Ok(Operation::AccountClosed {
+    Ok(Operation::End(EndOperation::AccountClosed {
         account: id,
         movements,
-    })
+    }))
 }
 
 fn resolve(state: &State, sequence: u64, note: &str) -> Decision {

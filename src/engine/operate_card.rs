@@ -51,6 +51,10 @@ fn operation(
     };
     let plain = |refused| (refused, None);
     let card = card_of(state, id).map_err(plain)?;
+    if card.is_erased() {
+        let what = format!("the data of card {} were erased", id.0);
+        return Err(plain(OrderRefused::Conflict(what)));
+    }
     let (_, programme) = account_of(rulebook, state, card.account).map_err(plain)?;
     match order {
         CardOrder::Enrol { last_four, pin, .. } => {

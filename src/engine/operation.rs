@@ -13,6 +13,7 @@ use super::entry::EntryId;
 use super::event::CardIssued;
 use super::ledger::Postings;
 use super::operation_card::{CardOperation, CardOrder};
+use super::operation_end::EndOperation;
 use super::operation_holder::{HolderOperation, HolderOrder};
 use super::operation_money::{MoneyOperation, MoneyOrder};
 use super::operation_rules::{NewRules, ProgrammeRecord};
@@ -47,6 +48,8 @@ pub enum Order {
     },
     /// Close an account for ever (rule A9).
     CloseAccount(AccountId),
+    /// Let go of all that the cards of a closed account are known by.
+    EraseCardData(AccountId),
     /// Take an exception out of the queue.
     ResolveException {
         /// The record that raised it.
@@ -102,7 +105,7 @@ pub enum Operation {
         /// The double entry.
         postings: Postings,
     },
-    /// An account was closed and its cards with it.
+    /// An account was closed and its cards with it, as it was written before closings had a date.
     AccountClosed {
         /// Which one.
         account: AccountId,
@@ -131,6 +134,8 @@ pub enum Operation {
     Card(CardOperation),
     /// Other programmes came into force.
     RulesChanged(Vec<ProgrammeRecord>),
+    /// About the end of an account.
+    End(EndOperation),
 }
 
 /// Why an order is not carried out.

@@ -34,7 +34,7 @@ pub(super) fn count(case: &Case<'_>, verdict: &mut Verdict) {
 
 /// Decides the setting of a card's PIN; no try is left over from the one before.
 pub(super) fn set(state: &State, card: CardId, reference: PinReference) -> Outcome {
-    let known = state.card(card).is_some();
+    let known = state.card(card).is_some_and(|card| !card.is_erased());
     Outcome {
         answer: Answer::PinChanged(known),
         event: known.then_some(Event::PinSet(card, reference)),

@@ -83,6 +83,19 @@ impl<T> Queue<T> {
         self.chunks.iter().flatten()
     }
 
+    /// Keeps the rows that are wanted, in their order; moves others only where one is not.
+    pub(super) fn retain(&mut self, is_wanted: impl Fn(&T) -> bool) {
+        if self.iter().all(&is_wanted) {
+            return;
+        }
+        let mut rows = std::mem::take(self);
+        while let Some(row) = rows.pop_front() {
+            if is_wanted(&row) {
+                self.push_back(row);
+            }
+        }
+    }
+
     fn place(&self, position: usize) -> Option<(usize, usize)> {
         let first = self.chunks.front()?.len();
         Some(match position.checked_sub(first) {

@@ -33,6 +33,7 @@ use super::guesses::Guesses;
 use super::holders::HolderBook;
 use super::ledger::Ledger;
 use super::operation::Reference;
+use super::operation_end::Ending;
 use super::operation_money::{CountedTransfer, Movement};
 use super::operation_rules::ProgrammeInForce;
 use super::queue::Queue;
@@ -218,6 +219,8 @@ pub struct State {
     /// Transaction counters that the chips of cards have used, by their sequence number.
     pub(super) chips: BTreeMap<(CardId, u8), UsedCounters>,
     pub(super) holders: HolderBook,
+    /// When accounts were closed, and when their card data were erased.
+    pub(super) endings: BTreeMap<AccountId, Ending>,
     /// The business days of the links, in the order of their numbers.
     pub(super) link_books: Vec<LinkBook>,
     /// Clearing batches that were posted whole; one row a batch, kept for ever.
@@ -460,6 +463,13 @@ impl State {
         self.device_tokens.range(least..=greatest).map(|row| row.1)
     }
 
+    /// The same with their tokens.
+    pub fn devices_of(&self, card: CardId) -> impl Iterator<Item = (CardToken, DeviceToken)> + '_ {
+        let devices = self.device_tokens.range((card, CardToken([0; 16]))..);
+        let devices = devices.take_while(move |row| row.0.0 == card);
+        devices.map(|(key, device)| (key.1, *device))
+    }
+
     /// Purses below zero and since when, in order of the accounts.
     pub fn negatives(&self) -> impl Iterator<Item = (AccountId, PurseIndex, UnixMs)> + '_ {
         self.negatives
@@ -473,6 +483,11 @@ impl State {
         let holds = self.expiries.values().map(Queue::len);
         let holds = holds.fold(0, usize::saturating_add);
         (self.negatives.len(), self.exceptions.len(), holds)
+    }
+
+    /// When an account was closed, where that was written down.
+    pub fn ending(&self, id: AccountId) -> Option<Ending> {
+        self.endings.get(&id).copied()
     }
 
     /// Exchange rates in force and to come.

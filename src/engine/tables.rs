@@ -130,6 +130,15 @@ impl CardIndex {
         }
     }
 
+    /// Lets a token stand for this card no longer.
+    pub(super) fn remove(&mut self, token: &CardToken, card: CardId) {
+        let tag = self.tag(token);
+        let is_it = |place: &CardPlace| place.tag == tag && place.card == card;
+        if let Ok(place) = self.rows.find_entry(CardPlace::hash(tag), is_it) {
+            place.remove();
+        }
+    }
+
     fn tag(&self, token: &CardToken) -> u32 {
         let hash = self.hasher.hash_one(token);
         u32::try_from(hash >> 32).unwrap_or_default()

@@ -34,6 +34,11 @@ impl HeldStore {
         })
     }
 
+    /// Where it is.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Its checkpoints, read with so many bytes of cache.
     #[must_use]
     pub fn checkpoints(&self, cache_bytes: u64) -> Checkpoints {

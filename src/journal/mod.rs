@@ -46,6 +46,7 @@ mod reader;
 mod sled;
 mod stepped;
 mod store;
+mod survey;
 
 mod plan;
 mod recovery;
@@ -86,6 +87,7 @@ pub use self::recovery::{Cut, Recovery};
 pub use self::seal::Head;
 pub use self::sled::SledJournal;
 pub use self::stepped::{Medium, SteppedJournal};
+pub use self::survey::Whereabouts;
 
 /// One durable, ordered log with a single writer.
 pub trait Journal: Send {

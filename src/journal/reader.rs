@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use super::generation::{self, Generation};
 use super::group::GROUP_BYTES_MAX;
 use super::plan::{Plan, damage};
 use super::seal::{Head, Seal};
+use super::store::{self, Store};
 use super::watermark;
 
 /// How often frames that must be there are looked for.
@@ -58,6 +59,8 @@ pub struct JournalReader {
     directory: PathBuf,
     cache_bytes: u64,
     active: Active,
+    /// What the writer writes to, while there is one.
+    store: Weak<Mutex<Store>>,
     /// Brings records from the ring; none where there is no ring.
     drain: Option<Drain>,
     /// The older generation that was read last.
@@ -68,13 +71,14 @@ impl JournalReader {
     pub(super) fn new(
         directory: PathBuf,
         cache_bytes: u64,
-        active: Active,
+        (active, store): (Active, Weak<Mutex<Store>>),
         drain: Option<Drain>,
     ) -> JournalReader {
         JournalReader {
             directory,
             cache_bytes,
             active,
+            store,
             drain,
             older: Arc::new(Mutex::new(None)),
         }
@@ -156,6 +160,18 @@ impl JournalReader {
         let plan = self.whole_plan()?;
         let seals = plan.sealed.iter();
         Ok(seals.map(|(_, seal)| seal.head.sequence).collect())
+    }
+
+    /// Seals the generation that is being written, however little is in it, so that it can be
+    /// removed one day; says whether it did. The writer waits meanwhile where it has no ring.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the next generation cannot be created.
+    pub fn seal(&self) -> Result<bool, JournalError> {
+        match self.store.upgrade() {
+            Some(store) => store::lock(&store).seal_now(),
+            None => Ok(false),
+        }
     }
 
     /// Removes every sealed generation that ends at or before a sequence, for ever; returns how

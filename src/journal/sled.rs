@@ -90,7 +90,7 @@ impl SledJournal {
             ring: found,
             recovery,
         } = recover(directory, options.cache_bytes, from, replay)?;
-        let store = Store::new(directory, options, (active, active_bytes), spare);
+        let store = Store::new(directory, options, (active, active_bytes, head), spare);
         let store = Arc::new(Mutex::new(store));
         // From here sled has everything. The watermark says whether a ring belongs to the store,
         // so it is written after the ring is there, and before the ring goes.
@@ -148,7 +148,7 @@ impl SledJournal {
         Some(JournalReader::new(
             self.directory.clone(),
             self.options.cache_bytes,
-            active,
+            (active, Arc::downgrade(&self.store)),
             self.ring.as_ref().map(RingCommit::drain),
         ))
     }

@@ -19,6 +19,9 @@ pub(super) struct Store {
     options: SledOptions,
     next: Next,
     active_bytes: u64,
+    /// The end of what was taken, and of what of that is durable.
+    taken: Head,
+    durable: Head,
     /// The active generation, for readers.
     shared: Option<Active>,
     active: Generation,
@@ -42,11 +45,11 @@ pub(super) fn lock(store: &SharedStore) -> MutexGuard<'_, Store> {
 }
 
 impl Store {
-    /// Over what recovery has opened; `active_bytes` of frames are in `active`.
+    /// Over what recovery has opened; `active_bytes` of frames are in `active`, up to `head`.
     pub(super) fn new(
         directory: &Path,
         options: SledOptions,
-        (active, active_bytes): (Generation, u64),
+        (active, active_bytes, head): (Generation, u64, Head),
         spare: Option<Generation>,
     ) -> Store {
         Store {
@@ -54,6 +57,8 @@ impl Store {
             options,
             next: spare.map_or(Next::NotYet, Next::Ready),
             active_bytes,
+            taken: head,
+            durable: head,
             shared: None,
             active,
             retiring: None,
@@ -94,18 +99,47 @@ impl Store {
         if self.active_bytes < full || !ready {
             return Ok(());
         }
+        match self.take_next()? {
+            None => Ok(()),
+            Some(generation) => self.move_to(generation, head),
+        }
+    }
+
+    /// Moves to the next generation now, however little is in the active one; false where that has
+    /// nothing, or where nothing is written any more.
+    pub(super) fn seal_now(&mut self) -> Result<bool, JournalError> {
+        let is_idle = self.active_bytes == 0 || self.taken != self.durable;
+        if is_idle || self.active.shared().is_none() {
+            return Ok(false);
+        }
+        if matches!(self.next, Next::NotYet) {
+            self.next = self.create_next().map_err(StoreError::fault)?;
+        }
+        match self.take_next()? {
+            None => Ok(false),
+            Some(generation) => {
+                let moved = self.move_to(generation, self.durable);
+                if moved.is_err() {
+                    // As after any fault of the writer: it hears of it with the next frame.
+                    self.abandon();
+                }
+                moved.map(|()| true)
+            }
+        }
+    }
+
+    /// The next generation, waited for where it is being created.
+    fn take_next(&mut self) -> Result<Option<Generation>, JournalError> {
         match std::mem::replace(&mut self.next, Next::NotYet) {
-            Next::NotYet => Ok(()),
-            Next::Ready(generation) => self.move_to(generation, head),
+            Next::NotYet => Ok(None),
+            Next::Ready(generation) => Ok(Some(generation)),
             Next::Creating(thread) => {
                 let created = thread.join().map_err(|payload| {
                     let detail = panic_message(payload.as_ref());
                     StoreError::corrupt("create", &self.generations, detail)
                 });
-                let generation = created
-                    .and_then(|created| created)
-                    .map_err(StoreError::fault)?;
-                self.move_to(generation, head)
+                let generation = created.and_then(|created| created);
+                generation.map(Some).map_err(StoreError::fault)
             }
         }
     }
@@ -158,15 +192,23 @@ impl Store {
 }
 
 impl FrameSink for Store {
-    fn insert(&mut self, first_sequence: u64, frame: &[u8], _: Head) -> Result<(), JournalError> {
+    fn insert(
+        &mut self,
+        first_sequence: u64,
+        frame: &[u8],
+        after: Head,
+    ) -> Result<(), JournalError> {
         let length = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         self.active_bytes = self.active_bytes.saturating_add(length);
+        self.taken = after;
         let inserted = self.active.insert(first_sequence, frame);
         inserted.map_err(StoreError::fault)
     }
 
     fn commit(&mut self) -> Result<(), JournalError> {
-        self.active.commit().map_err(StoreError::fault)
+        self.active.commit().map_err(StoreError::fault)?;
+        self.durable = self.taken;
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::engine::event::{AccountOpened, Decided, Effect, Event, Exchanged};
 use crate::engine::ledger::{LedgerAccount, Posting, Postings};
 use crate::engine::operation::Operation;
 use crate::engine::operation_card::CardOperation;
+use crate::engine::operation_end::EndOperation;
 use crate::engine::operation_holder::{HolderOperation, Whose};
 use crate::engine::operation_money::MoneyOperation;
 use crate::switch::decision_line::DecisionWord;
@@ -366,9 +367,9 @@ impl Activity {
                 postings,
                 ..
             } => self.moved("transferred", *from, &[(*currency, postings)]),
-            Operation::AccountClosed { account, movements } => {
-                self.operation = Some("account-closed".into());
-                self.account = Some(account.0);
+            Operation::AccountClosed { account, movements }
+            | Operation::End(EndOperation::AccountClosed { account, movements }) => {
+                self.ended("account-closed", *account);
                 for (purse, postings) in movements {
                     // Both sides name the purse: the record does not say its currency.
                     let before = self.postings.len();
@@ -377,6 +378,12 @@ impl Activity {
                         (told.account, told.purse) = (Some(account.0), Some(place(*purse)));
                     }
                 }
+            }
+            Operation::End(EndOperation::ClosingDated(account)) => {
+                self.ended("closing-dated", *account);
+            }
+            Operation::End(EndOperation::CardDataErased(account)) => {
+                self.ended("card-data-erased", *account);
             }
             Operation::ExceptionResolved { .. } => {
                 self.operation = Some("exception-resolved".into())
@@ -432,6 +439,11 @@ impl Activity {
             }
             HolderOperation::CardsEnded(_) => self.operation = Some("cards-ended".into()),
         }
+    }
+
+    fn ended(&mut self, operation: &'static str, account: AccountId) {
+        self.operation = Some(operation.into());
+        self.account = Some(account.0);
     }
 
     fn about(&mut self, operation: &'static str, card: CardId) {

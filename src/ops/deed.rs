@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::engine::event::Event;
 use crate::engine::operation::Operation;
 use crate::engine::operation_card::CardOperation;
+use crate::engine::operation_end::EndOperation;
 use crate::engine::operation_holder::{HolderOperation, Whose};
 use crate::engine::operation_money::MoneyOperation;
 
@@ -83,6 +84,7 @@ fn operated(operation: &Operation) -> Value {
             "lines": lines,
         }),
         Operation::Card(card) => carded(card),
+        Operation::End(end) => ended(end),
         Operation::RulesChanged(files) => json!({
             "did": "programmes-changed",
             "programmes": files
@@ -151,6 +153,15 @@ fn held(operation: &HolderOperation) -> Value {
         }),
         HolderOperation::CardsEnded(cards) => json!({ "did": "cards-ended", "cards": cards.len() }),
     }
+}
+
+fn ended(operation: &EndOperation) -> Value {
+    let (did, account) = match operation {
+        EndOperation::AccountClosed { account, .. } => ("account-closed", account),
+        EndOperation::ClosingDated(account) => ("closing-dated", account),
+        EndOperation::CardDataErased(account) => ("card-data-erased", account),
+    };
+    json!({ "did": did, "account": account.0 })
 }
 
 fn carded(operation: &CardOperation) -> Value {

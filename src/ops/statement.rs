@@ -15,6 +15,7 @@ use crate::engine::entry::{EntryId, EntryState};
 use crate::engine::event::{AccountOpened, Decided, Effect, Event};
 use crate::engine::ledger::{LedgerAccount, Posting};
 use crate::engine::operation::Operation;
+use crate::engine::operation_end::EndOperation;
 use crate::engine::operation_holder::HolderOperation;
 use crate::engine::operation_money::{MoneyOperation, Paper};
 
@@ -385,7 +386,8 @@ impl Book {
                     self.own_line(sequence, at, LineKind::Transfer, postings);
                 }
             }
-            Operation::AccountClosed { account, movements } => {
+            Operation::AccountClosed { account, movements }
+            | Operation::End(EndOperation::AccountClosed { account, movements }) => {
                 if *account == self.account {
                     let all: Vec<Posting> =
                         movements.iter().flat_map(|row| row.1.clone()).collect();
@@ -430,6 +432,7 @@ impl Book {
             | Operation::ExceptionResolved { .. }
             | Operation::Holder(_)
             | Operation::Card(_)
+            | Operation::End(EndOperation::ClosingDated(_) | EndOperation::CardDataErased(_))
             | Operation::RulesChanged(_) => {}
         }
     }

@@ -21,7 +21,8 @@ use crate::engine::digest;
 use crate::engine::record;
 use crate::engine::state::State;
 use crate::journal::{
-    Checkpoint, CheckpointError, Checkpoints, CopyProgress, Head, JournalReader, Records,
+    Checkpoint, CheckpointError, Checkpoints, CopyProgress, Head, JournalError, JournalReader,
+    Records,
 };
 
 use super::backup::{self, Copied};
@@ -61,11 +62,20 @@ pub struct Made {
 pub type Outcome = Result<Option<Made>, String>;
 
 enum Ask {
-    Now(oneshot::Sender<Outcome>),
+    Now(History, oneshot::Sender<Outcome>),
     /// A copy of the store, to this folder.
     Copy(PathBuf, oneshot::Sender<Result<Copied, String>>),
     /// The end; with whether one may be made before it.
     End(bool),
+}
+
+/// What becomes of history behind two checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// It stays for as long as the configuration says.
+    AsConfigured,
+    /// It goes.
+    Removed,
 }
 
 /// Where a checkpoint is asked for.
@@ -80,10 +90,11 @@ impl CheckpointDesk {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn make(&self) -> Outcome {
+    pub async fn make(&self, history: History) -> Outcome {
         let (made, outcome) = oneshot::channel();
         let stopping = |_| "the switch is stopping".to_owned();
-        self.asks.send(Ask::Now(made)).map_err(|_| stopping(()))?;
+        let ask = Ask::Now(history, made);
+        self.asks.send(ask).map_err(|_| stopping(()))?;
         outcome.await.map_err(|_| stopping(()))?
     }
 
@@ -190,8 +201,8 @@ impl Worker {
         let _ = rustix::process::nice(NICENESS);
         loop {
             match asked.recv_timeout(LOOK_EVERY) {
-                Ok(Ask::Now(made)) => {
-                    let outcome = self.make_and_tell();
+                Ok(Ask::Now(history, made)) => {
+                    let outcome = self.make_and_tell(history);
                     // Who asked may have gone.
                     let _ = made.send(outcome);
                 }
@@ -205,13 +216,13 @@ impl Worker {
                 }
                 Ok(Ask::End(is_wanted)) => {
                     if is_wanted && self.behind() >= self.terms.at_stop_records {
-                        let _ = self.make_and_tell();
+                        let _ = self.make_and_tell(History::AsConfigured);
                     }
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if self.is_due() {
-                        let _ = self.make_and_tell();
+                        let _ = self.make_and_tell(History::AsConfigured);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -241,8 +252,8 @@ impl Worker {
         by_records || by_time
     }
 
-    fn make_and_tell(&mut self) -> Outcome {
-        let outcome = self.make();
+    fn make_and_tell(&mut self, history: History) -> Outcome {
+        let outcome = self.make(history);
         match &outcome {
             Ok(Some(made)) => {
                 self.made_at = clock::instant();
@@ -267,10 +278,11 @@ impl Worker {
         outcome
     }
 
-    fn make(&mut self) -> Outcome {
+    fn make(&mut self, history: History) -> Outcome {
         if self.behind() == 0 {
             return Ok(None);
         }
+        self.seal_if_due(history)?;
         let begun = clock::instant();
         let checkpoints = self.source.checkpoints.clone();
         let restored = restore::newest(&checkpoints);
@@ -301,7 +313,7 @@ impl Worker {
             records: head.sequence.saturating_sub(base.sequence),
             bytes: label.bytes,
             took: clock::instant().saturating_duration_since(begun),
-            generations_removed: self.tidy_up(&label)?,
+            generations_removed: self.tidy_up(&label, history)?,
         }))
     }
 
@@ -352,7 +364,7 @@ impl Worker {
     }
 
     /// Lets go of what two whole checkpoints make dispensable; returns the generations removed.
-    fn tidy_up(&self, newest: &Checkpoint) -> Result<u64, String> {
+    fn tidy_up(&self, newest: &Checkpoint, history: History) -> Result<u64, String> {
         let checkpoints = &self.source.checkpoints;
         let labels = checkpoints.list().map_err(told)?;
         let mut earlier = labels
@@ -373,21 +385,44 @@ impl Worker {
         checkpoints
             .remove_before(older.position.sequence)
             .map_err(told)?;
-        if self.terms.keep_history_days == 0 {
-            return Ok(0);
+        match self.kept_since(history) {
+            None => Ok(0),
+            Some(before) => self.truncate(older.position.sequence, before),
         }
-        self.truncate(older.position.sequence)
     }
 
-    /// Removes generations that lie behind a sequence and are as old as the configuration says.
-    fn truncate(&self, behind: u64) -> Result<u64, String> {
+    /// Records from before this are not wanted any more; `None`: all are.
+    fn kept_since(&self, history: History) -> Option<UnixMs> {
+        let days = match history {
+            History::Removed => return Some(UnixMs(i64::MAX)),
+            History::AsConfigured => self.terms.keep_history_days,
+        };
+        let days = i64::try_from(days).ok().filter(|days| *days > 0)?;
+        let ms = days.saturating_mul(86_400_000);
+        Some(UnixMs(clock::now().0.saturating_sub(ms)))
+    }
+
+    /// Ends the generation that is being written when it begins with what is not wanted any more:
+    /// one that never gets full would else never go.
+    fn seal_if_due(&self, history: History) -> Result<(), String> {
+        let Some(before) = self.kept_since(history) else {
+            return Ok(());
+        };
         let reader = &self.source.reader;
-        let days = i64::try_from(self.terms.keep_history_days).unwrap_or(i64::MAX);
-        let before = UnixMs(
-            clock::now()
-                .0
-                .saturating_sub(days.saturating_mul(86_400_000)),
-        );
+        let told = |error: JournalError| error.to_string();
+        let first = match reader.sealed_ends().map_err(told)?.last() {
+            Some(end) => end.saturating_add(1),
+            None => reader.first_sequence().map_err(told)?,
+        };
+        if first <= self.durable() && written_at(reader, first)? < before {
+            reader.seal().map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Removes generations that lie behind a sequence and end before an instant.
+    fn truncate(&self, behind: u64, before: UnixMs) -> Result<u64, String> {
+        let reader = &self.source.reader;
         let mut end = 0;
         for last in reader.sealed_ends().map_err(|error| error.to_string())? {
             if last >= behind || written_at(reader, last)? >= before {

@@ -165,6 +165,19 @@ impl PinDesk {
         }
     }
 
+    /// Forgets what told the PINs of an account's cards, once they are erased: who gets one of
+    /// these numbers next has another PIN.
+    pub fn forget(&self, account: AccountId, cards: &[CardToken]) {
+        let known = self.on_file.write();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        for card in cards {
+            // Another account may have the number by now.
+            if known.get(card).is_some_and(|it| it.account == account) {
+                known.remove(card);
+            }
+        }
+    }
+
     fn known(&self, card: &CardToken) -> Option<OnFile> {
         let known = self.on_file.read();
         let known = known.unwrap_or_else(PoisonError::into_inner);
@@ -418,6 +431,18 @@ mod tests {
         let zone = demo_key(|table| &table["zone_key"]);
         let pin = Pin::from_digits(digits).unwrap_or_else(|_| panic!());
         encipher(&zone, &pin, pan().expose()).unwrap().to_vec()
+    }
+
+    #[test]
+    fn an_erased_cards_pin_is_no_pin_of_whoever_gets_the_number() {
+        let desk = desk();
+        let verdict = || desk.check("1234", Some(&pan()), &CARD);
+        let (before, nothing) = (verdict(), PinVerdict::CannotBeChecked);
+        assert_ne!(before, nothing);
+        desk.forget(AccountId(2), &[CARD]);
+        assert_eq!(verdict(), before, "another account's");
+        desk.forget(AccountId(1), &[CARD]);
+        assert_eq!(verdict(), nothing);
     }
 
     #[test]

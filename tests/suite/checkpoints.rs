@@ -15,7 +15,7 @@ use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::journal::{Batch, Checkpoints, HeldStore, Journal, Records, SledJournal};
 use cardswitch::switch::card_file;
-use cardswitch::switch::checkpointer::{Checkpointer, Made, Source};
+use cardswitch::switch::checkpointer::{Checkpointer, History, Made, Source};
 use cardswitch::switch::clock;
 use cardswitch::switch::config::CheckpointConfig;
 use cardswitch::switch::restore;
@@ -290,7 +290,12 @@ fn history_behind_two_checkpoints_goes_when_it_is_old_enough() {
         for _ in 0..3 {
             accounts.add(1_500);
             telemetry.records.fetch_add(1_500, Relaxed);
-            made.push(runtime.block_on(desk.make()).unwrap().unwrap());
+            made.push(
+                runtime
+                    .block_on(desk.make(History::AsConfigured))
+                    .unwrap()
+                    .unwrap(),
+            );
         }
         checkpointer.end(true);
         let removed: Vec<bool> = made.iter().map(|it| it.generations_removed > 0).collect();
@@ -311,5 +316,58 @@ fn history_behind_two_checkpoints_goes_when_it_is_old_enough() {
             held.open(SMALL, Some(label.position), &mut apply).unwrap();
             assert_eq!(state.digest(), digest);
         }
+    }
+}
+
+#[test]
+fn history_that_never_fills_a_generation_goes_as_well() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let now = clock::now().0;
+    let (kept, removed) = (History::AsConfigured, History::Removed);
+    for (age_days, history, expected) in [
+        (0, kept, [0, 0, 0, 0]),
+        (3, kept, [0, 0, 1, 1]),
+        (0, removed, [0, 0, 1, 1]),
+    ] {
+        let mut accounts = Accounts::opened_at(UnixMs(now - age_days * DAY_MS));
+        let telemetry = Arc::new(Telemetry::default());
+        let checkpoints = Checkpoints::of(accounts.dir.path(), SMALL.cache_bytes);
+        let source = Source {
+            data_dir: accounts.dir.path().to_path_buf(),
+            reader: accounts.journal.reader().unwrap(),
+            checkpoints: checkpoints.clone(),
+            last: 0,
+            begun_at: 0,
+            telemetry: Arc::clone(&telemetry),
+        };
+        let terms = CheckpointConfig {
+            every_records: 0,
+            every_minutes: 0,
+            at_stop_records: 0,
+            keep_history_days: 1,
+        };
+        let checkpointer = Checkpointer::start(source, terms).unwrap();
+        let desk = checkpointer.desk();
+        let mut gone = Vec::new();
+        for _ in 0..4 {
+            accounts.add(5);
+            telemetry.records.fetch_add(5, Relaxed);
+            let made = runtime.block_on(desk.make(history)).unwrap().unwrap();
+            gone.push(made.generations_removed);
+        }
+        checkpointer.end(true);
+        assert_eq!(gone, expected, "{age_days} days, {history:?}");
+        let digest = accounts.state.digest();
+        accounts.journal.close().unwrap();
+        let newest = checkpoints.list().unwrap().into_iter().next().unwrap();
+        let label = newest.unwrap();
+        let mut state = restore::load(&checkpoints, &label).unwrap();
+        let mut apply = |records: Records<'_>| restore::apply_frame(&mut state, records);
+        let held = HeldStore::take(accounts.dir.path()).unwrap();
+        assert_eq!(held.first_sequence().unwrap() > 1, expected != [0; 4]);
+        held.open(SMALL, Some(label.position), &mut apply).unwrap();
+        assert_eq!(state.digest(), digest);
     }
 }

@@ -1,12 +1,14 @@
 //! Samples of what is done about holders, for the records that are kept in `fixtures/journal`.
 
-use cardswitch::domain::account::{AccountId, Kyc};
+use cardswitch::domain::account::{AccountId, Kyc, PurseIndex};
 use cardswitch::domain::card::{CardId, ExpiryMonth, PinReference};
 use cardswitch::domain::holder::{Applicant, HolderId};
 use cardswitch::domain::time::BusinessDate;
 use cardswitch::engine::event::Event;
+use cardswitch::engine::ledger::{LedgerAccount, Posting};
 use cardswitch::engine::operation::Operation;
 use cardswitch::engine::operation_card::CardOperation;
+use cardswitch::engine::operation_end::EndOperation;
 use cardswitch::engine::operation_holder::{HolderOperation, Whose};
 use cardswitch::engine::operation_rules::ProgrammeRecord;
 
@@ -53,7 +55,27 @@ pub(crate) fn holder_operations(opened: Event) -> Vec<(&'static str, Operation)>
             text: "name = \"travel\"\n".to_owned(),
         }]),
     )])
+    .chain(end_operations())
     .collect()
+}
+
+fn end_operations() -> [(&'static str, Operation); 3] {
+    let account = AccountId(7);
+    let postings = [
+        (LedgerAccount::Purse(account, PurseIndex(0)), -450),
+        (LedgerAccount::Payouts(0), 450),
+    ];
+    let postings = postings.map(|(account, minor)| Posting { account, minor });
+    let closed = EndOperation::AccountClosed {
+        account,
+        movements: vec![(PurseIndex(0), postings.into_iter().collect())],
+    };
+    [
+        ("account-closed-dated", closed),
+        ("closing-dated", EndOperation::ClosingDated(account)),
+        ("card-data-erased", EndOperation::CardDataErased(account)),
+    ]
+    .map(|(name, operation)| (name, Operation::End(operation)))
 }
 
 fn card_operations() -> [(&'static str, Operation); 3] {

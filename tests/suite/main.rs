@@ -26,6 +26,7 @@ mod decode_refusals;
 mod doctor;
 mod element_parts;
 mod encode_refusals;
+mod erasing;
 mod exchange;
 mod export;
 mod gate;

@@ -40,6 +40,7 @@ const COMMANDS: u64 = 50_000;
 const COMMANDS_OF_A_ROUND: u64 = 250;
 const ANSWERS_HOURS: u32 = 48;
 pub(crate) const ENTRIES_HOURS: u32 = 240;
+pub(crate) const RETENTION_DAYS: u16 = 2;
 
 /// What the shell gives, what needs a programme that is not loaded, and what no message here can
 /// meet: a device that is away, checked chips and card values, listed merchants, blocks by place
@@ -138,6 +139,9 @@ fn rulebook(prepaid: &str) -> Rulebook {
     let changed = programme_file::parse("prepaid-jp", prepaid).unwrap();
     let is_prepaid = |programme: &&mut Programme| programme.name == changed.name;
     *rulebook.programmes.iter_mut().find(is_prepaid).unwrap() = changed.clone();
+    for programme in &mut rulebook.programmes {
+        programme.retention_days = RETENTION_DAYS;
+    }
     rulebook
 }
 
@@ -167,6 +171,8 @@ pub(crate) struct Table<'a> {
     pub(crate) presented: Option<Facts>,
     /// Records that raised something to be looked at, as often as they did, until it was.
     pub(crate) exceptions: Vec<u64>,
+    /// Which card each of them is about.
+    pub(crate) raised_about: BTreeMap<u64, Option<usize>>,
 }
 
 pub(crate) type Step = Result<(), String>;
@@ -193,6 +199,7 @@ impl Table<'_> {
             moved: Vec::new(),
             presented: None,
             exceptions: Vec::new(),
+            raised_about: BTreeMap::new(),
         };
         for card in cards {
             table.open(card);
@@ -380,6 +387,10 @@ impl Table<'_> {
                 let raised = decided.effects.iter();
                 let raised = raised.filter(|it| matches!(it, Effect::ExceptionRaised { .. }));
                 self.exceptions.extend(raised.map(|_| sequence));
+                if self.exceptions.last() == Some(&sequence) {
+                    let card = decided.card.map(|card| card.0 as usize - 1);
+                    self.raised_about.insert(sequence, card);
+                }
             }
             let mut bytes = Vec::new();
             record::encode(at, event, &mut bytes).map_err(|error| error.to_string())?;

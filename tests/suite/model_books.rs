@@ -45,6 +45,8 @@ pub(crate) struct HeldCard {
     pub(crate) wrong_tries: u8,
     /// Whether there is a PIN, and whether it is the account's.
     pub(crate) pin: Option<bool>,
+    /// Whether its number finds it no more.
+    pub(crate) is_erased: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

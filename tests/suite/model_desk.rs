@@ -1,6 +1,8 @@
 //! What operators and holders do to the oracle's cards and people: devices, PINs, enrolment,
 //! verification, the end of cards, registration, paper, clearing files.
 
+use std::collections::BTreeMap;
+
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
 use cardswitch::domain::conditions::PinVerdict;
@@ -9,7 +11,8 @@ use cardswitch::domain::money::{Amount, Currency};
 use cardswitch::domain::pan::CardToken;
 use cardswitch::domain::time::{BusinessDate, UnixMs};
 
-use crate::model_books::{Hand, HeldCard, Holder, Met, Oracle, Place, Product};
+use crate::model::RETENTION_DAYS;
+use crate::model_books::{Deal, Hand, HeldCard, Holder, Met, Oracle, Place, Product, Stands};
 use crate::model_operators::Came;
 
 /// Wrong PINs that lock one, in every product.
@@ -43,6 +46,8 @@ pub(crate) struct Desk {
     pub(crate) due: Vec<(ExpiryMonth, usize)>,
     /// Cards that ended.
     pub(crate) lapsed: Vec<usize>,
+    /// When accounts were closed, and whether their card data are gone.
+    pub(crate) endings: BTreeMap<usize, (i64, bool)>,
     /// Clearing batches that were posted whole, with their lines.
     pub(crate) closed: Vec<(String, u32)>,
     /// Names of links, by number from 1 on.
@@ -61,7 +66,8 @@ pub(crate) enum Named {
 impl Oracle {
     /// The card that a number stands for, be it that of a device.
     pub(crate) fn card_of(&self, facts: &Facts) -> Option<usize> {
-        let own = self.cards.iter().position(|card| card.token == facts.card);
+        let is_own = |card: &HeldCard| card.token == facts.card && !card.is_erased;
+        let own = self.cards.iter().position(is_own);
         own.or_else(|| self.device_of(facts).map(|device| device.card))
     }
 
@@ -104,7 +110,7 @@ impl Oracle {
             self.meet(Met::DeviceAgain, true);
             return Came::Done;
         }
-        if self.cards.iter().any(|card| card.token == token) {
+        if self.is_taken(token) {
             return Came::Refused;
         }
         self.desk.devices.push(Device {
@@ -112,6 +118,65 @@ impl Oracle {
             card,
             is_alive: true,
         });
+        Came::Done
+    }
+
+    /// Whether a card that can be found has this number.
+    pub(crate) fn is_taken(&self, token: CardToken) -> bool {
+        let mut cards = self.cards.iter().filter(|card| !card.is_erased);
+        cards.any(|card| card.token == token)
+    }
+
+    /// What names the cards of an account that was closed long enough ago goes, when nothing is
+    /// open about it any more.
+    pub(crate) fn erase(&mut self, at: UnixMs, holder: usize, is_looked_at: bool) -> Came {
+        let purses = 0..self.holders[holder].purses.len();
+        let is_empty = purses
+            .clone()
+            .all(|purse| self.purses(holder)[purse] == (0, 0));
+        let is_of_holder = |(_, deal): (usize, &Deal)| {
+            (deal.holder == holder && deal.stands == Stands::Pending).then_some(())
+        };
+        let is_pending = self.live().find_map(is_of_holder).is_some();
+        let kept_ms = i64::from(RETENTION_DAYS) * 86_400_000;
+        match self.desk.endings.get_mut(&holder) {
+            Some((closed_at, is_erased))
+                if !*is_erased
+                    && at.0 >= *closed_at + kept_ms
+                    && is_empty
+                    && !is_pending
+                    && is_looked_at =>
+            {
+                *is_erased = true;
+            }
+            _ => return Came::Refused,
+        }
+        let cards = self.cards.iter().enumerate();
+        let cards: Vec<usize> = cards
+            .filter(|(_, card)| card.holder == holder)
+            .map(|(number, _)| number)
+            .collect();
+        let mut tokens: Vec<CardToken> = cards.iter().map(|it| self.cards[*it].token).collect();
+        let devices = self.desk.devices.iter();
+        let devices = devices.filter(|device| cards.contains(&device.card));
+        tokens.extend(devices.map(|device| device.token));
+        self.desk
+            .devices
+            .retain(|device| !cards.contains(&device.card));
+        self.desk.due.retain(|row| !cards.contains(&row.1));
+        self.desk.lapsed.retain(|card| !cards.contains(card));
+        self.reversed_before.retain(|row| !tokens.contains(&row.1));
+        self.answers.retain(|one| match one.card {
+            Some(card) => !cards.contains(&card),
+            None => !tokens.contains(&one.facts.card),
+        });
+        for deal in &mut self.deals {
+            deal.forgotten |= deal.holder == holder;
+        }
+        for card in cards {
+            let card = &mut self.cards[card];
+            (card.is_erased, card.expiry, card.pin, card.wrong_tries) = (true, None, None, 0);
+        }
         Came::Done
     }
 
@@ -203,7 +268,8 @@ impl Oracle {
         purses: &[i64],
     ) -> Came {
         self.at = at.0;
-        if let Some(known) = self.cards.iter().find(|card| card.token == with.token) {
+        let mut cards = self.cards.iter().filter(|card| !card.is_erased);
+        if let Some(known) = cards.find(|card| card.token == with.token) {
             let is_same = self.holders[known.holder].product == Product::Prepaid;
             return match is_same && known.expiry == with.expiry {
                 true => Came::Before,
@@ -253,6 +319,9 @@ impl Oracle {
     /// The issuer sets a PIN; one of a card that was enrolled is its holder's (C1).
     pub(crate) fn set_pin(&mut self, card: usize, of_account: bool, is_forced: bool) -> Came {
         let known = &mut self.cards[card];
+        if known.is_erased {
+            return Came::Refused;
+        }
         let is_holders = self.holders[known.holder].product == Product::Travel
             && known.status != CardStatus::NotActivated
             && known.pin.is_some();

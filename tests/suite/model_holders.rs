@@ -95,6 +95,7 @@ pub(crate) fn holders() -> Vec<(Holder, HeldCard)> {
             expiry: ExpiryMonth::from_yymm(yymm),
             wrong_tries: 0,
             pin: None,
+            is_erased: false,
         };
         (holder, card)
     })

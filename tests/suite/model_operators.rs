@@ -163,7 +163,7 @@ impl Oracle {
             status,
             CardStatus::Lost | CardStatus::Stolen | CardStatus::Frozen
         );
-        let is_taken = self.cards.iter().any(|known| known.token == with.token);
+        let is_taken = self.is_taken(with.token);
         let old = &self.cards[card];
         let pin = old.pin.filter(|of_account| *of_account);
         let wrong_tries = if pin.is_some() { old.wrong_tries } else { 0 };
@@ -186,7 +186,7 @@ impl Oracle {
     }
 
     /// A9: a verified holder gets what is left, less a fee in the first purse's currency.
-    pub(crate) fn close(&mut self, holder: usize) -> Came {
+    pub(crate) fn close(&mut self, at: UnixMs, holder: usize) -> Came {
         let purses = 0..self.holders[holder].purses.len();
         let is_in_use = purses
             .clone()
@@ -222,6 +222,7 @@ impl Oracle {
                 self.set_status(card, CardStatus::Closed);
             }
         }
+        self.desk.endings.insert(holder, (at.0, false));
         Came::Done
     }
 

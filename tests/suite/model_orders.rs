@@ -40,7 +40,9 @@ fn ordered(order: Order) -> Body {
 impl Table<'_> {
     /// An operator does something beside the wire.
     pub(crate) fn operate(&mut self) -> Step {
+        let has_ended = !self.oracle.desk.endings.is_empty();
         let (body, expected) = match self.dice.below(34) {
+            _ if has_ended && self.dice.chance(20) => self.erase(),
             20..22 => self.add_device(),
             22..25 => self.change_kyc(),
             25 => {
@@ -73,7 +75,7 @@ impl Table<'_> {
             13 if self.dice.chance(40) => {
                 let holder = self.any_holder();
                 let order = Order::CloseAccount(account_id(holder));
-                (ordered(order), self.oracle.close(holder))
+                (ordered(order), self.oracle.close(self.now, holder))
             }
             _ if self.opened.is_empty() => return Ok(()),
             _ => {
@@ -132,6 +134,22 @@ impl Table<'_> {
         usize::try_from(self.dice.below(self.oracle.holders.len() as u64)).unwrap()
     }
 
+    /// The card data of an account that was closed, most often, are to go.
+    fn erase(&mut self) -> (Body, Came) {
+        let closed = self.oracle.desk.endings.keys().copied();
+        let closed: Vec<usize> = closed.collect();
+        let holder = match closed.is_empty() || self.dice.chance(10) {
+            true => self.any_holder(),
+            false => self.dice.pick(&closed),
+        };
+        let cards = &self.oracle.cards;
+        let is_its = |card: &Option<usize>| card.is_some_and(|card| cards[card].holder == holder);
+        let is_looked_at = !self.raised_about.values().any(is_its);
+        let order = Order::EraseCardData(account_id(holder));
+        let expected = self.oracle.erase(self.now, holder, is_looked_at);
+        (ordered(order), expected)
+    }
+
     fn replace(&mut self) -> (Body, Came) {
         let card = self.any_card();
         let (lost, frozen) = (CardStatus::Lost, CardStatus::Frozen);
@@ -146,6 +164,7 @@ impl Table<'_> {
             expiry: ExpiryMonth::from_yymm(3212),
             wrong_tries: 0,
             pin: None,
+            is_erased: false,
             ..self.oracle.cards[card]
         };
         let order = Order::ReplaceCard {
@@ -396,6 +415,7 @@ impl Table<'_> {
             expiry: ExpiryMonth::from_yymm(2705),
             wrong_tries: 0,
             pin: None,
+            is_erased: false,
         };
         let account = OpenAccount {
             programme,
@@ -451,6 +471,7 @@ impl Table<'_> {
             false => Came::Refused,
         };
         self.exceptions.retain(|raised| *raised != sequence);
+        self.raised_about.remove(&sequence);
         let note = "looked at".to_owned();
         (
             ordered(Order::ResolveException { sequence, note }),

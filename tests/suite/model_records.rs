@@ -4,6 +4,7 @@
 use cardswitch::engine::event::Event;
 use cardswitch::engine::operation::Operation;
 use cardswitch::engine::operation_card::CardOperation;
+use cardswitch::engine::operation_end::EndOperation;
 use cardswitch::engine::operation_holder::HolderOperation;
 use cardswitch::engine::operation_money::MoneyOperation;
 
@@ -23,7 +24,10 @@ pub(crate) enum Recorded {
     CardReplaced,
     DeviceTokenAdded,
     TransferredUncounted,
+    AccountClosedUndated,
     AccountClosed,
+    ClosingDated,
+    CardDataErased,
     ExceptionResolved,
     RatesSet,
     Charged,
@@ -42,9 +46,10 @@ pub(crate) enum Recorded {
 
 impl Recorded {
     /// Every kind that the dice must produce. Missing are those of links' business days, whose
-    /// totals are compared in `reconciliation.rs`, and transfers as they were journalled before
-    /// they were counted, which nothing decides any more.
-    pub(crate) const PRODUCED: [Recorded; 25] = [
+    /// totals are compared in `reconciliation.rs`, and what nothing decides any more: transfers as
+    /// they were journalled before they were counted, closings before they had a date, and what
+    /// follows of those.
+    pub(crate) const PRODUCED: [Recorded; 26] = [
         Recorded::Decided,
         Recorded::AccountOpened,
         Recorded::Housekept,
@@ -56,6 +61,7 @@ impl Recorded {
         Recorded::CardReplaced,
         Recorded::DeviceTokenAdded,
         Recorded::AccountClosed,
+        Recorded::CardDataErased,
         Recorded::ExceptionResolved,
         Recorded::RatesSet,
         Recorded::Charged,
@@ -93,7 +99,7 @@ impl Recorded {
             Operation::CardReplaced { .. } => Recorded::CardReplaced,
             Operation::DeviceTokenAdded { .. } => Recorded::DeviceTokenAdded,
             Operation::Transferred { .. } => Recorded::TransferredUncounted,
-            Operation::AccountClosed { .. } => Recorded::AccountClosed,
+            Operation::AccountClosed { .. } => Recorded::AccountClosedUndated,
             Operation::ExceptionResolved { .. } => Recorded::ExceptionResolved,
             Operation::ClearingClosed { .. } => Recorded::ClearingClosed,
             Operation::RulesChanged(_) => Recorded::RulesChanged,
@@ -108,6 +114,11 @@ impl Recorded {
                 HolderOperation::AccountOpened { .. } => Recorded::HoldersAccountOpened,
                 HolderOperation::KycChanged(..) => Recorded::KycChanged,
                 HolderOperation::CardsEnded(_) => Recorded::CardsEnded,
+            },
+            Operation::End(operation) => match operation {
+                EndOperation::AccountClosed { .. } => Recorded::AccountClosed,
+                EndOperation::ClosingDated(_) => Recorded::ClosingDated,
+                EndOperation::CardDataErased(_) => Recorded::CardDataErased,
             },
             Operation::Card(operation) => match operation {
                 CardOperation::Enrolled(_) => Recorded::Enrolled,

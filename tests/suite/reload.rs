@@ -18,6 +18,11 @@ const CHANGED: &str = "mcc = [\"5541\", \"5542\", \"5552\", \"5172\", \"5983\", 
 
 /// A switch that reads its programmes from a folder of its own.
 pub(crate) fn open(folder: &Path) -> Desk {
+    open_with(folder, "")
+}
+
+/// The same with more in its configuration.
+pub(crate) fn open_with(folder: &Path, more: &str) -> Desk {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/programme");
     for file in fs::read_dir(shipped).unwrap() {
         let path = file.unwrap().path();
@@ -31,7 +36,7 @@ pub(crate) fn open(folder: &Path) -> Desk {
              spec = \"{spec}\"\n"
         ));
     }
-    fs::write(&config, text).unwrap();
+    fs::write(&config, text + more).unwrap();
     Desk::serve(&["--demo", "--config", config.to_str().unwrap()])
 }
 

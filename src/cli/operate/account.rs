@@ -71,6 +71,12 @@ enum AccountCommand {
         /// Its number.
         account: u32,
     },
+    /// Erase the data of a closed account's cards, once retention_days of its programme are over.
+    /// Postings and statements stay; `store erased` proves what is left where.
+    Erase {
+        /// Its number.
+        account: u32,
+    },
 }
 
 /// Runs `account`.
@@ -114,6 +120,12 @@ pub fn run(args: &AccountArgs) -> ExitCode {
             let words = done(&answer, &format!("account {account} is closed"));
             Ok(Said::new(answer, words))
         }
+        AccountCommand::Erase { account } => {
+            let answer = api.post(&format!("/v1/accounts/{account}/erase"), &json!({}))?;
+            let what = format!("the card data of account {account} are erased");
+            let words = done(&answer, &what);
+            Ok(Said::new(answer, words))
+        }
     })
 }
 
@@ -140,11 +152,17 @@ fn show(api: &Api, account: u32) -> Result<Said, Failed> {
     let answer = api.get(&format!("/v1/accounts/{account}"))?;
     let word = |key: &str| text(&answer[key]);
     let mut words = format!(
-        "account {account}  {}  {}  holder {}\n\n",
+        "account {account}  {}  {}  holder {}\n",
         word("programme"),
         word("kyc"),
         word("holder")
     );
+    for (key, what) in [("closed_at", "closed"), ("erased_at", "card data erased")] {
+        if !answer[key].is_null() {
+            words += &format!("{what} {}\n", word(key));
+        }
+    }
+    words += "\n";
     let purses = [
         ("purse", "/id"),
         ("currency", "/currency"),

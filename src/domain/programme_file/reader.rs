@@ -23,6 +23,9 @@ const AMOUNT_MAX: i64 = 999_999_999_999;
 const PURSES_MAX: usize = 16;
 /// Longest hold a file may ask for, days.
 const HOLD_DAYS_MAX: u16 = 400;
+/// Disputes are over by then: networks give 540 days at most.
+const RETENTION_DAYS: u16 = 540;
+const RETENTION_DAYS_MAX: u16 = 36_500;
 
 /// A programme file that does not say what a programme must say.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +122,7 @@ impl Reader {
             .transfer
             .and_then(|row| self.purse("transfer.purse", &row.purse, &purses));
         self.fees([raw.closing_fee, raw.statement_fee, raw.pin_notice_fee]);
+        let retention_days = self.retention(raw.retention_days);
         let hold = self.hold(&raw.hold);
         let holder = raw.holder.map(|row| self.holder(&row));
         let renewal = raw.renewal.map(|row| self.renewal(&row));
@@ -168,6 +172,7 @@ impl Reader {
             refund,
             transfer,
             closing_fee: raw.closing_fee.unwrap_or(0),
+            retention_days,
             statement_fee: raw.statement_fee,
             pin_notice_fee: raw.pin_notice_fee,
             hold,
@@ -225,6 +230,16 @@ impl Reader {
                 self.amount(key, fee);
             }
         }
+    }
+
+    fn retention(&mut self, days: Option<u16>) -> u16 {
+        let days = days.unwrap_or(RETENTION_DAYS);
+        if days > RETENTION_DAYS_MAX {
+            self.mistake(format!(
+                "retention_days: expected 0 to {RETENTION_DAYS_MAX}, got {days}"
+            ));
+        }
+        days
     }
 
     pub(super) fn amount(&mut self, key: &str, minor: i64) {

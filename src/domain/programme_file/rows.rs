@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) refund: RefundRow,
     pub(super) transfer: Option<TransferRow>,
     pub(super) closing_fee: Option<i64>,
+    pub(super) retention_days: Option<u16>,
     pub(super) statement_fee: Option<i64>,
     pub(super) pin_notice_fee: Option<i64>,
     pub(super) hold: HoldRow,

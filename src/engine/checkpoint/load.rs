@@ -129,6 +129,9 @@ impl State {
             Row::Activation(card, entry) => {
                 self.activations.insert(card, entry);
             }
+            Row::Ending(account, ending) => {
+                self.endings.insert(account, ending);
+            }
             Row::Chip(card, sequence_number, used) => {
                 self.chips.insert((card, sequence_number), used);
             }
@@ -238,7 +241,10 @@ impl State {
             status: row.status,
             pin: row.pin,
         });
-        self.note_token(row.token, (id, row.account));
+        // Nothing finds a card whose data were erased.
+        if !row.masked.is_erased() {
+            self.note_token(row.token, (id, row.account));
+        }
         Ok(())
     }
 

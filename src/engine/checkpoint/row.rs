@@ -29,6 +29,7 @@ use super::super::clearing::ClosedBatch;
 use super::super::entry::{EntryId, EntryState};
 use super::super::ledger::LedgerAccount;
 use super::super::operation::Reference;
+use super::super::operation_end::Ending;
 use super::super::operation_money::{CountedTransfer, Movement};
 use super::super::reconcile::{Asker, Reconciled};
 use super::super::state::{ExceptionRow, StoredAnswer};
@@ -98,6 +99,8 @@ pub(super) enum Row<'a> {
     End(u64),
     /// Counters that the chip of a card with this sequence number has used.
     Chip(CardId, u8, UsedCounters),
+    /// When an account was closed, and its card data erased.
+    Ending(AccountId, Ending),
 }
 
 /// A link, without its days.

@@ -141,6 +141,9 @@ impl State {
         for (account, place) in self.holders.places() {
             chunks.row(&Row::AccountHolder(account, place))?;
         }
+        for (account, ending) in &self.endings {
+            chunks.row(&Row::Ending(*account, *ending))?;
+        }
         for (expiry, card) in self.holders.due() {
             chunks.row(&Row::CardDue(expiry, card))?;
         }

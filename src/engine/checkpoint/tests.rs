@@ -29,6 +29,7 @@ use crate::engine::clearing::ClosedBatch;
 use crate::engine::entry::{EntryId, EntryState};
 use crate::engine::event::ExceptionKind;
 use crate::engine::ledger::LedgerAccount;
+use crate::engine::operation_end::Ending;
 use crate::engine::operation_money::{CountedTransfer, Movement, Transfer};
 use crate::engine::reconcile::Reconciled;
 use crate::engine::state::{ExceptionRow, State, StoredAnswer, Told};
@@ -354,6 +355,7 @@ fn name(row: &Row<'_>) -> &'static str {
         Row::Exception(_) => "exception",
         Row::End(_) => "end",
         Row::Chip(..) => "chip",
+        Row::Ending(..) => "ending",
     }
 }
 
@@ -452,6 +454,27 @@ fn a_chips_counters_are_a_row_of_a_later_kind_and_part_of_the_digest() {
     let chunk = chunk_of(rows.iter().map(Vec::as_slice));
     let state = load(std::slice::from_ref(&chunk)).unwrap();
     assert_eq!(state.chip_counters(CARD, 7), Some(used));
+    assert_eq!(saved(&state), [chunk]);
+    assert_ne!(state.digest().to_string(), before);
+}
+
+#[test]
+fn the_end_of_an_account_is_a_row_of_a_later_kind_and_part_of_the_digest() {
+    let (golden, before) = golden();
+    let ending = Ending {
+        closed_at: UnixMs(1_803_870_000_123),
+        erased_at: Some(UnixMs(1_806_462_000_123)),
+    };
+    let row = postcard::to_stdvec(&Row::Ending(AccountId(1), ending)).unwrap();
+    assert_eq!(hex(&row), "1e01f6cfbef0ff6801f6efb4989369");
+    let mut rows: Vec<Vec<u8>> = golden.into_iter().map(|row| row.1).collect();
+    let holder = rows.iter().position(|row| row[0] == 9).unwrap();
+    rows.insert(holder + 1, row);
+    let end = Row::End(u64::try_from(rows.len()).unwrap());
+    *rows.last_mut().unwrap() = postcard::to_stdvec(&end).unwrap();
+    let chunk = chunk_of(rows.iter().map(Vec::as_slice));
+    let state = load(std::slice::from_ref(&chunk)).unwrap();
+    assert_eq!(state.ending(AccountId(1)), Some(ending));
     assert_eq!(saved(&state), [chunk]);
     assert_ne!(state.digest().to_string(), before);
 }

@@ -75,6 +75,7 @@ pub const ROUTES: &[Route] = &[
     write("/v1/accounts/{id}/kyc", Issuer),
     read("/v1/accounts/{id}", Viewer),
     write("/v1/accounts/{id}/close", Issuer),
+    write("/v1/accounts/{id}/erase", Issuer),
     read("/v1/accounts/{id}/statement", Viewer),
     read("/v1/audit", Admin),
     read("/v1/programmes", Viewer),

@@ -1,4 +1,6 @@
-//! Accounts: what stands on them, which are below zero, closing one.
+//! Accounts: what stands on them, which are below zero, closing one, erasing its cards' data.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -52,6 +54,8 @@ struct AccountView {
     programme: String,
     holder: Option<u64>,
     kyc: crate::domain::account::Kyc,
+    closed_at: Option<String>,
+    erased_at: Option<String>,
     available: i64,
     purses: Vec<PurseView>,
     cards: Vec<CardView>,
@@ -112,6 +116,8 @@ fn account_view(state: &State, rulebook: &Rulebook, id: AccountId) -> Option<Acc
         .fold(0_i64, |sum, row| {
             sum.saturating_add(row.balance.saturating_sub(row.held))
         });
+    let ending = state.ending(id);
+    let erased_at = ending.and_then(|ending| ending.erased_at);
     let cards = record.cards.iter().filter_map(|card| state.card(*card));
     let entries = record.entries.iter().rev().take(ENTRIES_MAX);
     Some(AccountView {
@@ -119,6 +125,8 @@ fn account_view(state: &State, rulebook: &Rulebook, id: AccountId) -> Option<Acc
         programme: programme.name.to_string(),
         holder: state.holders().of_account(id).map(|holder| holder.id.0),
         kyc: record.account.kyc,
+        closed_at: ending.map(|ending| ending.closed_at.to_string()),
+        erased_at: erased_at.map(|at| at.to_string()),
         available,
         purses: balances
             .iter()
@@ -128,7 +136,10 @@ fn account_view(state: &State, rulebook: &Rulebook, id: AccountId) -> Option<Acc
             .map(|card| CardView {
                 id: card.id.0,
                 number: card.masked.to_string(),
-                token: card.token.to_string(),
+                token: match card.is_erased() {
+                    true => card.masked.to_string(),
+                    false => card.token.to_string(),
+                },
                 expiry: card.expiry.map(|expiry| format!("{:04}", expiry.yymm())),
                 status: card.status,
                 device_tokens: state.device_tokens(card.id).map(token_view).collect(),
@@ -185,6 +196,26 @@ pub(super) async fn close(
     let account = AccountId(number_of("account", &id)?);
     let context = read.of(context, Of::Account(account));
     order(&context, Order::CloseAccount(account)).await
+}
+
+/// Erases what the cards of a closed account are known by, once its time is over.
+pub(super) async fn erase(
+    Shared(context): Shared<AdminContext>,
+    Path(id): Path<String>,
+    read: IfMatch,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let account = AccountId(number_of("account", &id)?);
+    let tokens = context.jobs.query(move |state| {
+        let record = state.account(account)?;
+        let cards = record.cards.iter().filter_map(|card| state.card(*card));
+        Some(cards.map(|card| card.token).collect::<Vec<_>>())
+    });
+    let tokens = tokens.await?.unwrap_or_default();
+    let pins = Arc::clone(&context.pins);
+    let context = read.of(context, Of::Account(account));
+    let done = order(&context, Order::EraseCardData(account)).await?;
+    pins.forget(account, &tokens);
+    Ok(done)
 }
 
 /// Purses below zero, the one that is so for longest first.

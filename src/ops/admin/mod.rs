@@ -173,6 +173,7 @@ pub async fn serve(
         .route("/v1/accounts/{id}/kyc", post(holders::change_account_kyc))
         .route("/v1/accounts/{id}", get(accounts::account))
         .route("/v1/accounts/{id}/close", post(accounts::close))
+        .route("/v1/accounts/{id}/erase", post(accounts::erase))
         .route("/v1/accounts/{id}/statement", get(statements::statement))
         .route("/v1/audit", get(audit::audit))
         .route("/v1/programmes", get(programmes::programmes))

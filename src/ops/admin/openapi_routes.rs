@@ -4,8 +4,8 @@
 use super::openapi_about::{About, Body, about, list, other};
 use super::paging::Paging;
 use super::{
-    activity, audit, backups, cards, clearing, console, events, exceptions, holders, lists, loads,
-    paper, pins, rates, reconciliation, statements, transfers, webhooks,
+    activity, audit, backups, cards, checkpoints, clearing, console, events, exceptions, holders,
+    lists, loads, paper, pins, rates, reconciliation, statements, transfers, webhooks,
 };
 
 /// What every order answers.
@@ -177,7 +177,8 @@ const SWITCH: &[Row] = &[
         about(
             "Have a checkpoint made.",
             &["sequence: integer", "made: boolean"],
-        ),
+        )
+        .query::<checkpoints::Wanted>(),
     ),
     get(
         "/v1/backup",
@@ -276,6 +277,8 @@ const HOLDERS: &[Row] = &[
                 "programme: string",
                 "holder: integer?",
                 "kyc: string",
+                "closed_at: string?",
+                "erased_at: string?",
                 "available: integer",
                 "purses: array",
                 "cards: array",
@@ -294,6 +297,14 @@ const HOLDERS: &[Row] = &[
     post(
         "/v1/accounts/{id}/close",
         about("Close an account for ever.", DONE).guarded(),
+    ),
+    post(
+        "/v1/accounts/{id}/erase",
+        about(
+            "Erase the data of a closed account's cards: numbers, months, PINs, devices, chips.",
+            DONE,
+        )
+        .guarded(),
     ),
     get(
         "/v1/accounts/{id}/statement",
