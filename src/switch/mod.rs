@@ -67,6 +67,8 @@ pub mod server;
 
 pub mod test_message;
 
+pub mod sessions;
+
 mod session;
 
 mod session_take;

@@ -87,6 +87,7 @@ mod rules_over_tcp;
 mod rules_page;
 mod scenarios;
 mod secrets;
+mod sessions;
 mod spec_pages;
 mod spec_round_trips;
 mod spec_tools;

@@ -1,4 +1,4 @@
-//! `cardswitch link`, `exception`, `explain`, `audit`, and what `programme` and `ledger` ask of a
+//! `cardswitch exception`, `explain`, `audit`, and what `programme` and `ledger` ask of a
 //! running switch.
 
 use std::process::ExitCode;
@@ -10,72 +10,6 @@ use super::table::{more, table};
 use super::{Place, Said, done, text};
 use crate::cli::api::Api;
 use crate::cli::import::Failed;
-
-/// What `link` can be told.
-#[derive(Args)]
-pub struct LinkArgs {
-    #[command(subcommand)]
-    command: LinkCommand,
-    #[command(flatten)]
-    place: Place,
-}
-
-#[derive(Subcommand)]
-enum LinkCommand {
-    /// List the links with their business day.
-    List,
-    /// Show what was counted on each business day, with the last comparison.
-    Totals {
-        /// Of this link only.
-        #[arg(long)]
-        link: Option<String>,
-        /// Of this day only, YYYY-MM-DD.
-        #[arg(long)]
-        date: Option<String>,
-    },
-    /// End the business day of a link and begin another.
-    Cutover {
-        /// Its name.
-        link: String,
-        /// The day that begins, YYYY-MM-DD.
-        date: String,
-    },
-}
-
-/// Runs `link`.
-pub fn run_link(args: &LinkArgs) -> ExitCode {
-    args.place.run(|api| match &args.command {
-        LinkCommand::List => {
-            let answer = api.get("/v1/links")?;
-            let columns = [("link", "/name"), ("number", "/number"), ("day", "/day")];
-            let words = table(answer.get("links"), &columns, "no links\n");
-            Ok(Said::new(answer, words))
-        }
-        LinkCommand::Totals { link, date } => {
-            let wanted = [("link", link), ("date", date)];
-            let wanted = wanted
-                .iter()
-                .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={value}")));
-            let query = wanted.collect::<Vec<_>>().join("&");
-            let answer = api.get(&format!("/v1/reconciliation?{query}"))?;
-            let columns = [
-                ("link", "/link"),
-                ("date", "/date"),
-                ("currency", "/currency"),
-                ("net", "/totals/net_minor"),
-                ("reconciled", "/reconciled/result"),
-            ];
-            let words = table(answer.get("days"), &columns, "nothing was counted\n");
-            Ok(Said::new(answer, words))
-        }
-        LinkCommand::Cutover { link, date } => {
-            let path = format!("/v1/links/{link}/cutover");
-            let answer = api.post(&path, &json!({ "date": date }))?;
-            let words = format!("the business day of {link} is {}", text(&answer["day"]));
-            Ok(Said::new(answer, words))
-        }
-    })
-}
 
 /// What `exception` can be told.
 #[derive(Args)]

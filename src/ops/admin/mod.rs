@@ -26,6 +26,7 @@ use crate::switch::jobs::Jobs;
 use crate::switch::overload::Space;
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
+use crate::switch::sessions::Sessions;
 use crate::switch::telemetry::Telemetry;
 use crate::switch::test_message::Door;
 use crate::switch::token::TokenKey;
@@ -64,6 +65,7 @@ mod metrics;
 mod once;
 mod openapi;
 mod openapi_about;
+mod openapi_links;
 mod openapi_routes;
 
 mod paging;
@@ -76,6 +78,8 @@ mod rates;
 mod reconciliation;
 
 mod records;
+
+mod sessions;
 
 pub mod socket;
 
@@ -117,6 +121,8 @@ pub struct AdminContext {
     pub backups_dir: Option<PathBuf>,
     /// Counters of the log.
     pub log: LogCounters,
+    /// The sessions that are open.
+    pub sessions: Arc<Sessions>,
     /// The room on the store's disk.
     pub space: Arc<Space>,
     /// The store's folder, and that of the log.
@@ -205,6 +211,11 @@ pub async fn serve(
         .route("/v1/clearing/close", post(clearing::close))
         .route("/v1/reconciliation", get(reconciliation::totals))
         .route("/v1/links/{name}/cutover", post(reconciliation::cut_over))
+        .route("/v1/links/{name}/drain", post(sessions::drain_link))
+        .route("/v1/links/{name}/resume", post(sessions::resume_link))
+        .route("/v1/sessions", get(sessions::sessions))
+        .route("/v1/sessions/{id}/sign-off", post(sessions::sign_off))
+        .route("/v1/sessions/{id}/drain", post(sessions::drain))
         .route("/v1/checkpoint", post(checkpoints::make))
         .route("/v1/backup", get(backups::progress).post(backups::make))
         .route("/v1/import", post(import))

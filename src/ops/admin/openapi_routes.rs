@@ -2,6 +2,7 @@
 //! and what a good answer always has. A test holds it against the table of routes.
 
 use super::openapi_about::{About, Body, about, list, other};
+use super::openapi_links::LINKS;
 use super::paging::Paging;
 use super::{
     activity, audit, backups, cards, clearing, console, events, exceptions, holders, lists, loads,
@@ -11,19 +12,21 @@ use super::{
 /// What every order answers.
 const DONE: &[&str] = &["sequence: integer", "repeated: boolean"];
 
-type Row = (&'static str, &'static str, About);
+pub(super) type Row = (&'static str, &'static str, About);
 
-const fn get(path: &'static str, told: About) -> Row {
+pub(super) const fn get(path: &'static str, told: About) -> Row {
     ("GET", path, told)
 }
 
-const fn post(path: &'static str, told: About) -> Row {
+pub(super) const fn post(path: &'static str, told: About) -> Row {
     ("POST", path, told)
 }
 
 /// What is told of a route; `None`: nothing yet.
 pub(super) fn about_route(method: &str, path: &str) -> Option<About> {
-    let mut rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY].into_iter().flatten();
+    let mut rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY, LINKS]
+        .into_iter()
+        .flatten();
     let found = rows.find(|row| (row.0, row.1) == (method, path));
     found.map(|row| row.2)
 }
@@ -499,24 +502,13 @@ const DAY: &[Row] = &[
         about("Totals by link and day.", &["links: array", "days: array"])
             .query::<reconciliation::Which>(),
     ),
-    get(
-        "/v1/links",
-        about(
-            "Links with their business day.",
-            &["links: array", "next: integer?"],
-        )
-        .query::<Paging>(),
-    ),
-    post(
-        "/v1/links/{name}/cutover",
-        about("Begin a business day.", &["link: string", "day: string"])
-            .body::<reconciliation::NewDay>(),
-    ),
 ];
 
 /// Every route that something is told of.
 #[cfg(test)]
 pub(super) fn told() -> Vec<(&'static str, &'static str)> {
-    let rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY].into_iter().flatten();
+    let rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY, LINKS]
+        .into_iter()
+        .flatten();
     rows.map(|row| (row.0, row.1)).collect()
 }
