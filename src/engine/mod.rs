@@ -108,6 +108,8 @@ mod operate_holder;
 
 mod operate_card;
 
+mod card_limits;
+
 mod apply_operation;
 
 mod apply_holder;

@@ -149,10 +149,11 @@ pub(crate) enum Met {
     SecondAccount,
     LineAgain,
     LineOfClosed,
+    OwnLimit,
 }
 
 impl Met {
-    pub(crate) const ALL: [Met; 33] = [
+    pub(crate) const ALL: [Met; 34] = [
         Met::Cash,
         Met::CashFee,
         Met::FeeGivenBack,
@@ -186,6 +187,7 @@ impl Met {
         Met::SecondAccount,
         Met::LineAgain,
         Met::LineOfClosed,
+        Met::OwnLimit,
     ];
 }
 

@@ -41,6 +41,7 @@ impl Table<'_> {
     /// An operator does something beside the wire.
     pub(crate) fn operate(&mut self) -> Step {
         let (body, expected) = match self.dice.below(34) {
+            33 if self.dice.chance(60) => self.limit_card(),
             20..22 => self.add_device(),
             22..25 => self.change_kyc(),
             25 => {
@@ -124,7 +125,7 @@ impl Table<'_> {
         self.compare_books().map_err(told)
     }
 
-    fn any_card(&mut self) -> usize {
+    pub(crate) fn any_card(&mut self) -> usize {
         usize::try_from(self.dice.below(self.oracle.cards.len() as u64)).unwrap()
     }
 

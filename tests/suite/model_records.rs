@@ -37,6 +37,7 @@ pub(crate) enum Recorded {
     Enrolled,
     PinChanged,
     PinTried,
+    LimitsSet,
     RulesChanged,
 }
 
@@ -44,7 +45,7 @@ impl Recorded {
     /// Every kind that the dice must produce. Missing are those of links' business days, whose
     /// totals are compared in `reconciliation.rs`, and transfers as they were journalled before
     /// they were counted, which nothing decides any more.
-    pub(crate) const PRODUCED: [Recorded; 25] = [
+    pub(crate) const PRODUCED: [Recorded; 26] = [
         Recorded::Decided,
         Recorded::AccountOpened,
         Recorded::Housekept,
@@ -69,6 +70,7 @@ impl Recorded {
         Recorded::Enrolled,
         Recorded::PinChanged,
         Recorded::PinTried,
+        Recorded::LimitsSet,
         Recorded::RulesChanged,
     ];
 
@@ -113,6 +115,7 @@ impl Recorded {
                 CardOperation::Enrolled(_) => Recorded::Enrolled,
                 CardOperation::PinChanged(..) => Recorded::PinChanged,
                 CardOperation::PinTried { .. } => Recorded::PinTried,
+                CardOperation::LimitsSet(..) => Recorded::LimitsSet,
             },
         }
     }

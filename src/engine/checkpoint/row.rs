@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth};
+use crate::domain::card_limit::CardLimit;
 use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{ApprovalCode, ResponseCode};
 use crate::domain::exchange::{Billed, Exchange};
@@ -98,6 +99,8 @@ pub(super) enum Row<'a> {
     End(u64),
     /// Counters that the chip of a card with this sequence number has used.
     Chip(CardId, u8, UsedCounters),
+    /// Limits of a card of its own.
+    CardLimits(CardId, Cow<'a, [CardLimit]>),
 }
 
 /// A link, without its days.

@@ -43,6 +43,8 @@ mod audit;
 
 mod backups;
 
+mod card_limits;
+
 mod cards;
 
 mod checkpoints;
@@ -189,6 +191,7 @@ pub async fn serve(
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
+        .route("/v1/cards/{id}/limits", post(card_limits::set))
         .route("/v1/cards/{id}/replace", post(cards::replace))
         .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
         .route("/v1/pins", post(pins::set))

@@ -5,8 +5,8 @@ use super::openapi_about::{About, Body, about, list, other};
 use super::openapi_links::LINKS;
 use super::paging::Paging;
 use super::{
-    activity, audit, backups, cards, clearing, console, events, exceptions, holders, lists, loads,
-    paper, pins, rates, reconciliation, statements, transfers, webhooks,
+    activity, audit, backups, card_limits, cards, clearing, console, events, exceptions, holders,
+    lists, loads, paper, pins, rates, reconciliation, statements, transfers, webhooks,
 };
 
 /// What every order answers.
@@ -359,8 +359,15 @@ const CARDS: &[Row] = &[
                 "wrong_pin_tries: integer",
                 "has_pin: boolean",
                 "limits: array",
+                "own_limits: array",
             ],
         ),
+    ),
+    post(
+        "/v1/cards/{id}/limits",
+        about("Give a card limits of its own.", DONE)
+            .body::<card_limits::Limits>()
+            .guarded(),
     ),
     post(
         "/v1/cards/{id}/status",
