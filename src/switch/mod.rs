@@ -59,6 +59,8 @@ pub mod store;
 
 pub mod restore;
 
+pub mod backtest;
+
 pub mod checkpointer;
 
 pub mod backup;

@@ -1,6 +1,8 @@
 //! `cardswitch exception`, `explain`, `audit`, and what `programme` and `ledger` ask of a
 //! running switch.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -166,6 +168,62 @@ fn programmes(answer: Value) -> Result<Said, Failed> {
     ];
     let words = table(answer.get("programmes"), &columns, "no programmes\n");
     Ok(Said::new(answer, words))
+}
+
+/// What `programme try` can be told.
+#[derive(Args)]
+pub struct TryArgs {
+    /// The programme file; it takes the place of the programme of its name.
+    file: PathBuf,
+    /// First instant that is decided again, such as 2027-03-01T00:00:00+09:00 [default: the first].
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// First instant after it [default: now].
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs `programme try`.
+pub fn run_try(args: &TryArgs) -> ExitCode {
+    args.place.run(|api| {
+        let shown = args.file.display();
+        let file = fs::read_to_string(&args.file);
+        let file = file.map_err(|error| (66, format!("read {shown}: {error}")))?;
+        let asked = json!({ "file": file, "from": args.from, "until": args.until });
+        let answer = api.post("/v1/programmes/backtest", &asked)?;
+        let word = |key: &str| text(&answer[key]);
+        let mut words = format!(
+            "{} of {} decisions would change\n",
+            word("changed"),
+            word("decisions")
+        );
+        if answer["whole"].as_bool() != Some(true) {
+            words += &format!(
+                "only through record {}: the time was over\n",
+                word("through")
+            );
+        }
+        let columns = [
+            ("times", "/count"),
+            ("was", "/was"),
+            ("would be", "/would_be"),
+        ];
+        words += &table(answer.get("changes"), &columns, "");
+        let columns = [
+            ("record", "/sequence"),
+            ("at", "/at"),
+            ("card", "/card"),
+            ("minor", "/minor"),
+            ("was", "/was"),
+            ("would be", "/would_be"),
+            ("evidence", "/evidence"),
+        ];
+        words += "\n";
+        words += &table(answer.get("examples"), &columns, "");
+        Ok(Said::new(answer, words))
+    })
 }
 
 /// Runs `ledger proof`.

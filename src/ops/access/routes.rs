@@ -79,6 +79,7 @@ pub const ROUTES: &[Route] = &[
     read("/v1/audit", Admin),
     read("/v1/programmes", Viewer),
     write("/v1/programmes/reload", Admin),
+    write("/v1/programmes/backtest", Admin),
     read("/v1/events", Viewer),
     read("/v1/negative-balances", Viewer),
     read("/v1/cards", Viewer),

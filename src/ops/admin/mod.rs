@@ -41,6 +41,8 @@ mod apart;
 mod asked;
 mod audit;
 
+mod backtests;
+
 mod backups;
 
 mod card_limits;
@@ -185,6 +187,7 @@ pub async fn serve(
         .route("/v1/audit", get(audit::audit))
         .route("/v1/programmes", get(programmes::programmes))
         .route("/v1/programmes/reload", post(programmes::reload))
+        .route("/v1/programmes/backtest", post(backtests::run))
         .route("/v1/events", get(events::events))
         .route("/v1/activity", get(activity::page))
         .route("/v1/activity/live", get(activity::live))

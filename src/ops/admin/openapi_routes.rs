@@ -5,8 +5,8 @@ use super::openapi_about::{About, Body, about, list, other};
 use super::openapi_links::LINKS;
 use super::paging::Paging;
 use super::{
-    activity, audit, backups, card_limits, cards, clearing, console, events, exceptions, holders,
-    lists, loads, paper, pins, rates, reconciliation, statements, transfers, webhooks,
+    activity, audit, backtests, backups, card_limits, cards, clearing, console, events, exceptions,
+    holders, lists, loads, paper, pins, rates, reconciliation, statements, transfers, webhooks,
 };
 
 /// What every order answers.
@@ -503,6 +503,24 @@ const DAY: &[Row] = &[
                 "programmes: array",
             ],
         ),
+    ),
+    post(
+        "/v1/programmes/backtest",
+        about(
+            "Decide a recorded period again under a programme file.",
+            &[
+                "decisions: integer",
+                "changed: integer",
+                "changes: array",
+                "examples: array",
+                "declines: array",
+                "in_shadow: integer",
+                "through: integer",
+                "through_at: string?",
+                "whole: boolean",
+            ],
+        )
+        .body::<backtests::Asking>(),
     ),
     get(
         "/v1/reconciliation",
