@@ -70,6 +70,8 @@ pub mod rules;
 
 mod verdict;
 
+mod transaction;
+
 pub mod approval;
 
 mod booking;

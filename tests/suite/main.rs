@@ -101,6 +101,7 @@ mod tidy;
 mod tidy_planted;
 mod tidy_source;
 mod tls;
+mod traces;
 mod two_operators;
 mod walk;
 mod webhooks;
