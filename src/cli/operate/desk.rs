@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::table::{more, table};
-use super::{Place, Said, done, text};
+use super::{Page, Place, Said, done, text};
 use crate::cli::api::Api;
 use crate::cli::import::Failed;
 
@@ -25,7 +25,7 @@ pub struct ExceptionArgs {
 #[derive(Subcommand)]
 enum ExceptionCommand {
     /// List what a person must look at, newest first.
-    List,
+    List(Page),
     /// Take the exceptions of a record out of the queue.
     Resolve {
         /// Number of the record.
@@ -39,8 +39,8 @@ enum ExceptionCommand {
 /// Runs `exception`.
 pub fn run_exception(args: &ExceptionArgs) -> ExitCode {
     args.place.run(|api| match &args.command {
-        ExceptionCommand::List => {
-            let answer = api.get("/v1/exceptions")?;
+        ExceptionCommand::List(page) => {
+            let answer = api.get(&page.of("/v1/exceptions"))?;
             let columns = [
                 ("record", "/sequence"),
                 ("at", "/at"),
@@ -50,6 +50,7 @@ pub fn run_exception(args: &ExceptionArgs) -> ExitCode {
                 ("minor", "/minor"),
             ];
             let words = table(answer.get("newest"), &columns, "nothing to look at\n");
+            let words = words + &more(&answer);
             Ok(Said::new(answer, words))
         }
         ExceptionCommand::Resolve { sequence, note } => {

@@ -90,7 +90,7 @@ impl Place {
 #[derive(Args)]
 struct Page {
     /// Go on behind this: the cursor that the page before ended with.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     after: Option<String>,
     /// Rows at most.
     #[arg(long, default_value_t = 100)]
