@@ -92,9 +92,9 @@ pub(super) async fn run(
     Shared(context): Shared<AdminContext>,
     Asked(wanted): Asked<Asking>,
 ) -> Result<Json<Value>, Problem> {
-    let refused = |what: String| Problem(StatusCode::UNPROCESSABLE_ENTITY, what);
     let programme = programme_file::parse("file", &wanted.file);
-    let programme = programme.map_err(|error| refused(error.to_string()))?;
+    let programme =
+        programme.map_err(|error| Problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let from = instant(wanted.from.as_deref())?.unwrap_or(UnixMs(i64::MIN));
     let until = instant(wanted.until.as_deref())?.unwrap_or(UnixMs(i64::MAX));
     let busy = || {
@@ -116,19 +116,21 @@ pub(super) async fn run(
     let (running, last) = read(&context, (0, durable), running, Running::take).await?;
     let told = super::apart::apart(move || tell(running, last)).await?;
     drop(asker);
-    told.map(Json).map_err(refused)
+    told.map(Json)
 }
 
 /// The end of a back-test: what is left is followed, and the state goes, on the same threads.
-fn tell(mut running: Running, last: u64) -> Result<Value, String> {
+fn tell(mut running: Running, last: u64) -> Result<Value, Problem> {
     if running.stopped.is_none() {
         running.follow();
     }
     let is_whole = running.stopped.is_none();
     if let Some(Stopped::Fault(what)) = running.stopped {
-        return Err(what);
+        return Err(Problem(StatusCode::INTERNAL_SERVER_ERROR, what));
     }
-    let mut told = reported(&running.backtest.report()?);
+    let report = running.backtest.report();
+    let unknown = |what| Problem(StatusCode::UNPROCESSABLE_ENTITY, what);
+    let mut told = reported(&report.map_err(unknown)?);
     told["through"] = last.into();
     told["through_at"] = json!(running.last.map(|at| at.to_string()));
     told["whole"] = is_whole.into();
@@ -179,4 +181,56 @@ fn example(example: &Example) -> Value {
         "would_be": example.would_be.name(),
         "evidence": example.evidence,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::facts::LinkNumber;
+    use crate::domain::rulebook::Rulebook;
+    use crate::switch::rulebook::LoadedRules;
+
+    fn running(deadline: Instant, asker: &Arc<()>) -> Running {
+        let rules = LoadedRules::load(None, None).unwrap();
+        let tried = rules.rulebook.programmes[0].clone();
+        let trial = Trial::of(tried, &Rulebook::clone(&rules.rulebook), true);
+        Running {
+            backtest: Backtest::new(trial, UnixMs(0), UnixMs(1)),
+            rows: Vec::new(),
+            last: None,
+            deadline,
+            asker: Arc::downgrade(asker),
+            stopped: None,
+        }
+    }
+
+    /// How many records it takes of many.
+    fn taken(running: &mut Running) -> u16 {
+        let many = 1..=u16::try_from(3 * TOGETHER).unwrap();
+        for number in many.clone() {
+            let event = Event::LinkNamed(LinkNumber(number), format!("link {number}"));
+            let sequence = u64::from(number);
+            if running.take(sequence, UnixMs(7), &event).is_break() {
+                return number;
+            }
+        }
+        *many.end()
+    }
+
+    #[test]
+    fn it_ends_when_its_time_is_over_or_nobody_waits_for_it() {
+        let (later, asker) = (clock::instant() + TIME_MAX, Arc::new(()));
+        let mut whole = running(later, &asker);
+        assert_eq!(usize::from(taken(&mut whole)), 3 * TOGETHER);
+        assert!(whole.stopped.is_none());
+
+        let mut late = running(clock::instant(), &asker);
+        assert_eq!(usize::from(taken(&mut late)), TOGETHER);
+        assert!(matches!(late.stopped, Some(Stopped::Time)));
+
+        let mut unasked = running(later, &asker);
+        drop(asker);
+        assert_eq!(usize::from(taken(&mut unasked)), TOGETHER);
+        assert!(matches!(unasked.stopped, Some(Stopped::Nobody)));
+    }
 }
