@@ -184,7 +184,10 @@ fn the_command_line_sets_shows_and_removes_them() {
     );
     says(&["card", "show", "1"], "limits of its own\nlimit of");
     assert_eq!(desk.get(CARD)["own_limits"][1]["count_max"], 9);
-    says(&["card", "limits", "1", "--none"], "of its own");
+    says(
+        &["card", "limits", "1", "--none"],
+        "has no limits of its own",
+    );
     let (code, _, why) = command(
         &desk,
         &["card", "limits", "1", "--limit", "purchase:day"],

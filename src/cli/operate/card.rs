@@ -144,11 +144,13 @@ pub fn run(args: &CardArgs) -> ExitCode {
         CardCommand::Activate(which) => status(api, which.card, "active"),
         CardCommand::Lost(which) => status(api, which.card, "lost"),
         CardCommand::Stolen(which) => status(api, which.card, "stolen"),
-        CardCommand::Limits { card, limits, .. } => {
+        CardCommand::Limits { card, limits, none } => {
             let limits: Result<Vec<Value>, Failed> = limits.iter().map(|it| limit(it)).collect();
             let asked = json!({ "limits": limits? });
             let answer = api.post(&format!("/v1/cards/{card}/limits"), &asked)?;
-            let words = done(&answer, &format!("card {card} has these limits of its own"));
+            let these = if *none { "no" } else { "these" };
+            let what = format!("card {card} has {these} limits of its own");
+            let words = done(&answer, &what);
             Ok(Said::new(answer, words))
         }
         CardCommand::Replace {
