@@ -56,6 +56,7 @@ fn purchase() -> DecisionLine<'static> {
         repeat: false,
         balances: &BALANCES,
         sequence: Some(123_456),
+        trace: Some(123_400),
         latency: CorridorLatency {
             decode_ns: 812,
             parse_request_ns: 231,

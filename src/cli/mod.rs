@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use operate::{account, card, desk, money, statement, webhook};
+use operate::{account, card, desk, link, money, statement, webhook};
 
 pub mod serve;
 mod serve_admin;
@@ -113,8 +113,8 @@ enum Command {
     Transfer(money::TransferArgs),
     /// List exchange rates, take one in.
     Rate(money::RateArgs),
-    /// List links and their totals; end a business day.
-    Link(desk::LinkArgs),
+    /// List links, their totals and sessions; end a business day; sign off, drain.
+    Link(link::LinkArgs),
     /// List who is told over HTTP of what happens; have something told again.
     Webhook(webhook::WebhookArgs),
     /// List what a person must look at, and resolve it.
@@ -159,7 +159,7 @@ pub fn run() -> ExitCode {
         Command::Load(args) => money::run_load(&args),
         Command::Transfer(args) => money::run_transfer(&args),
         Command::Rate(args) => money::run_rate(&args),
-        Command::Link(args) => desk::run_link(&args),
+        Command::Link(args) => link::run_link(&args),
         Command::Webhook(args) => webhook::run_webhook(&args),
         Command::Exception(args) => desk::run_exception(&args),
         Command::Explain(args) => desk::run_explain(&args),

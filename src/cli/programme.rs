@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 
 use crate::domain::money::Amount;
 use crate::domain::programme_file;
-use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
+use crate::switch::backtest::{Report, Trial};
 use crate::switch::clock;
 use crate::switch::rulebook::LoadedRules;
 
-use super::backtest::{self, Report, Trial};
+use super::backtest;
 use super::operate::desk::{self, AskArgs};
 use super::programme_words;
 
@@ -42,6 +42,8 @@ enum ProgrammeCommand {
     },
     /// Decide a recorded period again under a programme file and say what would have changed.
     Backtest(BacktestArgs),
+    /// Have a running switch decide a recorded period again under a programme file.
+    Try(desk::TryArgs),
     /// List the programmes that a running switch decides by.
     List(AskArgs),
     /// Have a running switch read its programme files again.
@@ -87,6 +89,7 @@ pub fn run(args: &ProgrammeArgs) -> ExitCode {
             dialect,
         } => check(files, dialects.as_deref(), dialect),
         ProgrammeCommand::Backtest(args) => backtest(args).map_err(|sentence| vec![sentence]),
+        ProgrammeCommand::Try(args) => return desk::run_try(args),
         ProgrammeCommand::List(args) => return desk::run_programmes(args),
         ProgrammeCommand::Reload(args) => return desk::run_reload(args),
     };
@@ -168,19 +171,7 @@ pub fn backtest(args: &BacktestArgs) -> Result<String, String> {
     let shown = args.file.display().to_string();
     let text = fs::read_to_string(&args.file).map_err(|error| format!("read {shown}: {error}"))?;
     let programme = programme_file::parse(&shown, &text).map_err(|error| error.to_string())?;
-    let name = programme.name;
-    let mut rulebook = Rulebook::clone(&rules.rulebook);
-    let mut known = rulebook.programmes.iter_mut();
-    match known.find(|known| known.name == name) {
-        Some(replaced) => *replaced = programme,
-        // Perhaps the journal knows it; else the report says that it does not.
-        None => rulebook.programmes.push(programme),
-    }
-    let trial = Trial {
-        rulebook,
-        tried: name,
-        follows_journal: args.programmes.is_none(),
-    };
+    let trial = Trial::of(programme, &rules.rulebook, args.programmes.is_none());
     let (from, until) = (
         args.from.unwrap_or(UnixMs(i64::MIN)),
         args.until.unwrap_or(UnixMs(i64::MAX)),

@@ -34,6 +34,7 @@ pub(super) fn context(
         checkpoints: server.checkpoints.clone(),
         backups_dir: config.backups_dir.clone(),
         log: log.counters(),
+        sessions: server.sessions.clone(),
         space: server.space.clone(),
         folders: (config.data_dir.clone(), config.log_directory()),
         test_doors: is_demo.then(|| server.doors.clone().into()),

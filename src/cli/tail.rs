@@ -38,6 +38,10 @@ pub struct TailArgs {
     /// Only this card: its last four digits or the beginning of its token
     #[arg(long, value_name = "LAST4|TOKEN")]
     pub card: Option<CardFilter>,
+    /// Only these transactions: a purchase with its captures, reversals and refunds, by the `trace`
+    /// of any of them
+    #[arg(long, value_name = "TRACE", value_delimiter = ',')]
+    pub trace: Vec<u64>,
     /// Only these merchant category codes
     #[arg(long, value_name = "MCC", value_delimiter = ',')]
     pub mcc: Vec<String>,
@@ -152,6 +156,7 @@ impl Choice<'_> {
             let unfiltered = self.args.rc.is_empty()
                 && self.args.reason.is_empty()
                 && self.args.mcc.is_empty()
+                && self.args.trace.is_empty()
                 && self.args.card.is_none();
             return self.args.all && unfiltered;
         };
@@ -164,7 +169,12 @@ impl Choice<'_> {
                 .card_token()
                 .is_some_and(|whole| whole.starts_with(token.as_str())),
         };
-        card && among(&self.args.rc, decision.code())
+        let trace = self.args.trace.is_empty()
+            || decision
+                .trace()
+                .is_some_and(|it| self.args.trace.contains(&it));
+        card && trace
+            && among(&self.args.rc, decision.code())
             && among(&self.args.reason, decision.reason())
             && among(&self.args.mcc, decision.mcc())
     }
@@ -394,13 +404,13 @@ mod tests {
             "purpose":"purchase","decision":"declined","reason":"insufficient-funds",
             "evidence":"asked 900, available 100","code":"51","repeat":false,"balances":[
             {"purse":"withdrawable","currency":"JPY","balance_minor":500,"held_minor":400}],
-            "sequence":12,"decode_ns":700,"append_ns":1200000,"total_ns":1300000}"#;
+            "sequence":12,"trace":9,"decode_ns":700,"append_ns":1200000,"total_ns":1300000}"#;
         let line = format!("{}\n", line.replace('\n', ""));
         std::fs::write(log.path().join("log/decisions.jsonl"), line).unwrap();
         let text = shown(log.path(), "--explain --lines 1");
         for words in [
             "why      insufficient-funds: asked 900, available 100",
-            "message  link door, stan 000007, rrn 000000000007, record 12",
+            "message  link door, stan 000007, rrn 000000000007, record 12, trace 9",
             "card     token ab0119cd, account 1",
             "purses   withdrawable 500 JPY, of it held 400 JPY",
             "took     decode 700 ns, append 1.20 ms",

@@ -74,6 +74,11 @@ impl<'a> DecisionFields<'a> {
         self.text("card_token")
     }
 
+    /// The transaction that it belongs to.
+    pub(super) fn trace(&self) -> Option<u64> {
+        self.0.get("trace").and_then(Value::as_u64)
+    }
+
     /// Merchant category code.
     pub(super) fn mcc(&self) -> Option<&'a str> {
         self.text("mcc")
@@ -242,6 +247,7 @@ pub(super) fn explain(line: &Line<'_>, look: &Look) -> Vec<String> {
         named("rrn", get("rrn")),
         named("terminal", get("terminal")),
         named("record", number("sequence").map(|it| it.to_string())),
+        named("trace", number("trace").map(|it| it.to_string())),
     ];
     row(
         "message",

@@ -420,6 +420,8 @@ pub struct Decision {
     /// Sequence of the journal record that holds the decision; 0 when it was turned away, which
     /// none does.
     pub sequence: u64,
+    /// The transaction that it belongs to: the record that opened its purchase.
+    pub transaction: Option<u64>,
     /// How much later the answer is given, milliseconds: somebody may be guessing (rule B6).
     pub slow_ms: u32,
     /// Whether this is the attempt by which that became plain.

@@ -56,6 +56,8 @@ pub mod pin_choice;
 
 pub mod programme;
 
+pub mod card_limit;
+
 pub mod sieve;
 
 pub mod reconciliation;

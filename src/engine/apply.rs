@@ -574,7 +574,7 @@ fn told(decided: &Decided, billed: Option<Billed>) -> Option<Box<Told>> {
 }
 
 /// The entry that an effect opens, holds for or posts for.
-fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
+pub(super) fn booked_entry(effect: &Effect, sequence: u64) -> Option<EntryId> {
     match effect {
         Effect::EntryOpened { .. } => Some(EntryId(sequence)),
         Effect::HoldRaised { entry, .. }

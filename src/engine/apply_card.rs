@@ -22,6 +22,10 @@ impl State {
             CardOperation::PinTried {
                 card, wrong_tries, ..
             } => self.change_pin(*card, |pin| pin.wrong_tries = *wrong_tries),
+            CardOperation::LimitsSet(card, limits) => {
+                let kept = self.keep_card_limits(*card, limits);
+                kept.ok_or("limits of an unknown card".to_owned())
+            }
         }
     }
 

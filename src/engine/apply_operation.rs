@@ -30,6 +30,7 @@ impl State {
                 id: opened.account,
                 programme,
                 kyc: opened.kyc,
+                has_limited_card: false,
                 purses: opened
                     .purses
                     .iter()
@@ -87,7 +88,8 @@ impl State {
                     .account_mut(account)
                     .ok_or("a card of an unknown account")?;
                 record.cards.push(with.card);
-                self.pass_on_pin(*card, with.card)
+                self.pass_on_pin(*card, with.card)?;
+                self.pass_on_limits(*card, with.card)
             }
             Operation::DeviceTokenAdded {
                 card,

@@ -31,6 +31,7 @@ use super::pin;
 use super::reconcile;
 use super::reverse;
 use super::state::{AccountRecord, State, StoredAnswer};
+use super::transaction;
 use super::verdict::Verdict;
 
 /// Decides one command. Nothing changes; the outcome's event, applied, is the change.
@@ -298,6 +299,7 @@ pub(super) fn conclude(
         card: card.map(|card| card.id),
         masked: card.map(|card| card.masked),
         sequence: command.sequence,
+        transaction: transaction::of_effects(state, &verdict.effects, command.sequence),
         slow_ms: 0,
         alarm: false,
     };
@@ -345,6 +347,7 @@ fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
         card: card.map(|card| card.id),
         masked: card.map(|card| card.masked),
         sequence: stored.sequence,
+        transaction: stored.entry.map(|id| transaction::of_entry(state, id)),
         slow_ms: 0,
         alarm: false,
     };

@@ -96,6 +96,9 @@ impl State {
         if !self.endings.is_empty() {
             hash.value(&self.endings);
         }
+        if !self.card_limits.is_empty() {
+            hash.value(&self.card_limits);
+        }
         hash.value(&(&self.exceptions, self.exceptions_total));
         hash.value(&(&self.clearing_closed, &self.link_books));
         Digest(*hash.hasher.finalize().as_bytes())

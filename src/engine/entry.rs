@@ -115,6 +115,19 @@ pub(super) struct Opening<'a> {
 }
 
 impl Entry {
+    /// Amount and number of what entries still count in limits.
+    pub(super) fn added_up<'a>(entries: impl Iterator<Item = &'a Entry>) -> (i64, u32) {
+        entries.fold((0, 0), |(minor, count), entry| {
+            (
+                entry.counted.saturating_add(minor),
+                i32::from(entry.counted_as)
+                    .saturating_add_unsigned(count)
+                    .max(0)
+                    .unsigned_abs(),
+            )
+        })
+    }
+
     /// A new entry.
     pub(super) fn open(opening: Opening<'_>) -> Entry {
         let facts = opening.facts;

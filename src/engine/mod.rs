@@ -70,6 +70,8 @@ pub mod rules;
 
 mod verdict;
 
+mod transaction;
+
 pub mod approval;
 
 mod booking;
@@ -113,6 +115,8 @@ mod apply_money;
 mod operate_holder;
 
 mod operate_card;
+
+mod card_limits;
 
 mod apply_operation;
 

@@ -7,6 +7,7 @@ use crate::domain::programme::Programme;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 
+use super::card_limits;
 use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
 use super::event::{CardIssued, Event};
@@ -71,6 +72,9 @@ pub(super) fn decide(
             Err(refused) => Err(refused),
         },
         Order::Card(order) => return operate_card::decide(rulebook, state, sequence, order),
+        Order::LimitCard(card, limits) => {
+            return card_limits::set_limits(rulebook, state, (sequence, *card), limits);
+        }
         Order::Holder(order) => {
             return operate_holder::decide(rulebook, state, (sequence, at), order);
         }

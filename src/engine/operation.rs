@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::card::{CardId, CardStatus};
+use crate::domain::card_limit::CardLimit;
 use crate::domain::money::Currency;
 use crate::domain::pan::{CardToken, MaskedPan};
 
@@ -63,6 +64,8 @@ pub enum Order {
     Holder(HolderOrder),
     /// For the holder of a card.
     Card(CardOrder),
+    /// Give a card limits of its own, in place of those that it has.
+    LimitCard(CardId, Vec<CardLimit>),
     /// Decide by other programmes from the next command on.
     ChangeRules(NewRules),
 }

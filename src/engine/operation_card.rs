@@ -4,6 +4,7 @@ use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::card::{CardId, PinReference};
+use crate::domain::card_limit::CardLimit;
 use crate::domain::conditions::PinVerdict;
 
 /// What is asked for about a card.
@@ -47,4 +48,6 @@ pub enum CardOperation {
         /// Whether this one locked it (rule A7).
         is_locked: bool,
     },
+    /// It has these limits of its own, and no others.
+    LimitsSet(CardId, Vec<CardLimit>),
 }

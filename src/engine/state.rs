@@ -13,6 +13,7 @@ use crate::domain::account::ProgrammeName;
 use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
+use crate::domain::card_limit::CardLimit;
 use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
 use crate::domain::exchange::{Billed, Exchange};
@@ -218,6 +219,8 @@ pub struct State {
     pub(super) activations: BTreeMap<CardId, EntryId>,
     /// Transaction counters that the chips of cards have used, by their sequence number.
     pub(super) chips: BTreeMap<(CardId, u8), UsedCounters>,
+    /// Limits of cards that have some of their own.
+    pub(super) card_limits: BTreeMap<CardId, Vec<CardLimit>>,
     pub(super) holders: HolderBook,
     /// When accounts were closed, and when their card data were erased.
     pub(super) endings: BTreeMap<AccountId, Ending>,

@@ -27,6 +27,7 @@ pub fn turned_away(
         card: None,
         masked: None,
         sequence: 0,
+        transaction: None,
         slow_ms: 0,
         alarm: false,
     }

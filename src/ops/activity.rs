@@ -397,6 +397,9 @@ impl Activity {
                 self.about("pin-changed", *card);
             }
             Operation::Card(CardOperation::PinTried { card, .. }) => self.about("pin-tried", *card),
+            Operation::Card(CardOperation::LimitsSet(card, _)) => {
+                self.about("card-limits-set", *card);
+            }
         }
     }
 

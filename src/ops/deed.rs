@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::card_limit::CardLimit;
 use crate::engine::event::Event;
 use crate::engine::operation::Operation;
 use crate::engine::operation_card::CardOperation;
@@ -164,6 +165,17 @@ fn ended(operation: &EndOperation) -> Value {
     json!({ "did": did, "account": account.0 })
 }
 
+/// A limit of a card of its own.
+pub(super) fn limited(limit: &CardLimit) -> Value {
+    json!({
+        "channel": limit.channel,
+        "window": limit.window,
+        "currency": limit.currency.to_string(),
+        "amount_max": limit.amount_max,
+        "count_max": limit.count_max,
+    })
+}
+
 fn carded(operation: &CardOperation) -> Value {
     match operation {
         CardOperation::Enrolled(card) => json!({ "did": "card-enrolled", "card": card.0 }),
@@ -174,6 +186,11 @@ fn carded(operation: &CardOperation) -> Value {
             "did": "wrong-pin-tried",
             "card": card.0,
             "locked": is_locked,
+        }),
+        CardOperation::LimitsSet(card, limits) => json!({
+            "did": "card-limits-set",
+            "card": card.0,
+            "limits": limits.iter().map(limited).collect::<Vec<_>>(),
         }),
     }
 }

@@ -93,6 +93,7 @@ fn purchase() -> DecisionLine<'static> {
             },
         ],
         sequence: Some(99),
+        trace: Some(77),
         latency: CorridorLatency {
             decode_ns: 1,
             parse_request_ns: 2,
@@ -121,7 +122,7 @@ fn decision_is_one_flat_json_line_without_what_the_message_lacked() {
             {"purse": "gift-x", "currency": "JPY",
              "balance_minor": i64::MIN, "held_minor": i64::MAX},
         ],
-        "sequence": 99, "decode_ns": 1, "parse_request_ns": 2, "sequence_ns": 3,
+        "sequence": 99, "trace": 77, "decode_ns": 1, "parse_request_ns": 2, "sequence_ns": 3,
         "decide_ns": 4, "append_ns": 5, "render_response_ns": 6, "write_frame_ns": 7,
         "total_ns": 4_294_967_295_u64,
     });

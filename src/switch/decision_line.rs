@@ -62,6 +62,9 @@ pub struct DecisionLine<'a> {
     pub balances: &'a [PurseLine<'a>],
     /// Sequence of the journal record, if one was written.
     pub sequence: Option<u64>,
+    /// The transaction that it belongs to: the record that opened the purchase, which captures,
+    /// reversals and refunds of it name too.
+    pub trace: Option<u64>,
     /// Time each step of the corridor took.
     pub latency: CorridorLatency,
 }
@@ -267,6 +270,7 @@ impl LineWriter<'_> {
         self.lines.extend_from_slice(repeat);
         self.balances(line.balances);
         self.number(key!("sequence"), line.sequence);
+        self.number(key!("trace"), line.trace);
         let latency = &line.latency;
         self.number(key!("decode_ns"), Some(latency.decode_ns));
         self.number(key!("parse_request_ns"), Some(latency.parse_request_ns));

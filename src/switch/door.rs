@@ -15,6 +15,7 @@ use super::link::Link;
 use super::server::ServerError;
 use super::session::Session;
 use super::session_end::SessionEnd;
+use super::sessions::{Seat, Sessions};
 use super::telemetry::Telemetry;
 use super::tls::{self, HandshakeError, TlsDoor};
 
@@ -131,15 +132,15 @@ pub(super) async fn accept(
             );
             continue;
         };
-        let (door, stopping) = (Arc::clone(&door), stopping.clone());
+        let door = Arc::clone(&door);
         tasks.spawn(async move {
-            serve(&door, stream, peer, stopping).await;
+            serve(&door, stream, peer).await;
             drop(permit);
         });
     }
 }
 
-async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
+async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr) {
     let telemetry = &door.link.telemetry;
     Telemetry::add(&telemetry.connections_accepted);
     Telemetry::add(&telemetry.connections_open);
@@ -147,35 +148,34 @@ async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, stopping: watch
     let _ = stream.set_nodelay(true);
     match &door.tls {
         None => {
-            tracing::debug!(link = door.link.listener.name, %peer, "connection open");
-            Telemetry::add(&door.link.meter.connections_open);
-            let end = Session::new(&door.link, stream, peer).serve(stopping).await;
-            tell_end(&door.link, peer, &end);
+            if let Some(seat) = seat(&door.link, &door.link, peer) {
+                tracing::debug!(link = door.link.listener.name, %peer, "connection open");
+                Telemetry::add(&door.link.meter.connections_open);
+                let end = Session::new(&door.link, stream, peer, seat).serve().await;
+                tell_end(&door.link, peer, &end);
+            }
         }
         Some(tls) => {
             // In a box: what TLS needs is not carried by the task of a plain connection.
-            let served = serve_tls(&door.link, tls, stream, peer, stopping);
+            let served = serve_tls(&door.link, tls, stream, peer);
             Box::pin(served).await;
         }
     }
     Telemetry::take(&telemetry.connections_open);
 }
 
-async fn serve_tls(
-    own: &Arc<Link>,
-    tls: &DoorTls,
-    stream: TcpStream,
-    peer: SocketAddr,
-    stopping: watch::Receiver<bool>,
-) {
+async fn serve_tls(own: &Arc<Link>, tls: &DoorTls, stream: TcpStream, peer: SocketAddr) {
     let limit = Duration::from_millis(own.listener.read_timeout_ms);
     let shaken = tls::handshake(&tls.certificates, stream, limit).await;
     let known = shaken.and_then(|stream| Ok((tls.link_of(own, &stream)?, stream)));
     match known {
         Ok((link, stream)) => {
+            let Some(seat) = seat(own, link, peer) else {
+                return;
+            };
             tracing::debug!(link = link.listener.name, %peer, "TLS connection open");
             Telemetry::add(&link.meter.connections_open);
-            let end = Session::new(link, stream, peer).serve(stopping).await;
+            let end = Session::new(link, stream, peer, seat).serve().await;
             tell_end(link, peer, &end);
         }
         Err(error) => {
@@ -193,10 +193,28 @@ async fn serve_tls(
     }
 }
 
+/// A seat among the sessions; `None`: the link, or the door that `own` stands for, is drained.
+fn seat(own: &Link, link: &Link, peer: SocketAddr) -> Option<Seat> {
+    let names = (&*own.listener.name, &*link.listener.name);
+    let seat = Sessions::seat(&link.sessions, names, peer);
+    if seat.is_none() {
+        Telemetry::add(&link.telemetry.connections_refused);
+        if let Some(admission) = link.desk.admit(clock::instant()) {
+            tracing::warn!(
+                link = link.listener.name,
+                %peer,
+                kept_back = admission.kept_back,
+                "refused a connection: its link is drained"
+            );
+        }
+    }
+    seat
+}
+
 fn tell_end(link: &Link, peer: SocketAddr, end: &SessionEnd) {
     Telemetry::take(&link.meter.connections_open);
     match end {
-        SessionEnd::Closed | SessionEnd::Stopping => {
+        SessionEnd::Closed | SessionEnd::Stopping | SessionEnd::Drained => {
             tracing::debug!(link = link.listener.name, %peer, %end, "connection closed");
         }
         SessionEnd::Frame(_)

@@ -114,6 +114,11 @@ impl Jobs {
         self
     }
 
+    /// Who orders through it, if somebody does.
+    pub fn by(&self) -> Option<&Actor> {
+        self.by.as_ref()
+    }
+
     /// The same under a condition: the single writer carries a command out only when it holds then.
     #[must_use]
     pub fn while_still(mut self, still: Still) -> Jobs {

@@ -20,6 +20,7 @@ use super::mac::LinkMac;
 use super::meter::LinkMeter;
 use super::permits::Permits;
 use super::pin::PinDesk;
+use super::sessions::Sessions;
 use super::telemetry::Telemetry;
 use super::token::TokenKey;
 
@@ -57,6 +58,8 @@ pub(super) struct Link {
     pub exchange: Option<Arc<KeyExchange>>,
     /// Counts of this link.
     pub meter: Arc<LinkMeter>,
+    /// The sessions that are open, of all links.
+    pub sessions: Arc<Sessions>,
     /// Lets diagnoses into the log, a few at a time.
     pub desk: Desk,
 }

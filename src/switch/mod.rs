@@ -59,6 +59,8 @@ pub mod store;
 
 pub mod restore;
 
+pub mod backtest;
+
 pub mod checkpointer;
 
 pub mod backup;
@@ -66,6 +68,8 @@ pub mod backup;
 pub mod server;
 
 pub mod test_message;
+
+pub mod sessions;
 
 mod session;
 

@@ -31,6 +31,7 @@ use super::pin::PinDesk;
 use super::rulebook::LoadedRules;
 use super::rules_in_force::RulesInForce;
 use super::sequencer::{Sequencer, SequencerFault};
+use super::sessions::Sessions;
 use super::spec_source::{self, Loaded};
 use super::store::OpenStore;
 use super::telemetry::Telemetry;
@@ -113,6 +114,8 @@ pub struct Server {
     pub tls: TlsDoors,
     /// TLS of the operators' API.
     pub admin_tls: Option<Arc<TlsDoor>>,
+    /// The sessions that are open.
+    pub sessions: Arc<Sessions>,
     /// The room on the store's disk.
     pub space: Arc<Space>,
     /// Where it listens: name and bound address of each listener.
@@ -167,6 +170,7 @@ impl Server {
         let sequencer = sequencer.watching(Arc::clone(&space));
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
+        let sessions = Arc::new(Sessions::new(&telemetry));
 
         let book = LinkKeyBook::open(&config.data_dir).map(Arc::new)?;
         let mut certificates = Vec::new();
@@ -180,7 +184,7 @@ impl Server {
                     shared,
                     (&token_key, &pins, &book),
                     &jobs,
-                    &telemetry,
+                    (&telemetry, &sessions),
                 )
             };
             openings.push(Opening::new(listener, make, &mut certificates)?);
@@ -206,6 +210,7 @@ impl Server {
             let (socket, door) = opening.numbered(&jobs).await?;
             tasks.spawn(door::accept(socket, door, tasks.clone(), stopping.clone()));
         }
+        tasks.spawn(Arc::clone(&sessions).end_with(stopping.clone()));
         tasks.spawn(tls.clone().watch(stopping.clone()));
         let folder = config.data_dir.clone();
         tasks.spawn(watch_space(Arc::clone(&space), folder, stopping.clone()));
@@ -220,6 +225,7 @@ impl Server {
             checkpoints: checkpointer.as_ref().map(Checkpointer::desk),
             tls,
             admin_tls,
+            sessions,
             space,
             addresses,
             doors: test_doors,
@@ -389,7 +395,7 @@ fn link(
     (rules, in_force): (&LoadedRules, &RulesInForce),
     (token_key, pins, book): (&Arc<TokenKey>, &Arc<PinDesk>, &Arc<LinkKeyBook>),
     jobs: &Jobs,
-    telemetry: &Arc<Telemetry>,
+    (telemetry, sessions): (&Arc<Telemetry>, &Arc<Sessions>),
 ) -> Result<Link, ServerError> {
     let wrong = |what: String| ServerError::Listener {
         listener: listener.name.clone(),
@@ -421,6 +427,7 @@ fn link(
         telemetry: Arc::clone(telemetry),
         permits: (!listener.may.are_all()).then(|| listener.may.clone()),
         meter: telemetry.link(&listener.name, listener.connections_max),
+        sessions: Arc::clone(sessions),
         desk: Desk::default(),
     })
 }

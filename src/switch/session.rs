@@ -34,19 +34,13 @@ use super::session_end::SessionEnd;
 use super::session_log;
 use super::session_take::Incoming;
 use super::session_write;
+use super::sessions::{Ending, Orders, Seat, SignOn};
 use super::settlement;
 use super::telemetry::Telemetry;
 use super::wire::Wire;
 
-/// How long a peer may go on sending to a stopping switch before it is closed all the same.
+/// How long a peer may go on sending to who takes nothing more before it is closed all the same.
 const LINGER_MAX: Duration = Duration::from_secs(3);
-/// Whether the peer has signed on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum SignOn {
-    NotYet,
-    On,
-    Off,
-}
 
 /// One connection.
 pub(super) struct Session<'a, W> {
@@ -60,6 +54,10 @@ pub(super) struct Session<'a, W> {
     pub(super) rulebook: Arc<Rulebook>,
     pub(super) codec: FrameCodec,
     pub(super) sign_on: SignOn,
+    /// What others see of it, and what they tell it.
+    pub(super) seat: Seat,
+    /// Answers that wait to be written.
+    pub(super) unwritten: usize,
     pub(super) in_flight: InFlightTable,
     pub(super) replies_in: mpsc::Sender<Vec<SequencerReply>>,
     replies: mpsc::Receiver<Vec<SequencerReply>>,
@@ -89,7 +87,7 @@ pub(super) struct Session<'a, W> {
 
 impl<'a, W: Wire> Session<'a, W> {
     /// A session on a fresh connection.
-    pub(super) fn new(link: &'a Link, stream: W, peer: SocketAddr) -> Session<'a, W> {
+    pub(super) fn new(link: &'a Link, stream: W, peer: SocketAddr, seat: Seat) -> Session<'a, W> {
         let in_flight_max = link.listener.in_flight_max;
         // Every message of the channel answers at least one request in flight.
         let (replies_in, replies) = mpsc::channel(in_flight_max);
@@ -103,6 +101,8 @@ impl<'a, W: Wire> Session<'a, W> {
             rulebook,
             codec: link.codec.clone(),
             sign_on: SignOn::NotYet,
+            seat,
+            unwritten: 0,
             in_flight: InFlightTable::new(in_flight_max),
             replies_in,
             replies,
@@ -125,8 +125,8 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 
     /// Serves the connection until it ends, then answers or logs what is still in flight.
-    pub(super) async fn serve(mut self, mut stopping: watch::Receiver<bool>) -> SessionEnd {
-        let end = match self.serve_until_end(&mut stopping).await {
+    pub(super) async fn serve(mut self) -> SessionEnd {
+        let end = match self.serve_until_end().await {
             Ok(end) | Err(end) => end,
         };
         if matches!(end, SessionEnd::Frame(_) | SessionEnd::ReadTimeout(_)) {
@@ -154,7 +154,7 @@ impl<'a, W: Wire> Session<'a, W> {
         self.link.meter.abandoned(self.in_flight.len());
         // The peer may already be gone; nothing is lost by that.
         let _ = self.stream.shutdown().await;
-        if matches!(end, SessionEnd::Stopping) {
+        if matches!(end, SessionEnd::Stopping | SessionEnd::Drained) {
             // The limit passed: the peer has had its chance.
             let quiet = session_write::discard_until_quiet(&mut self.stream);
             let _ = tokio::time::timeout(LINGER_MAX, quiet).await;
@@ -162,15 +162,15 @@ impl<'a, W: Wire> Session<'a, W> {
         end
     }
 
-    async fn serve_until_end(
-        &mut self,
-        stopping: &mut watch::Receiver<bool>,
-    ) -> Result<SessionEnd, SessionEnd> {
+    async fn serve_until_end(&mut self) -> Result<SessionEnd, SessionEnd> {
         let wake = sleep_until(self.deadline().into());
         tokio::pin!(wake);
         loop {
-            if *stopping.borrow_and_update() {
-                return Ok(SessionEnd::Stopping);
+            let orders = *self.seat.orders.borrow_and_update();
+            if orders != Orders::default()
+                && let Some(end) = self.obey(orders)
+            {
+                return Ok(end);
             }
             self.read_room.reserve(&mut self.read);
             tokio::select! {
@@ -205,14 +205,25 @@ impl<'a, W: Wire> Session<'a, W> {
                     self.check_deadlines()?;
                     wake.as_mut().reset(self.deadline().into());
                 }
-                changed = stopping.changed() => {
+                changed = self.seat.orders.changed() => {
                     if changed.is_err() {
-                        // Whoever could stop us is gone: then we stop.
+                        // Nobody could tell it anything any more.
                         return Ok(SessionEnd::Stopping);
                     }
                 }
             }
         }
+    }
+
+    /// Does what it was told; how it ends, if it has to.
+    fn obey(&mut self, orders: Orders) -> Option<SessionEnd> {
+        if self.seat.must_sign_off(orders) {
+            self.sign(SignOn::Off);
+        }
+        orders.end.map(|why| match why {
+            Ending::Drained => SessionEnd::Drained,
+            Ending::Stopping => SessionEnd::Stopping,
+        })
     }
 
     /// Whether there is room for what comes next, or a way to do without.
@@ -324,6 +335,7 @@ impl<'a, W: Wire> Session<'a, W> {
             Telemetry::add_many(&self.link.telemetry.frames_received, frames);
         }
         self.link.meter.taken(self.in_flight.len() - waited);
+        self.seat.came(frames, self.last_read, self.in_flight.len());
         self.codec
             .echo_keep_alive(clock::instant(), &mut self.write);
         self.frame_began = match (self.read.is_empty() || !self.may_take(), self.frame_began) {
@@ -410,6 +422,9 @@ impl<'a, W: Wire> Session<'a, W> {
             session_write::write_all(link, &mut self.stream, &self.write).await
         };
         self.write.clear();
+        let answers = std::mem::take(&mut self.unwritten);
+        let went = if result.is_ok() { answers } else { 0 };
+        self.seat.went(went, self.in_flight.len());
         let delivered = result.is_ok() && self.writable;
         self.lines.log((link, &self.rulebook), rendered, delivered);
         result

@@ -89,6 +89,7 @@ impl<W: Wire> Session<'_, W> {
             &mut self.write,
         ) {
             Ok(true) => {
+                self.unwritten += 1;
                 if let Err(error) = self.codec.finish(&mut self.write, mark) {
                     tracing::error!(link = self.link.listener.name, %error, "frame an answer");
                 }
@@ -155,6 +156,7 @@ impl<W: Wire> Session<'_, W> {
         }
         let mark = self.codec.begin_reply(&mut self.write, &sealed.header);
         self.write.extend_from_slice(&sealed.body);
+        self.unwritten += 1;
         if let Err(error) = self.codec.finish(&mut self.write, mark) {
             tracing::error!(link = link.listener.name, %error, "frame an answer");
         }

@@ -11,6 +11,9 @@ pub(super) enum SessionEnd {
     /// The switch is stopping and everything was answered.
     #[error("closed because the switch is stopping")]
     Stopping,
+    /// An operator drained it.
+    #[error("closed because an operator drained it")]
+    Drained,
     /// The bytes are not frames of this listener.
     #[error("closed: {0}")]
     Frame(#[from] crate::transport::FrameError),

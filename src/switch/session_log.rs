@@ -169,6 +169,7 @@ fn log_decision(
         repeat: decision.repeated,
         balances: &balances,
         sequence: (decision.sequence > 0).then_some(decision.sequence),
+        trace: decision.transaction,
         latency,
     });
 }
@@ -207,6 +208,7 @@ fn log_reject(
         repeat: false,
         balances: &[],
         sequence: None,
+        trace: None,
         latency: CorridorLatency {
             decode_ns: line.steps.decoded.since(line.steps.received),
             parse_request_ns: 0,

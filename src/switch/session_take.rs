@@ -18,8 +18,9 @@ use super::jobs::SequencerRequest;
 use super::link_keys::{NewKey, NotTaken};
 use super::mac::{LinkMac, Seal, Unproven};
 use super::overload::{is_decided, is_question};
-use super::session::{Session, SignOn};
+use super::session::Session;
 use super::session_log::Steps;
+use super::sessions::SignOn;
 use super::telemetry::Telemetry;
 use super::wire::Wire;
 
@@ -237,11 +238,12 @@ impl<W: Wire> Session<'_, W> {
         }
     }
 
-    /// Notes that the peer signs on or off.
+    /// Notes that the peer signs on or off, or is signed off.
     pub(super) fn sign(&mut self, sign_on: SignOn) {
         let before = std::mem::replace(&mut self.sign_on, sign_on);
         let meter = &self.link.meter;
         meter.signed(before == SignOn::On, sign_on == SignOn::On);
+        self.seat.signed(sign_on);
     }
 
     fn manage(&mut self, incoming: &Incoming, what: Management) {

@@ -1,5 +1,5 @@
 //! The end of a connection's way: its answers are written, within the time that its listener gives
-//! a peer, and what the peer still sends to a stopping switch is read and dropped.
+//! a peer, and what the peer still sends to who takes nothing more is read and dropped.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::session_end::SessionEnd;
 use super::telemetry::Telemetry;
 use super::wire::Wire;
 
-/// After the last answer of a stopping switch: a peer silent for so long sends nothing more.
+/// After the last answer: a peer silent for so long sends nothing more.
 const LINGER_QUIET: Duration = Duration::from_millis(250);
 /// How much is read and dropped at once.
 const DROPPED_BYTES: usize = 4_096;

@@ -13,7 +13,7 @@ pub struct Telemetry {
     pub connections_open: AtomicU64,
     /// Connections accepted.
     pub connections_accepted: AtomicU64,
-    /// Connections closed at once because the listener had its maximum.
+    /// Connections closed at once because the listener had its maximum, or its link was drained.
     pub connections_refused: AtomicU64,
     /// Connections closed at once because their address is on no list of the listener.
     pub connections_denied: AtomicU64,
@@ -41,6 +41,10 @@ pub struct Telemetry {
     pub macs_refused: AtomicU64,
     /// New keys of links that were taken.
     pub link_keys_taken: AtomicU64,
+    /// Sessions that an operator signed off.
+    pub sessions_signed_off: AtomicU64,
+    /// Sessions that an operator drained.
+    pub sessions_drained: AtomicU64,
     /// Group commits.
     pub commits: AtomicU64,
     /// Records in them.
@@ -97,7 +101,7 @@ impl Telemetry {
     }
 
     /// Every counter by name.
-    pub fn counts(&self) -> [Count; 21] {
+    pub fn counts(&self) -> [Count; 23] {
         [
             ("connections_open", self.connections_open.load(Relaxed)),
             (
@@ -139,6 +143,11 @@ impl Telemetry {
             ),
             ("macs_refused", self.macs_refused.load(Relaxed)),
             ("link_keys_taken", self.link_keys_taken.load(Relaxed)),
+            (
+                "sessions_signed_off",
+                self.sessions_signed_off.load(Relaxed),
+            ),
+            ("sessions_drained", self.sessions_drained.load(Relaxed)),
             ("commits", self.commits.load(Relaxed)),
             ("records", self.records.load(Relaxed)),
             ("checkpoints_made", self.checkpoints_made.load(Relaxed)),

@@ -25,7 +25,12 @@ use cardswitch::engine::state::State;
 use cardswitch::journal::{Batch, Journal, SledJournal, SledOptions};
 use cardswitch::switch::rulebook::LoadedRules;
 
+use serde_json::json;
+
 use crate::decisions_notation::{instant, plain_facts, token, trace};
+use crate::operators::Desk;
+use crate::support::EVERYDAY;
+use crate::walk::command;
 
 const SHIPPED: &str = include_str!("../../spec/programme/prepaid-jp.toml");
 
@@ -288,4 +293,56 @@ fn what_cannot_be_decided_again_is_told_and_nothing_is_made() {
     assert!(backtest(&args(file)).unwrap_err().contains("\"554\""));
     let missing = folder.path().join("missing.toml");
     assert!(backtest(&args(missing)).unwrap_err().starts_with("read "));
+}
+
+#[test]
+fn a_running_switch_tries_a_file_beside_its_work_and_nothing_of_it_is_in_force() {
+    let mut desk = Desk::open();
+    for minor in [400, 900, 5_000] {
+        assert_eq!(desk.code(EVERYDAY, minor), "00");
+    }
+    let tighter = SHIPPED.replacen("amount_max = 1_000_000", "amount_max = 800", 1);
+    let path = "/v1/programmes/backtest";
+    let (status, told) = desk.post(path, &json!({ "file": tighter }));
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(
+        (&told["decisions"], &told["changed"]),
+        (&json!(3), &json!(2))
+    );
+    let change = &told["changes"][0];
+    assert_eq!(change["would_be"], "transaction-limit");
+    assert_eq!(
+        change["sums"],
+        json!([{ "currency": "JPY", "minor": 5_900 }])
+    );
+    assert_eq!(
+        told["examples"][0]["evidence"],
+        "limit per transaction 800, asked 900"
+    );
+    assert_eq!(
+        (&told["whole"], &told["declines"][0]["would_be"]),
+        (&json!(true), &json!(2))
+    );
+    assert_eq!(desk.code(EVERYDAY, 900), "00", "nothing of it is in force");
+
+    // Outside the period nothing is decided again.
+    let later = json!({ "file": tighter, "from": "2999-01-01T00:00:00Z" });
+    assert_eq!(desk.post(path, &later).1["decisions"], 0);
+    let mistaken = tighter.replacen("window = \"transaction\"", "window = \"decade\"", 1);
+    assert_eq!(desk.post(path, &json!({ "file": mistaken })).0, 422);
+    let foreign = tighter.replacen("name = \"prepaid-jp\"", "name = \"nobody\"", 1);
+    assert_eq!(desk.post(path, &json!({ "file": foreign })).0, 422);
+    assert_eq!(
+        desk.post(path, &json!({ "file": tighter, "from": "now" }))
+            .0,
+        400
+    );
+
+    let file = desk.process.directory.path().join("tighter.toml");
+    fs::write(&file, &tighter).unwrap();
+    let args = ["programme", "try", file.to_str().unwrap()];
+    let (code, told, why) = command(&desk, &args, None);
+    assert_eq!(code, 0, "{why}");
+    assert!(told.contains("3 of 4 decisions would change"), "{told}");
+    desk.close();
 }

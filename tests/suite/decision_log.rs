@@ -40,6 +40,7 @@ fn installed_log_writes_decisions_to_its_file_and_refuses_a_second_one() {
         repeat: false,
         balances: &[],
         sequence: None,
+        trace: None,
         latency: CorridorLatency {
             decode_ns: 1,
             parse_request_ns: 0,

@@ -2,7 +2,10 @@
 
 use cardswitch::domain::account::{AccountId, Kyc, PurseIndex};
 use cardswitch::domain::card::{CardId, ExpiryMonth, PinReference};
+use cardswitch::domain::card_limit::{CardLimit, CardWindow};
 use cardswitch::domain::holder::{Applicant, HolderId};
+use cardswitch::domain::money::Currency;
+use cardswitch::domain::programme::Channel;
 use cardswitch::domain::time::BusinessDate;
 use cardswitch::engine::event::Event;
 use cardswitch::engine::ledger::{LedgerAccount, Posting};
@@ -78,13 +81,26 @@ fn end_operations() -> [(&'static str, Operation); 3] {
     .map(|(name, operation)| (name, Operation::End(operation)))
 }
 
-fn card_operations() -> [(&'static str, Operation); 3] {
+fn card_operations() -> [(&'static str, Operation); 4] {
     let tried = CardOperation::PinTried {
         card: CardId(8),
         wrong_tries: 3,
         is_locked: true,
     };
     let reference = PinReference::of_account(1, [8, 5, 2, 3]);
+    let daily = CardLimit {
+        channel: Channel::ECommerce,
+        window: CardWindow::Day,
+        currency: Currency::JPY,
+        amount_max: Some(5_000),
+        count_max: Some(300),
+    };
+    let single = CardLimit {
+        channel: Channel::CashWithdrawal,
+        window: CardWindow::Transaction,
+        count_max: None,
+        ..daily
+    };
     [
         ("card-enrolled", CardOperation::Enrolled(CardId(8))),
         (
@@ -92,6 +108,10 @@ fn card_operations() -> [(&'static str, Operation); 3] {
             CardOperation::PinChanged(CardId(8), reference),
         ),
         ("card-pin-tried", tried),
+        (
+            "card-limits-set",
+            CardOperation::LimitsSet(CardId(8), vec![daily, single]),
+        ),
     ]
     .map(|(name, operation)| (name, Operation::Card(operation)))
 }

@@ -151,10 +151,11 @@ pub(crate) enum Met {
     SecondAccount,
     LineAgain,
     LineOfClosed,
+    OwnLimit,
 }
 
 impl Met {
-    pub(crate) const ALL: [Met; 33] = [
+    pub(crate) const ALL: [Met; 34] = [
         Met::Cash,
         Met::CashFee,
         Met::FeeGivenBack,
@@ -188,6 +189,7 @@ impl Met {
         Met::SecondAccount,
         Met::LineAgain,
         Met::LineOfClosed,
+        Met::OwnLimit,
     ];
 }
 

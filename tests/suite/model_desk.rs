@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::card_limit::CardLimit;
 use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::facts::{Facts, IssuerRoute};
 use cardswitch::domain::money::{Amount, Currency};
@@ -52,6 +53,8 @@ pub(crate) struct Desk {
     pub(crate) closed: Vec<(String, u32)>,
     /// Names of links, by number from 1 on.
     pub(crate) links: Vec<String>,
+    /// Limits that cards were given of their own, the newest last.
+    pub(crate) limits: Vec<(usize, Vec<CardLimit>)>,
     /// Which programmes were last put in force.
     pub(crate) rules: Option<usize>,
 }

@@ -171,6 +171,8 @@ impl Oracle {
             return Came::Refused;
         }
         self.set_status(card, status);
+        let limits = self.own_limits(card).to_vec();
+        self.desk.limits.push((self.cards.len(), limits));
         self.issue(HeldCard {
             pin,
             wrong_tries,

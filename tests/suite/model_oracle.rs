@@ -169,7 +169,10 @@ impl Oracle {
     }
 
     fn asked(&mut self, card: usize, facts: &Facts, approval: Option<ApprovalCode>) -> Reason {
-        match self.refusal(card, facts) {
+        let refused = self.refusal(card, facts);
+        let is_own = refused.is_some() && refused == self.limited_by_card(card, facts);
+        self.meet(Met::OwnLimit, is_own);
+        match refused {
             Some(Reason::InsufficientFunds) => match self.affordable(card, facts) {
                 Some((hand, part)) => {
                     self.hand = hand;

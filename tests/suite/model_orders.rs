@@ -43,6 +43,7 @@ impl Table<'_> {
         let has_ended = !self.oracle.desk.endings.is_empty();
         let (body, expected) = match self.dice.below(34) {
             _ if has_ended && self.dice.chance(20) => self.erase(),
+            33 if self.dice.chance(60) => self.limit_card(),
             20..22 => self.add_device(),
             22..25 => self.change_kyc(),
             25 => {
@@ -126,7 +127,7 @@ impl Table<'_> {
         self.compare_books().map_err(told)
     }
 
-    fn any_card(&mut self) -> usize {
+    pub(crate) fn any_card(&mut self) -> usize {
         usize::try_from(self.dice.below(self.oracle.cards.len() as u64)).unwrap()
     }
 

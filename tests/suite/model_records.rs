@@ -41,6 +41,7 @@ pub(crate) enum Recorded {
     Enrolled,
     PinChanged,
     PinTried,
+    LimitsSet,
     RulesChanged,
 }
 
@@ -49,7 +50,7 @@ impl Recorded {
     /// totals are compared in `reconciliation.rs`, and what nothing decides any more: transfers as
     /// they were journalled before they were counted, closings before they had a date, and what
     /// follows of those.
-    pub(crate) const PRODUCED: [Recorded; 26] = [
+    pub(crate) const PRODUCED: [Recorded; 27] = [
         Recorded::Decided,
         Recorded::AccountOpened,
         Recorded::Housekept,
@@ -75,6 +76,7 @@ impl Recorded {
         Recorded::Enrolled,
         Recorded::PinChanged,
         Recorded::PinTried,
+        Recorded::LimitsSet,
         Recorded::RulesChanged,
     ];
 
@@ -124,6 +126,7 @@ impl Recorded {
                 CardOperation::Enrolled(_) => Recorded::Enrolled,
                 CardOperation::PinChanged(..) => Recorded::PinChanged,
                 CardOperation::PinTried { .. } => Recorded::PinTried,
+                CardOperation::LimitsSet(..) => Recorded::LimitsSet,
             },
         }
     }

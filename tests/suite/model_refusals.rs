@@ -107,7 +107,10 @@ impl Oracle {
             return Some(Reason::RefundWithoutOriginal);
         }
         if spend || load {
-            let limited = self.limited(holder, facts);
+            // Of two refusals the first in the order of precedence.
+            let of_programme = self.limited(holder, facts);
+            let limited = of_programme.into_iter();
+            let limited = limited.chain(self.limited_by_card(card, facts)).min();
             if limited.is_some() {
                 return limited;
             }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::operators::Desk;
 use crate::support::EVERYDAY;
+use crate::walk::command;
 
 /// Status, `ETag` and body of a request, with `If-Match` where one is given.
 fn asked(desk: &Desk, path: &str, body: Option<&Value>, read: Option<&str>) -> (u16, String) {
@@ -142,6 +143,41 @@ fn every_list_has_pages_that_are_the_whole_list() {
         }
         assert_eq!(desk.status(&format!("{path}?limit=0")), 400);
         assert_eq!(desk.status(&format!("{path}?after=x")), 400);
+    }
+    desk.close();
+}
+
+#[test]
+fn the_command_line_goes_on_where_a_page_of_a_list_ended() {
+    let mut desk = Desk::open();
+    for minor in [100, 200, 300] {
+        assert_eq!(desk.code(EVERYDAY, minor), "00");
+    }
+    let lists: [(&[&str], &str, &str); 3] = [
+        (&["hold", "list", "1"], "/v1/accounts/1/holds", "holds"),
+        (&["rate", "list"], "/v1/rates", "rates"),
+        (&["link", "list"], "/v1/links", "links"),
+    ];
+    for (list, path, key) in lists {
+        let whole = desk.get(path)[key].as_array().unwrap().clone();
+        let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut args = list.to_vec();
+            args.extend(["--limit", "1"]);
+            args.extend(cursor.iter().flat_map(|it| ["--after", it.as_str()]));
+            let (code, words, why) = command(&desk, &args, None);
+            assert_eq!(code, 0, "{args:?}: {why}");
+            args.push("--json");
+            let (_, told, _) = command(&desk, &args, None);
+            let told: Value = serde_json::from_str(&told).unwrap();
+            rows.extend(told[key].as_array().unwrap().iter().cloned());
+            let next = words.lines().find_map(|line| line.split_once("--after "));
+            match next {
+                Some((_, next)) => cursor = Some(next.to_owned()),
+                None => break,
+            }
+        }
+        assert_eq!(rows, whole, "{list:?}");
     }
     desk.close();
 }

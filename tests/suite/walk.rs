@@ -46,7 +46,7 @@ fn write<'a>(args: &[&'a str], path: impl Into<String>, body: Value) -> Step<'a>
 }
 
 /// `cardswitch ARGS` at a running switch: exit code, standard output, standard error.
-fn command(desk: &Desk, args: &[&str], input: Option<&str>) -> (i32, String, String) {
+pub(crate) fn command(desk: &Desk, args: &[&str], input: Option<&str>) -> (i32, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cardswitch"))
         .args(args)
         .args(["--admin", desk.process.admin.trim_start_matches("http://")])

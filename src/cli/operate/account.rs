@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::table::{more, table};
-use super::{Place, Said, done, number_given, text};
+use super::{Page, Place, Said, done, number_given, text};
 use crate::cli::api::Api;
 use crate::cli::import::Failed;
 
@@ -209,6 +209,8 @@ enum HoldCommand {
     List {
         /// Number of the account.
         account: u32,
+        #[command(flatten)]
+        page: Page,
     },
     /// Let go of a hold before its time; a capture that comes later still posts.
     Release {
@@ -220,8 +222,8 @@ enum HoldCommand {
 /// Runs `hold`.
 pub fn run_hold(args: &HoldArgs) -> ExitCode {
     args.place.run(|api| match &args.command {
-        HoldCommand::List { account } => {
-            let answer = api.get(&format!("/v1/accounts/{account}/holds"))?;
+        HoldCommand::List { account, page } => {
+            let answer = api.get(&page.of(&format!("/v1/accounts/{account}/holds")))?;
             let columns = [
                 ("entry", "/entry"),
                 ("card", "/card"),
@@ -231,7 +233,7 @@ pub fn run_hold(args: &HoldArgs) -> ExitCode {
                 ("since", "/opened_at"),
                 ("until", "/expires_at"),
             ];
-            let words = table(answer.get("holds"), &columns, "nothing is held\n");
+            let words = table(answer.get("holds"), &columns, "nothing is held\n") + &more(&answer);
             Ok(Said::new(answer, words))
         }
         HoldCommand::Release { entry } => {

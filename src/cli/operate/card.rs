@@ -51,6 +51,18 @@ enum CardCommand {
     Lost(Which),
     /// Report a card stolen; its device tokens end.
     Stolen(Which),
+    /// Give a card limits of its own, in place of those that it has; the tighter one counts.
+    Limits {
+        /// Number of the card within the switch.
+        card: u32,
+        /// CHANNEL:WINDOW:CURRENCY:AMOUNT[:COUNT], such as e-commerce:day:JPY:5000, or with no
+        /// amount purchase:month:JPY::30. Amounts are minor units; 0 lets nothing through.
+        #[arg(long = "limit", value_name = "LIMIT", required_unless_present = "none")]
+        limits: Vec<String>,
+        /// None: only those of its programme.
+        #[arg(long, conflicts_with = "limits")]
+        none: bool,
+    },
     /// Issue another card in place of one; account and balance stay.
     Replace {
         /// Number of the card within the switch.
@@ -132,6 +144,15 @@ pub fn run(args: &CardArgs) -> ExitCode {
         CardCommand::Activate(which) => status(api, which.card, "active"),
         CardCommand::Lost(which) => status(api, which.card, "lost"),
         CardCommand::Stolen(which) => status(api, which.card, "stolen"),
+        CardCommand::Limits { card, limits, none } => {
+            let limits: Result<Vec<Value>, Failed> = limits.iter().map(|it| limit(it)).collect();
+            let asked = json!({ "limits": limits? });
+            let answer = api.post(&format!("/v1/cards/{card}/limits"), &asked)?;
+            let these = if *none { "no" } else { "these" };
+            let what = format!("card {card} has {these} limits of its own");
+            let words = done(&answer, &what);
+            Ok(Said::new(answer, words))
+        }
         CardCommand::Replace {
             card,
             pan,
@@ -212,7 +233,38 @@ fn show(api: &Api, card: u32) -> Result<Said, Failed> {
         ("used", "/used_count"),
     ];
     words += &table(answer.get("limits"), &columns, "no limits\n");
+    if answer["own_limits"] != json!([]) {
+        words += "\nlimits of its own\n";
+        words += &table(answer.get("own_limits"), &columns, "");
+    }
     Ok(Said::new(answer, words))
+}
+
+/// A limit as the command line has it.
+fn limit(given: &str) -> Result<Value, Failed> {
+    let expected = || {
+        let what = format!("{given}: expected CHANNEL:WINDOW:CURRENCY:AMOUNT[:COUNT]");
+        (64, what)
+    };
+    let number = |text: &str| match text {
+        "" => Ok(None),
+        digits => digits.parse::<i64>().map(Some).map_err(|_| expected()),
+    };
+    let (channel, window, currency, amount, count) =
+        match given.split(':').collect::<Vec<_>>().as_slice() {
+            [channel, window, currency, amount] => (*channel, *window, *currency, *amount, ""),
+            [channel, window, currency, amount, count] => {
+                (*channel, *window, *currency, *amount, *count)
+            }
+            _ => return Err(expected()),
+        };
+    Ok(json!({
+        "channel": channel,
+        "window": window,
+        "currency": currency,
+        "amount_max": number(amount)?,
+        "count_max": number(count)?,
+    }))
 }
 
 fn status(api: &Api, card: u32, status: &str) -> Result<Said, Failed> {

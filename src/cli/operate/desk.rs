@@ -1,81 +1,17 @@
-//! `cardswitch link`, `exception`, `explain`, `audit`, and what `programme` and `ledger` ask of a
+//! `cardswitch exception`, `explain`, `audit`, and what `programme` and `ledger` ask of a
 //! running switch.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::table::{more, table};
-use super::{Place, Said, done, text};
+use super::{Page, Place, Said, done, text};
 use crate::cli::api::Api;
 use crate::cli::import::Failed;
-
-/// What `link` can be told.
-#[derive(Args)]
-pub struct LinkArgs {
-    #[command(subcommand)]
-    command: LinkCommand,
-    #[command(flatten)]
-    place: Place,
-}
-
-#[derive(Subcommand)]
-enum LinkCommand {
-    /// List the links with their business day.
-    List,
-    /// Show what was counted on each business day, with the last comparison.
-    Totals {
-        /// Of this link only.
-        #[arg(long)]
-        link: Option<String>,
-        /// Of this day only, YYYY-MM-DD.
-        #[arg(long)]
-        date: Option<String>,
-    },
-    /// End the business day of a link and begin another.
-    Cutover {
-        /// Its name.
-        link: String,
-        /// The day that begins, YYYY-MM-DD.
-        date: String,
-    },
-}
-
-/// Runs `link`.
-pub fn run_link(args: &LinkArgs) -> ExitCode {
-    args.place.run(|api| match &args.command {
-        LinkCommand::List => {
-            let answer = api.get("/v1/links")?;
-            let columns = [("link", "/name"), ("number", "/number"), ("day", "/day")];
-            let words = table(answer.get("links"), &columns, "no links\n");
-            Ok(Said::new(answer, words))
-        }
-        LinkCommand::Totals { link, date } => {
-            let wanted = [("link", link), ("date", date)];
-            let wanted = wanted
-                .iter()
-                .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={value}")));
-            let query = wanted.collect::<Vec<_>>().join("&");
-            let answer = api.get(&format!("/v1/reconciliation?{query}"))?;
-            let columns = [
-                ("link", "/link"),
-                ("date", "/date"),
-                ("currency", "/currency"),
-                ("net", "/totals/net_minor"),
-                ("reconciled", "/reconciled/result"),
-            ];
-            let words = table(answer.get("days"), &columns, "nothing was counted\n");
-            Ok(Said::new(answer, words))
-        }
-        LinkCommand::Cutover { link, date } => {
-            let path = format!("/v1/links/{link}/cutover");
-            let answer = api.post(&path, &json!({ "date": date }))?;
-            let words = format!("the business day of {link} is {}", text(&answer["day"]));
-            Ok(Said::new(answer, words))
-        }
-    })
-}
 
 /// What `exception` can be told.
 #[derive(Args)]
@@ -89,7 +25,7 @@ pub struct ExceptionArgs {
 #[derive(Subcommand)]
 enum ExceptionCommand {
     /// List what a person must look at, newest first.
-    List,
+    List(Page),
     /// Take the exceptions of a record out of the queue.
     Resolve {
         /// Number of the record.
@@ -103,8 +39,8 @@ enum ExceptionCommand {
 /// Runs `exception`.
 pub fn run_exception(args: &ExceptionArgs) -> ExitCode {
     args.place.run(|api| match &args.command {
-        ExceptionCommand::List => {
-            let answer = api.get("/v1/exceptions")?;
+        ExceptionCommand::List(page) => {
+            let answer = api.get(&page.of("/v1/exceptions"))?;
             let columns = [
                 ("record", "/sequence"),
                 ("at", "/at"),
@@ -114,6 +50,7 @@ pub fn run_exception(args: &ExceptionArgs) -> ExitCode {
                 ("minor", "/minor"),
             ];
             let words = table(answer.get("newest"), &columns, "nothing to look at\n");
+            let words = words + &more(&answer);
             Ok(Said::new(answer, words))
         }
         ExceptionCommand::Resolve { sequence, note } => {
@@ -232,6 +169,62 @@ fn programmes(answer: Value) -> Result<Said, Failed> {
     ];
     let words = table(answer.get("programmes"), &columns, "no programmes\n");
     Ok(Said::new(answer, words))
+}
+
+/// What `programme try` can be told.
+#[derive(Args)]
+pub struct TryArgs {
+    /// The programme file; it takes the place of the programme of its name.
+    file: PathBuf,
+    /// First instant that is decided again, such as 2027-03-01T00:00:00+09:00 [default: the first].
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// First instant after it [default: now].
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs `programme try`.
+pub fn run_try(args: &TryArgs) -> ExitCode {
+    args.place.run(|api| {
+        let shown = args.file.display();
+        let file = fs::read_to_string(&args.file);
+        let file = file.map_err(|error| (66, format!("read {shown}: {error}")))?;
+        let asked = json!({ "file": file, "from": args.from, "until": args.until });
+        let answer = api.post("/v1/programmes/backtest", &asked)?;
+        let word = |key: &str| text(&answer[key]);
+        let mut words = format!(
+            "{} of {} decisions would change\n",
+            word("changed"),
+            word("decisions")
+        );
+        if answer["whole"].as_bool() != Some(true) {
+            words += &format!(
+                "only through record {}: the time was over\n",
+                word("through")
+            );
+        }
+        let columns = [
+            ("times", "/count"),
+            ("was", "/was"),
+            ("would be", "/would_be"),
+        ];
+        words += &table(answer.get("changes"), &columns, "");
+        let columns = [
+            ("record", "/sequence"),
+            ("at", "/at"),
+            ("card", "/card"),
+            ("minor", "/minor"),
+            ("was", "/was"),
+            ("would be", "/would_be"),
+            ("evidence", "/evidence"),
+        ];
+        words += "\n";
+        words += &table(answer.get("examples"), &columns, "");
+        Ok(Said::new(answer, words))
+    })
 }
 
 /// Runs `ledger proof`.

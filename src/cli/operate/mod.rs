@@ -17,6 +17,7 @@ use super::import::Failed;
 pub mod account;
 pub mod card;
 pub mod desk;
+pub mod link;
 pub mod money;
 pub mod statement;
 mod table;
@@ -82,6 +83,26 @@ impl Place {
                 ExitCode::from(code)
             }
         }
+    }
+}
+
+/// Which page of a list.
+#[derive(Args)]
+struct Page {
+    /// Go on behind this: the cursor that the page before ended with.
+    #[arg(long, allow_hyphen_values = true)]
+    after: Option<String>,
+    /// Rows at most.
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+impl Page {
+    /// The path of this page of a list.
+    fn of(&self, path: &str) -> String {
+        let after = self.after.as_ref();
+        let after = after.map_or(String::new(), |after| format!("&after={after}"));
+        format!("{path}?limit={}{after}", self.limit)
     }
 }
 

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::table::table;
-use super::{Place, Said, done, text};
+use super::table::{more, table};
+use super::{Page, Place, Said, done, text};
 
 /// What `load` can be told.
 #[derive(Args)]
@@ -98,7 +98,7 @@ pub struct RateArgs {
 #[derive(Subcommand)]
 enum RateCommand {
     /// List exchange rates in force and to come.
-    List,
+    List(Page),
     /// Take in a rate.
     Set {
         /// ISO 4217 letters of the currency that is given.
@@ -116,8 +116,8 @@ enum RateCommand {
 /// Runs `rate`.
 pub fn run_rate(args: &RateArgs) -> ExitCode {
     args.place.run(|api| match &args.command {
-        RateCommand::List => {
-            let answer = api.get("/v1/rates")?;
+        RateCommand::List(page) => {
+            let answer = api.get(&page.of("/v1/rates"))?;
             let columns = [
                 ("from", "/from"),
                 ("to", "/to"),
@@ -125,7 +125,7 @@ pub fn run_rate(args: &RateArgs) -> ExitCode {
                 ("effective", "/effective"),
                 ("in force", "/in_force"),
             ];
-            let words = table(answer.get("rates"), &columns, "no rates\n");
+            let words = table(answer.get("rates"), &columns, "no rates\n") + &more(&answer);
             Ok(Said::new(answer, words))
         }
         RateCommand::Set {

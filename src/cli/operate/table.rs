@@ -45,9 +45,9 @@ fn aligned(lines: &[Vec<String>]) -> String {
 
 /// The page that comes next, as a sentence; empty at the end.
 pub(super) fn more(answer: &Value) -> String {
-    match answer.get("next").and_then(Value::as_u64) {
-        Some(next) => format!("there may be more: --after {next}\n"),
-        None => String::new(),
+    match answer.get("next") {
+        None | Some(Value::Null) => String::new(),
+        Some(next) => format!("there may be more: --after {}\n", text(next)),
     }
 }
 

@@ -85,6 +85,10 @@ impl StateLoader {
             Row::Account(row) => return state.restore_account(row),
             Row::Card(row) => return state.restore_card(row),
             Row::DeviceToken(row) => return state.restore_device_token(row),
+            Row::CardLimits(card, limits) => {
+                let kept = state.keep_card_limits(card, &limits);
+                return kept.ok_or("limits of an unknown card");
+            }
             Row::Expiry(life_ms, at, id) => {
                 let queue = state.expiries.entry(life_ms).or_default();
                 queue.push_back((at, id));
@@ -171,6 +175,7 @@ impl State {
             | Row::Account(_)
             | Row::Card(_)
             | Row::DeviceToken(_)
+            | Row::CardLimits(..)
             | Row::Expiry(..)
             | Row::Resting(..)
             | Row::Link(_)
@@ -217,6 +222,7 @@ impl State {
                 id: AccountId(id.ok_or("too many accounts")?),
                 programme: row.programme,
                 kyc: row.kyc,
+                has_limited_card: false,
                 purses: row.purses,
             },
             cards: row.cards,

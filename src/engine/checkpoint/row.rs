@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth};
+use crate::domain::card_limit::CardLimit;
 use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{ApprovalCode, ResponseCode};
 use crate::domain::exchange::{Billed, Exchange};
@@ -101,6 +102,8 @@ pub(super) enum Row<'a> {
     Chip(CardId, u8, UsedCounters),
     /// When an account was closed, and its card data erased.
     Ending(AccountId, Ending),
+    /// Limits of a card of its own.
+    CardLimits(CardId, Cow<'a, [CardLimit]>),
 }
 
 /// A link, without its days.

@@ -131,6 +131,9 @@ impl State {
         for ((card, sequence_number), used) in &self.chips {
             chunks.row(&Row::Chip(*card, *sequence_number, *used))?;
         }
+        for (card, limits) in &self.card_limits {
+            chunks.row(&Row::CardLimits(*card, Cow::Borrowed(limits)))?;
+        }
         Ok(())
     }
 

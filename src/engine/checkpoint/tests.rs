@@ -12,6 +12,7 @@ use super::row::{AccountRow, CardRow, DeviceTokenRow, LinkDayRow, LinkRow, Row};
 use super::*;
 use crate::domain::account::{AccountId, Kyc, Purse, PurseIndex, Split};
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth, PinReference};
+use crate::domain::card_limit::{CardLimit, CardWindow};
 use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{PurseBalance, Reason, ResponseCode};
 use crate::domain::exchange::{Exchange, Leg};
@@ -356,6 +357,7 @@ fn name(row: &Row<'_>) -> &'static str {
         Row::End(_) => "end",
         Row::Chip(..) => "chip",
         Row::Ending(..) => "ending",
+        Row::CardLimits(..) => "card-limits",
     }
 }
 
@@ -475,6 +477,32 @@ fn the_end_of_an_account_is_a_row_of_a_later_kind_and_part_of_the_digest() {
     let chunk = chunk_of(rows.iter().map(Vec::as_slice));
     let state = load(std::slice::from_ref(&chunk)).unwrap();
     assert_eq!(state.ending(AccountId(1)), Some(ending));
+    assert_eq!(saved(&state), [chunk]);
+    assert_ne!(state.digest().to_string(), before);
+}
+
+#[test]
+fn a_cards_own_limits_are_a_row_of_a_later_kind_and_part_of_the_digest() {
+    let (golden, before) = golden();
+    let limits = vec![CardLimit {
+        channel: Channel::ECommerce,
+        window: CardWindow::Day,
+        currency: Currency::JPY,
+        amount_max: Some(5_000),
+        count_max: None,
+    }];
+    let row = Row::CardLimits(CARD, Cow::Owned(limits.clone()));
+    let row = postcard::to_stdvec(&row).unwrap();
+    assert_eq!(hex(&row), "1f01010201880301904e00");
+    let mut rows: Vec<Vec<u8>> = golden.into_iter().map(|row| row.1).collect();
+    let device = rows.iter().position(|row| row[0] == 7).unwrap();
+    rows.insert(device + 1, row);
+    let end = Row::End(u64::try_from(rows.len()).unwrap());
+    *rows.last_mut().unwrap() = postcard::to_stdvec(&end).unwrap();
+    let chunk = chunk_of(rows.iter().map(Vec::as_slice));
+    let state = load(std::slice::from_ref(&chunk)).unwrap();
+    assert_eq!(state.card_limits(CARD), limits);
+    assert!(state.account(ACCOUNT).unwrap().account.has_limited_card);
     assert_eq!(saved(&state), [chunk]);
     assert_ne!(state.digest().to_string(), before);
 }

@@ -2,10 +2,12 @@
 //!
 //! Days, weeks and months are those of the programme's calendar. Days and months are kept as sums;
 //! weeks and rolling windows are added up from the entries of the account, so they cost memory to
-//! nobody and give-back needs nothing of its own.
+//! nobody and give-back needs nothing of its own. So are the days and months of limits that a card
+//! has of its own, which count what that card did, and refuse beside those of the programme.
 
+use crate::domain::card_limit::CardWindow;
 use crate::domain::decision::Reason;
-use crate::domain::programme::{Limit, Window};
+use crate::domain::programme::{Channel, Limit, Window};
 use crate::engine::case::{Case, Intent, Refusal};
 use crate::engine::entry::Entry;
 use crate::engine::usage::Usage;
@@ -29,19 +31,19 @@ fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let channel = case.channel()?;
     let (programme, kyc) = (case.programme, case.account().kyc);
     let mut counted = Counted::default();
-    // Of several refusals the one that the order of precedence names first.
     let look = |first: Option<Refusal>, limit: &Limit| {
         if limit.currency != case.amount.currency {
             return first;
         }
-        match (first, above_limit(case, limit, &mut counted)) {
-            (Some(first), Some(other)) if other.reason < first.reason => Some(other),
-            (first, other) => first.or(other),
-        }
+        earlier(first, above_limit(case, limit, &mut counted))
     };
     if !shadow {
         let limits = programme.sieve.limits(&programme.limits, channel, kyc);
-        return limits.fold(None, look);
+        let first = limits.fold(None, look);
+        return match case.account().has_limited_card {
+            false => first,
+            true => earlier(first, above_own(case, channel)),
+        };
     }
     programme
         .limits
@@ -49,6 +51,39 @@ fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
         .filter(|limit| limit.shadow && limit.channel.covers(channel))
         .filter(|limit| limit.kyc.is_none_or(|wanted| wanted == kyc))
         .fold(None, look)
+}
+
+/// Of two refusals the one that the order of precedence names first.
+fn earlier(first: Option<Refusal>, other: Option<Refusal>) -> Option<Refusal> {
+    match (first, other) {
+        (Some(first), Some(other)) if other.reason < first.reason => Some(other),
+        (first, other) => first.or(other),
+    }
+}
+
+/// The limits that the card has of its own, beside those of its programme.
+#[inline(never)]
+fn above_own(case: &Case<'_>, channel: Channel) -> Option<Refusal> {
+    let own = case.state.card_limits(case.card.id).iter();
+    let counting = own
+        .filter(|own| own.channel.covers(channel))
+        .filter(|own| own.currency == case.amount.currency);
+    let refused = counting.filter_map(|own| {
+        let limit = own.as_limit();
+        if own.window == CardWindow::Transaction {
+            return above_transaction(&limit, case.amount.minor);
+        }
+        let (record, card) = (case.record, case.card.id);
+        let used = case.state.used_by_card(record, card, own, case.date);
+        above(&limit, used, case)
+    });
+    let first = refused.fold(None, |first, refusal| earlier(first, Some(refusal)));
+    first.map(|refusal| Refusal {
+        evidence: refusal
+            .evidence
+            .map(|seen| format!("the card's own {seen}")),
+        ..refusal
+    })
 }
 
 /// The usage that was looked up last: limits of one channel often stand together.
@@ -100,22 +135,11 @@ fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) 
             .is_some_and(|channel| limit.channel.covers(channel));
         covered && entry.currency == limit.currency
     };
-    case.record
-        .entries
-        .iter()
-        .rev()
+    let youngest = case.record.entries.iter().rev();
+    let within = youngest
         .filter_map(|id| case.state.entry(id))
-        .take_while(|entry| is_within(entry))
-        .filter(counts)
-        .fold((0, 0), |(minor, count), entry| {
-            (
-                entry.counted.saturating_add(minor),
-                i32::from(entry.counted_as)
-                    .saturating_add_unsigned(count)
-                    .max(0)
-                    .unsigned_abs(),
-            )
-        })
+        .take_while(|entry| is_within(entry));
+    Entry::added_up(within.filter(counts))
 }
 
 fn above_transaction(limit: &Limit, minor: i64) -> Option<Refusal> {

@@ -21,6 +21,7 @@ use crate::engine::state::{AccountRecord, State};
 use crate::switch::clock;
 
 use super::asked::{Path, Query, Shared};
+use super::card_limits::own_limits;
 use super::paging::{Paging, cut};
 use super::versions::Of;
 use super::{AdminContext, Problem, number_of, wrong};
@@ -155,7 +156,7 @@ fn card_row(card: &Card) -> Value {
     })
 }
 
-/// One card with its limits; `ETag` names its status, for whoever changes that.
+/// One card with its limits; `ETag` names its status and its own limits, for whoever changes them.
 pub(super) async fn card(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
@@ -167,7 +168,9 @@ pub(super) async fn card(
         let mut told = card_row(card);
         told["wrong_pin_tries"] = card.pin.wrong_tries.into();
         told["has_pin"] = card.pin.reference.is_some().into();
-        told["limits"] = limits(state, &rulebook, card, now).into();
+        let (limits, own_limits) = limits(state, &rulebook, card, now);
+        told["limits"] = limits.into();
+        told["own_limits"] = own_limits.into();
         Some((Of::Card(card.id).tag(state)?, told))
     });
     let missing = || {
@@ -178,20 +181,26 @@ pub(super) async fn card(
     Ok(([(header::ETAG, etag)], Json(told)).into_response())
 }
 
-/// The limits that count for a card's account, with what is used of those of a day or month.
-fn limits(state: &State, rulebook: &Rulebook, card: &Card, now: UnixMs) -> Vec<Value> {
+/// The limits that count for a card's account, with what is used of those of a day or month; and
+/// those that the card has of its own.
+fn limits(
+    state: &State,
+    rulebook: &Rulebook,
+    card: &Card,
+    now: UnixMs,
+) -> (Vec<Value>, Vec<Value>) {
     let found = state.account(card.account).and_then(|record| {
         let name = state.programme_name(record.account.programme)?;
         Some((record, rulebook.programme(name)?))
     });
     let Some((record, programme)) = found else {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
     let counts = |limit: &&Limit| limit.kyc.is_none_or(|kyc| kyc == record.account.kyc);
     let limits = programme.limits.iter().filter(counts);
-    limits
-        .map(|limit| limit_row(state, programme, (record, limit), now))
-        .collect()
+    let limits = limits.map(|limit| limit_row(state, programme, (record, limit), now));
+    let own = own_limits(state, (programme, record), card, now);
+    (limits.collect(), own)
 }
 
 fn limit_row(

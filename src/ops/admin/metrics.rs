@@ -154,6 +154,8 @@ fn of_shell(page: &mut Page, telemetry: &Telemetry) {
         (names::NOT_PERMITTED, &telemetry.requests_not_permitted),
         (names::MACS_REFUSED, &telemetry.macs_refused),
         (names::LINK_KEYS_TAKEN, &telemetry.link_keys_taken),
+        (names::SESSIONS_SIGNED_OFF, &telemetry.sessions_signed_off),
+        (names::SESSIONS_DRAINED, &telemetry.sessions_drained),
     ] {
         page.plain(metric, count.load(Relaxed));
     }

@@ -26,6 +26,7 @@ use crate::switch::jobs::Jobs;
 use crate::switch::overload::Space;
 use crate::switch::pin::PinDesk;
 use crate::switch::rules_in_force::RulesInForce;
+use crate::switch::sessions::Sessions;
 use crate::switch::telemetry::Telemetry;
 use crate::switch::test_message::Door;
 use crate::switch::token::TokenKey;
@@ -40,7 +41,11 @@ mod apart;
 mod asked;
 mod audit;
 
+mod backtests;
+
 mod backups;
+
+mod card_limits;
 
 mod cards;
 
@@ -64,6 +69,7 @@ mod metrics;
 mod once;
 mod openapi;
 mod openapi_about;
+mod openapi_links;
 mod openapi_routes;
 
 mod paging;
@@ -76,6 +82,8 @@ mod rates;
 mod reconciliation;
 
 mod records;
+
+mod sessions;
 
 pub mod socket;
 
@@ -117,6 +125,8 @@ pub struct AdminContext {
     pub backups_dir: Option<PathBuf>,
     /// Counters of the log.
     pub log: LogCounters,
+    /// The sessions that are open.
+    pub sessions: Arc<Sessions>,
     /// The room on the store's disk.
     pub space: Arc<Space>,
     /// The store's folder, and that of the log.
@@ -178,12 +188,14 @@ pub async fn serve(
         .route("/v1/audit", get(audit::audit))
         .route("/v1/programmes", get(programmes::programmes))
         .route("/v1/programmes/reload", post(programmes::reload))
+        .route("/v1/programmes/backtest", post(backtests::run))
         .route("/v1/events", get(events::events))
         .route("/v1/activity", get(activity::page))
         .route("/v1/activity/live", get(activity::live))
         .route("/v1/negative-balances", get(accounts::negative))
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
+        .route("/v1/cards/{id}/limits", post(card_limits::set))
         .route("/v1/cards/{id}/replace", post(cards::replace))
         .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
         .route("/v1/pins", post(pins::set))
@@ -206,6 +218,11 @@ pub async fn serve(
         .route("/v1/clearing/close", post(clearing::close))
         .route("/v1/reconciliation", get(reconciliation::totals))
         .route("/v1/links/{name}/cutover", post(reconciliation::cut_over))
+        .route("/v1/links/{name}/drain", post(sessions::drain_link))
+        .route("/v1/links/{name}/resume", post(sessions::resume_link))
+        .route("/v1/sessions", get(sessions::sessions))
+        .route("/v1/sessions/{id}/sign-off", post(sessions::sign_off))
+        .route("/v1/sessions/{id}/drain", post(sessions::drain))
         .route("/v1/checkpoint", post(checkpoints::make))
         .route("/v1/backup", get(backups::progress).post(backups::make))
         .route("/v1/import", post(import))

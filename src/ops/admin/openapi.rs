@@ -319,6 +319,8 @@ mod tests {
     use super::*;
     use crate::domain::account::Kyc;
     use crate::domain::card::CardStatus;
+    use crate::domain::card_limit::CardWindow;
+    use crate::domain::programme::Channel;
     use crate::domain::rare_facts::LoadChannel;
     use crate::engine::operation_money::Paper;
 
@@ -359,5 +361,7 @@ mod tests {
         all_read::<CardStatus>(super::super::cards::STATUS);
         all_read::<LoadChannel>(super::super::loads::CHANNELS);
         all_read::<Paper>(super::super::paper::PAPERS);
+        all_read::<Channel>(super::super::card_limits::CHANNELS);
+        all_read::<CardWindow>(super::super::card_limits::WINDOWS);
     }
 }

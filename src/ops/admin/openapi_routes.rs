@@ -2,28 +2,32 @@
 //! and what a good answer always has. A test holds it against the table of routes.
 
 use super::openapi_about::{About, Body, about, list, other};
+use super::openapi_links::LINKS;
 use super::paging::Paging;
 use super::{
-    activity, audit, backups, cards, checkpoints, clearing, console, events, exceptions, holders,
-    lists, loads, paper, pins, rates, reconciliation, statements, transfers, webhooks,
+    activity, audit, backtests, backups, card_limits, cards, checkpoints, clearing, console,
+    events, exceptions, holders, lists, loads, paper, pins, rates, reconciliation, statements,
+    transfers, webhooks,
 };
 
 /// What every order answers.
 const DONE: &[&str] = &["sequence: integer", "repeated: boolean"];
 
-type Row = (&'static str, &'static str, About);
+pub(super) type Row = (&'static str, &'static str, About);
 
-const fn get(path: &'static str, told: About) -> Row {
+pub(super) const fn get(path: &'static str, told: About) -> Row {
     ("GET", path, told)
 }
 
-const fn post(path: &'static str, told: About) -> Row {
+pub(super) const fn post(path: &'static str, told: About) -> Row {
     ("POST", path, told)
 }
 
 /// What is told of a route; `None`: nothing yet.
 pub(super) fn about_route(method: &str, path: &str) -> Option<About> {
-    let mut rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY].into_iter().flatten();
+    let mut rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY, LINKS]
+        .into_iter()
+        .flatten();
     let found = rows.find(|row| (row.0, row.1) == (method, path));
     found.map(|row| row.2)
 }
@@ -367,8 +371,15 @@ const CARDS: &[Row] = &[
                 "wrong_pin_tries: integer",
                 "has_pin: boolean",
                 "limits: array",
+                "own_limits: array",
             ],
         ),
+    ),
+    post(
+        "/v1/cards/{id}/limits",
+        about("Give a card limits of its own.", DONE)
+            .body::<card_limits::Limits>()
+            .guarded(),
     ),
     post(
         "/v1/cards/{id}/status",
@@ -505,29 +516,36 @@ const DAY: &[Row] = &[
             ],
         ),
     ),
+    post(
+        "/v1/programmes/backtest",
+        about(
+            "Decide a recorded period again under a programme file.",
+            &[
+                "decisions: integer",
+                "changed: integer",
+                "changes: array",
+                "examples: array",
+                "declines: array",
+                "in_shadow: integer",
+                "through: integer",
+                "through_at: string?",
+                "whole: boolean",
+            ],
+        )
+        .body::<backtests::Asking>(),
+    ),
     get(
         "/v1/reconciliation",
         about("Totals by link and day.", &["links: array", "days: array"])
             .query::<reconciliation::Which>(),
-    ),
-    get(
-        "/v1/links",
-        about(
-            "Links with their business day.",
-            &["links: array", "next: integer?"],
-        )
-        .query::<Paging>(),
-    ),
-    post(
-        "/v1/links/{name}/cutover",
-        about("Begin a business day.", &["link: string", "day: string"])
-            .body::<reconciliation::NewDay>(),
     ),
 ];
 
 /// Every route that something is told of.
 #[cfg(test)]
 pub(super) fn told() -> Vec<(&'static str, &'static str)> {
-    let rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY].into_iter().flatten();
+    let rows = [SWITCH, HOLDERS, CARDS, MONEY, DAY, LINKS]
+        .into_iter()
+        .flatten();
     rows.map(|row| (row.0, row.1)).collect()
 }

@@ -12,13 +12,14 @@ use crate::domain::account::AccountId;
 use crate::domain::card::{Card, CardId};
 use crate::domain::holder::HolderId;
 use crate::engine::state::State;
+use crate::ops::deed::limited;
 
 use super::{AdminContext, Problem, wrong};
 
 /// What has a version.
 #[derive(Clone, Copy)]
 pub(super) enum Of {
-    /// The status of a card.
+    /// The status of a card, and the limits that it has of its own.
     Card(CardId),
     /// How well an account's holder is known, and which cards there are with which status: not what
     /// its cards pay, which no operator decides.
@@ -31,7 +32,18 @@ impl Of {
     /// Its version now, as an `ETag` has it; `None`: it is not there.
     pub(super) fn tag(self, state: &State) -> Option<String> {
         let told = match self {
-            Of::Card(id) => status(state.card(id)?),
+            Of::Card(id) => {
+                let limits = state.card_limits(id);
+                let told = status(state.card(id)?);
+                match limits {
+                    [] => told,
+                    limits => {
+                        let rows: Vec<_> = limits.iter().map(limited).collect();
+                        let hash = blake3::hash(json!(rows).to_string().as_bytes());
+                        format!("{told}-{}", hash.to_hex().get(..16).unwrap_or_default())
+                    }
+                }
+            }
             Of::Account(id) => {
                 let record = state.account(id)?;
                 let mut told = format!("{}-{}", id.0, word(&json!(record.account.kyc)));

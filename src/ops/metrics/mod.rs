@@ -75,7 +75,7 @@ metrics! {
     CONNECTIONS_ACCEPTED = Counter "cardswitch_connections_accepted_total" []
         "Connections accepted.";
     CONNECTIONS_REFUSED = Counter "cardswitch_connections_refused_total" []
-        "Connections closed at once because their link had its maximum.";
+        "Connections closed at once because their link had its maximum, or was drained.";
     CONNECTIONS_DENIED = Counter "cardswitch_connections_denied_total" []
         "Connections closed at once because their address is on no list of the listener.";
     HANDSHAKES_FAILED = Counter "cardswitch_handshakes_failed_total" []
@@ -102,6 +102,10 @@ metrics! {
         "Messages refused because their authentication code was wrong, missing, or not judged.";
     LINK_KEYS_TAKEN = Counter "cardswitch_link_keys_taken_total" []
         "New keys of links that were taken over the network.";
+    SESSIONS_SIGNED_OFF = Counter "cardswitch_sessions_signed_off_total" []
+        "Sessions that an operator signed off.";
+    SESSIONS_DRAINED = Counter "cardswitch_sessions_drained_total" []
+        "Sessions that an operator drained.";
     QUEUE_JOBS = Gauge "cardswitch_queue_jobs" []
         "Jobs that wait for the single writer.";
     QUEUE_JOBS_MAX = Gauge "cardswitch_queue_jobs_max" []
