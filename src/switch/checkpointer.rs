@@ -65,8 +65,7 @@ enum Ask {
     Now(History, oneshot::Sender<Outcome>),
     /// A copy of the store, to this folder.
     Copy(PathBuf, oneshot::Sender<Result<Copied, String>>),
-    /// The end; with whether one may be made before it.
-    End(bool),
+    End,
 }
 
 /// What becomes of history behind two checkpoints.
@@ -121,7 +120,7 @@ pub struct Checkpointer {
     desk: CheckpointDesk,
     is_last_wanted: bool,
     stopping: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Worker>,
 }
 
 /// What a checkpointer works with.
@@ -160,7 +159,10 @@ impl Checkpointer {
         };
         let thread = thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || worker.work(&asked))?;
+            .spawn(move || {
+                worker.work(&asked);
+                worker
+            })?;
         Ok(Checkpointer {
             desk: CheckpointDesk { asks, progress },
             is_last_wanted,
@@ -175,14 +177,20 @@ impl Checkpointer {
     }
 
     /// Ends the thread; when the single writer `ended_well`, a last checkpoint is made if one is
-    /// due. Waits for it: not for a task of tokio.
+    /// due, by the caller's thread: the stop waits for it, and one of low priority would keep it
+    /// waiting on a busy machine. Not for a task of tokio.
     pub fn end(self, ended_well: bool) {
-        let is_last_wanted = self.is_last_wanted && ended_well;
-        // One that is being made is as good as the last, if that is wanted.
-        self.stopping.store(!is_last_wanted, Relaxed);
-        let _ = self.desk.asks.send(Ask::End(is_last_wanted));
+        self.stopping.store(true, Relaxed);
+        let _ = self.desk.asks.send(Ask::End);
         // A panic in it was printed; checkpoints are no condition of a stop.
-        let _ = self.thread.join();
+        let Ok(mut worker) = self.thread.join() else {
+            return;
+        };
+        let is_wanted = self.is_last_wanted && ended_well;
+        if is_wanted && worker.behind() >= worker.terms.at_stop_records {
+            self.stopping.store(false, Relaxed);
+            let _ = worker.make_and_tell(History::AsConfigured);
+        }
     }
 }
 
@@ -214,12 +222,7 @@ impl Worker {
                     }
                     let _ = made.send(copied);
                 }
-                Ok(Ask::End(is_wanted)) => {
-                    if is_wanted && self.behind() >= self.terms.at_stop_records {
-                        let _ = self.make_and_tell(History::AsConfigured);
-                    }
-                    return;
-                }
+                Ok(Ask::End) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     if self.is_due() {
                         let _ = self.make_and_tell(History::AsConfigured);
