@@ -39,12 +39,14 @@ impl<const N: usize> ShortText<N> {
     }
 
     /// These characters, unless one of them is not ASCII or they are too many.
+    #[inline]
     pub fn of_ascii(characters: &[u8]) -> Option<ShortText<N>> {
         characters
             .is_ascii()
             .then(|| ShortText::of_bytes(characters))?
     }
 
+    #[inline]
     fn of_bytes(text: &[u8]) -> Option<ShortText<N>> {
         let mut bytes = [0; N];
         bytes.get_mut(..text.len())?.copy_from_slice(text);

@@ -33,7 +33,7 @@ pub(super) fn debited(case: &Case<'_>, entry: EntryId, payment: Payment) -> Effe
                 postings: debit_purses(case.account().id, &split, to),
             }
         }
-        Payment::Exchanged(legs) => exchange::posted(case, entry, legs, false),
+        Payment::Exchanged(legs) => exchange::posted(case, entry, *legs, false),
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn held_entry(case: &Case<'_>, payment: Payment, expires_at: UnixMs) 
         }
         Payment::Exchanged(legs) => Effects::from_iter([
             entry_opened(case, Split::default(), Some(expires_at)),
-            exchange::held(case, EntryId(case.sequence), legs),
+            exchange::held(case, EntryId(case.sequence), *legs),
         ]),
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn held_entry(case: &Case<'_>, payment: Payment, expires_at: UnixMs) 
 pub(super) fn raised_hold(case: &Case<'_>, entry: EntryId, payment: Payment) -> Effect {
     match payment {
         Payment::Plain(split) => Effect::HoldRaised { entry, split },
-        Payment::Exchanged(legs) => exchange::held(case, entry, legs),
+        Payment::Exchanged(legs) => exchange::held(case, entry, *legs),
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) enum Payment {
     /// From purses of its own currency, as it stands.
     Plain(Split),
     /// Also from others, or with a mark-up.
-    Exchanged(Legs),
+    Exchanged(Box<Legs>),
 }
 
 /// How the amount of a case is paid, and its fee; `None` when the purses do not have enough.

@@ -135,7 +135,7 @@ impl<'a> Wallet<'a> {
     pub(super) fn payment(self) -> Payment {
         let is_plain = self.case.converted.is_none();
         if !is_plain || self.legs.iter().any(|leg| leg.rate.is_some()) {
-            return Payment::Exchanged(self.legs);
+            return Payment::Exchanged(Box::new(self.legs));
         }
         let mut split = Split::default();
         for leg in &self.legs {

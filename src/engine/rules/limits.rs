@@ -30,27 +30,41 @@ pub const RULE: Rule = Rule {
 fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let channel = case.channel()?;
     let (programme, kyc) = (case.programme, case.account().kyc);
-    let mut counted = Counted::default();
-    let look = |first: Option<Refusal>, limit: &Limit| {
-        if limit.currency != case.amount.currency {
-            return first;
-        }
-        earlier(first, above_limit(case, limit, &mut counted))
-    };
     if !shadow {
         let limits = programme.sieve.limits(&programme.limits, channel, kyc);
-        let first = limits.fold(None, look);
+        let first = first_above(case, limits);
         return match case.account().has_limited_card {
             false => first,
             true => earlier(first, above_own(case, channel)),
         };
     }
-    programme
+    let limits = programme
         .limits
         .iter()
         .filter(|limit| limit.shadow && limit.channel.covers(channel))
-        .filter(|limit| limit.kyc.is_none_or(|wanted| wanted == kyc))
-        .fold(None, look)
+        .filter(|limit| limit.kyc.is_none_or(|wanted| wanted == kyc));
+    first_above(case, limits)
+}
+
+/// The refusal that the order of precedence names first; put into words only once it is known.
+fn first_above<'a>(
+    case: &Case<'_>,
+    limits: impl Iterator<Item = &'a Limit>,
+) -> Option<Refusal> {
+    let mut counted = Counted(None);
+    let mut first: Option<(Reason, &Limit, Used)> = None;
+    for limit in limits {
+        if limit.currency != case.amount.currency {
+            continue;
+        }
+        let used = counted.used(case, limit);
+        if let Some(reason) = above(limit, used, case.amount.minor)
+            && first.is_none_or(|first| reason < first.0)
+        {
+            first = Some((reason, limit, used));
+        }
+    }
+    first.map(|(reason, limit, used)| refused(reason, limit, used, case.amount.minor))
 }
 
 /// Of two refusals the one that the order of precedence names first.
@@ -68,16 +82,20 @@ fn above_own(case: &Case<'_>, channel: Channel) -> Option<Refusal> {
     let counting = own
         .filter(|own| own.channel.covers(channel))
         .filter(|own| own.currency == case.amount.currency);
-    let refused = counting.filter_map(|own| {
+    let refusals = counting.filter_map(|own| {
         let limit = own.as_limit();
-        if own.window == CardWindow::Transaction {
-            return above_transaction(&limit, case.amount.minor);
-        }
-        let (record, card) = (case.record, case.card.id);
-        let used = case.state.used_by_card(record, card, own, case.date);
-        above(&limit, used, case)
+        let used = match own.window {
+            CardWindow::Transaction => NOTHING,
+            CardWindow::Day | CardWindow::Month => {
+                let (record, card) = (case.record, case.card.id);
+                case.state.used_by_card(record, card, own, case.date)
+            }
+        };
+        let minor = case.amount.minor;
+        let reason = above(&limit, used, minor)?;
+        Some(refused(reason, &limit, used, minor))
     });
-    let first = refused.fold(None, |first, refusal| earlier(first, Some(refusal)));
+    let first = refusals.fold(None, |first, refusal| earlier(first, Some(refusal)));
     first.map(|refusal| Refusal {
         evidence: refusal
             .evidence
@@ -86,49 +104,51 @@ fn above_own(case: &Case<'_>, channel: Channel) -> Option<Refusal> {
     })
 }
 
+/// Amount and number of what counts already, minor units.
+type Used = (i64, u32);
+
+/// What a limit of single transactions counts.
+const NOTHING: Used = (0, 0);
+
 /// The usage that was looked up last: limits of one channel often stand together.
-#[derive(Default)]
 struct Counted(Option<Usage>);
 
 impl Counted {
-    fn usage(&mut self, case: &Case<'_>, limit: &Limit) -> &Usage {
-        let known = self
-            .0
-            .take()
-            .filter(|usage| usage.channel == limit.channel && usage.currency == limit.currency);
-        self.0.insert(known.unwrap_or_else(|| {
-            case.state
-                .usage(case.record, limit.channel, limit.currency, case.date)
-        }))
+    fn used(&mut self, case: &Case<'_>, limit: &Limit) -> Used {
+        match limit.window {
+            Window::Transaction => NOTHING,
+            Window::Day => {
+                let usage = self.usage(case, limit);
+                (usage.day_minor, usage.day_count)
+            }
+            Window::Month => {
+                let usage = self.usage(case, limit);
+                (usage.month_minor, usage.month_count)
+            }
+            Window::Week => {
+                let monday = case.date.monday();
+                added_up(case, limit, |entry| entry.date >= monday)
+            }
+            Window::Rolling { hours } => {
+                let start = case.at.minus_hours(u32::from(hours));
+                added_up(case, limit, |entry| entry.opened_at > start)
+            }
+        }
     }
-}
 
-fn above_limit(case: &Case<'_>, limit: &Limit, counted: &mut Counted) -> Option<Refusal> {
-    match limit.window {
-        Window::Transaction => above_transaction(limit, case.amount.minor),
-        Window::Day => {
-            let usage = counted.usage(case, limit);
-            above(limit, (usage.day_minor, usage.day_count), case)
+    fn usage(&mut self, case: &Case<'_>, limit: &Limit) -> &Usage {
+        let (channel, currency) = (limit.channel, limit.currency);
+        let is_it = |usage: &Usage| usage.channel == channel && usage.currency == currency;
+        if !self.0.as_ref().is_some_and(is_it) {
+            self.0 = None;
         }
-        Window::Month => {
-            let usage = counted.usage(case, limit);
-            above(limit, (usage.month_minor, usage.month_count), case)
-        }
-        Window::Week => {
-            let monday = case.date.monday();
-            let used = added_up(case, limit, |entry| entry.date >= monday);
-            above(limit, used, case)
-        }
-        Window::Rolling { hours } => {
-            let start = case.at.minus_hours(u32::from(hours));
-            let used = added_up(case, limit, |entry| entry.opened_at > start);
-            above(limit, used, case)
-        }
+        let look = || case.state.usage(case.record, channel, currency, case.date);
+        self.0.get_or_insert_with(look)
     }
 }
 
 /// Amount and number of what the entries of a window still count; the youngest stand last.
-fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) -> (i64, u32) {
+fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) -> Used {
     let counts = |entry: &&Entry| {
         let covered = entry
             .channel
@@ -142,26 +162,34 @@ fn added_up(case: &Case<'_>, limit: &Limit, is_within: impl Fn(&Entry) -> bool) 
     Entry::added_up(within.filter(counts))
 }
 
-fn above_transaction(limit: &Limit, minor: i64) -> Option<Refusal> {
-    let most = limit.amount_max?;
-    (minor > most).then(|| {
-        let evidence = format!("limit per transaction {most}, asked {minor}");
-        Refusal::because(Reason::TransactionLimit, evidence)
-    })
+/// Why a message of this amount is above a limit, if it is.
+fn above(limit: &Limit, (used_minor, used_count): Used, minor: i64) -> Option<Reason> {
+    let is_single = limit.window == Window::Transaction;
+    let has_too_much = |most| used_minor.saturating_add(minor) > most;
+    if limit.amount_max.is_some_and(has_too_much) {
+        return Some(match is_single {
+            true => Reason::TransactionLimit,
+            false => Reason::PeriodAmountLimit,
+        });
+    }
+    let used_count = used_count.saturating_sub(u32::from(planted!(CountLimitOffByOne)));
+    let has_too_many = !is_single && limit.count_max.is_some_and(|most| used_count >= most);
+    has_too_many.then_some(Reason::PeriodCountLimit)
 }
 
-fn above(limit: &Limit, (used_minor, used_count): (i64, u32), case: &Case<'_>) -> Option<Refusal> {
-    let (minor, window) = (case.amount.minor, limit.window);
-    if let Some(most) = limit.amount_max
-        && used_minor.saturating_add(minor) > most
-    {
-        let evidence = format!("limit per {window} {most}, used {used_minor}, asked {minor}");
-        return Some(Refusal::because(Reason::PeriodAmountLimit, evidence));
-    }
-    let most = limit.count_max?;
-    let used_count = used_count.saturating_sub(u32::from(planted!(CountLimitOffByOne)));
-    (used_count >= most).then(|| {
-        let evidence = format!("limit per {window} {most} transactions, used {used_count}");
-        Refusal::because(Reason::PeriodCountLimit, evidence)
-    })
+/// The refusal of a message that is above a limit.
+fn refused(reason: Reason, limit: &Limit, (used_minor, used_count): Used, minor: i64) -> Refusal {
+    let window = limit.window;
+    let most = limit.amount_max.unwrap_or_default();
+    let evidence = match reason {
+        Reason::TransactionLimit => format!("limit per transaction {most}, asked {minor}"),
+        Reason::PeriodAmountLimit => {
+            format!("limit per {window} {most}, used {used_minor}, asked {minor}")
+        }
+        _ => {
+            let most = limit.count_max.unwrap_or_default();
+            format!("limit per {window} {most} transactions, used {used_count}")
+        }
+    };
+    Refusal::because(reason, evidence)
 }

@@ -8,39 +8,48 @@ use crate::domain::decision::Reason;
 
 use super::case::{Case, Intent, Refusal};
 
-pub mod card_status;
+/// Declares the rules, and lists them in this order. The first refusal is looked for with a call to
+/// each by its name: the compiler puts most of them in place, which a list of functions prevents.
+macro_rules! in_order_of_precedence {
+    ($($rule:ident,)+) => {
+        $(pub mod $rule;)+
 
-pub mod expiry;
+        /// Every rule, in order of precedence.
+        pub const RULES: &[Rule] = &[$($rule::RULE,)+];
 
-pub mod purpose;
+        /// The refusal of the first rule that has one.
+        pub fn first_refusal(case: &Case<'_>) -> Option<Refusal> {
+            $(
+                if $rule::RULE.intents.has(case.intent)
+                    && let Some(refusal) = ($rule::RULE.check)(case)
+                {
+                    return Some(refusal);
+                }
+            )+
+            None
+        }
+    };
+}
 
-pub mod amount;
-
-pub mod currency;
-
-pub mod chip;
-
-pub mod card_value;
-
-pub mod pin;
-
-pub mod new_pin;
-
-pub mod merchant_list;
-
-pub mod merchant_block;
-
-pub mod cash;
-
-pub mod load_offered;
-
-pub mod refund_original;
-
-pub mod limits;
-
-pub mod maximum_balance;
-
-pub mod available_funds;
+in_order_of_precedence! {
+    card_status,
+    expiry,
+    purpose,
+    amount,
+    currency,
+    chip,
+    card_value,
+    pin,
+    new_pin,
+    merchant_list,
+    merchant_block,
+    cash,
+    load_offered,
+    refund_original,
+    limits,
+    maximum_balance,
+    available_funds,
+}
 
 /// One rule.
 pub struct Rule {
@@ -86,35 +95,6 @@ impl Intents {
             Intent::ChangePin => 32,
         }
     }
-}
-
-/// Every rule, in order of precedence.
-pub const RULES: &[Rule] = &[
-    card_status::RULE,
-    expiry::RULE,
-    purpose::RULE,
-    amount::RULE,
-    currency::RULE,
-    chip::RULE,
-    card_value::RULE,
-    pin::RULE,
-    new_pin::RULE,
-    merchant_list::RULE,
-    merchant_block::RULE,
-    cash::RULE,
-    load_offered::RULE,
-    refund_original::RULE,
-    limits::RULE,
-    maximum_balance::RULE,
-    available_funds::RULE,
-];
-
-/// The refusal of the first rule that has one.
-pub fn first_refusal(case: &Case<'_>) -> Option<Refusal> {
-    RULES
-        .iter()
-        .filter(|rule| rule.intents.has(case.intent))
-        .find_map(|rule| (rule.check)(case))
 }
 
 /// What the first row in shadow would have refused: noted with the decision, not enforced.
