@@ -16,6 +16,8 @@ use super::import::Failed;
 
 pub mod account;
 pub mod card;
+
+mod card_control;
 pub mod desk;
 pub mod link;
 pub mod money;

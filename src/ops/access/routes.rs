@@ -89,6 +89,7 @@ pub const ROUTES: &[Route] = &[
     read("/v1/decisions/{sequence}", Viewer),
     write("/v1/cards/{id}/status", Operator),
     write("/v1/cards/{id}/limits", Issuer),
+    write("/v1/cards/{id}/controls", Issuer),
     write("/v1/cards/{id}/replace", Issuer),
     write("/v1/cards/{id}/device-tokens", Issuer),
     write("/v1/pins", Issuer),

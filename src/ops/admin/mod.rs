@@ -45,6 +45,7 @@ mod backtests;
 
 mod backups;
 
+mod card_controls;
 mod card_limits;
 
 mod cards;
@@ -196,6 +197,7 @@ pub async fn serve(
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
         .route("/v1/cards/{id}/limits", post(card_limits::set))
+        .route("/v1/cards/{id}/controls", post(card_controls::set))
         .route("/v1/cards/{id}/replace", post(cards::replace))
         .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
         .route("/v1/pins", post(pins::set))

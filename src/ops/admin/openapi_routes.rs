@@ -5,9 +5,9 @@ use super::openapi_about::{About, Body, about, list, other};
 use super::openapi_links::LINKS;
 use super::paging::Paging;
 use super::{
-    activity, audit, backtests, backups, card_limits, cards, checkpoints, clearing, console,
-    events, exceptions, holders, lists, loads, paper, pins, rates, reconciliation, statements,
-    transfers, webhooks,
+    activity, audit, backtests, backups, card_controls, card_limits, cards, checkpoints, clearing,
+    console, events, exceptions, holders, lists, loads, paper, pins, rates, reconciliation,
+    statements, transfers, webhooks,
 };
 
 /// What every order answers.
@@ -372,6 +372,7 @@ const CARDS: &[Row] = &[
                 "has_pin: boolean",
                 "limits: array",
                 "own_limits: array",
+                "own_controls: array",
             ],
         ),
     ),
@@ -379,6 +380,12 @@ const CARDS: &[Row] = &[
         "/v1/cards/{id}/limits",
         about("Give a card limits of its own.", DONE)
             .body::<card_limits::Limits>()
+            .guarded(),
+    ),
+    post(
+        "/v1/cards/{id}/controls",
+        about("Give a card controls of its own.", DONE)
+            .body::<card_controls::Controls>()
             .guarded(),
     ),
     post(
