@@ -94,6 +94,7 @@ mod rules_page;
 mod scenarios;
 mod secrets;
 mod sessions;
+mod shadow;
 mod spec_pages;
 mod spec_round_trips;
 mod spec_tools;

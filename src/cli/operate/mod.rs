@@ -19,6 +19,7 @@ pub mod card;
 
 mod card_control;
 pub mod desk;
+pub mod desk_shadow;
 pub mod link;
 pub mod money;
 pub mod statement;

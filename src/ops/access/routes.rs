@@ -81,6 +81,8 @@ pub const ROUTES: &[Route] = &[
     read("/v1/programmes", Viewer),
     write("/v1/programmes/reload", Admin),
     write("/v1/programmes/backtest", Admin),
+    read("/v1/programmes/{name}/shadow", Viewer),
+    write("/v1/programmes/{name}/shadow", Admin),
     read("/v1/events", Viewer),
     read("/v1/negative-balances", Viewer),
     read("/v1/cards", Viewer),

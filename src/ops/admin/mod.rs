@@ -85,6 +85,7 @@ mod reconciliation;
 mod records;
 
 mod sessions;
+mod shadows;
 
 pub mod socket;
 
@@ -95,6 +96,7 @@ mod versions;
 mod webhooks;
 
 pub use once::Once;
+pub use shadows::Shadows;
 pub use webhooks::Webhooks;
 
 use asked::{Asked, Shared, Text};
@@ -140,6 +142,8 @@ pub struct AdminContext {
     pub once: Once,
     /// Who is told over HTTP of what happens.
     pub webhooks: Webhooks,
+    /// The programme that is in shadow.
+    pub shadows: Shadows,
 }
 
 /// Serves the API until `stop` resolves.
@@ -153,6 +157,7 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     // Dropped, it tells nobody any more.
     let _telling = context.webhooks.start(&context);
+    let shadows = context.shadows.clone();
     let routes = Router::new()
         .route("/healthz", get(health))
         .route("/console", get(console::page))
@@ -190,6 +195,10 @@ pub async fn serve(
         .route("/v1/programmes", get(programmes::programmes))
         .route("/v1/programmes/reload", post(programmes::reload))
         .route("/v1/programmes/backtest", post(backtests::run))
+        .route(
+            "/v1/programmes/{name}/shadow",
+            get(shadows::shadow).post(shadows::set),
+        )
         .route("/v1/events", get(events::events))
         .route("/v1/activity", get(activity::page))
         .route("/v1/activity/live", get(activity::live))
@@ -238,9 +247,11 @@ pub async fn serve(
         .with_state(context)
         .into_make_service_with_connect_info::<SocketAddr>();
     // The tap does nothing but let handlers ask where a request comes from.
-    axum::serve(socket.tap_io(|_| {}), routes)
+    let served = axum::serve(socket.tap_io(|_| {}), routes)
         .with_graceful_shutdown(stop)
-        .await
+        .await;
+    shadows.end();
+    served
 }
 
 /// Has an order carried out; the answer comes when it is durable.

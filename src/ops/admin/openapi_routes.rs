@@ -7,7 +7,7 @@ use super::paging::Paging;
 use super::{
     activity, audit, backtests, backups, card_controls, card_limits, cards, checkpoints, clearing,
     console, events, exceptions, holders, lists, loads, paper, pins, rates, reconciliation,
-    statements, transfers, webhooks,
+    shadows, statements, transfers, webhooks,
 };
 
 /// What every order answers.
@@ -540,6 +540,21 @@ const DAY: &[Row] = &[
             ],
         )
         .body::<backtests::Asking>(),
+    ),
+    get(
+        "/v1/programmes/{name}/shadow",
+        about(
+            "What a programme file in shadow would have decided otherwise.",
+            &["programme: string", "shadow: object?"],
+        ),
+    ),
+    post(
+        "/v1/programmes/{name}/shadow",
+        about(
+            "Judge the decisions of a programme under another file too.",
+            &["programme: string", "shadow: object?"],
+        )
+        .body::<shadows::Candidate>(),
     ),
     get(
         "/v1/reconciliation",
