@@ -19,6 +19,7 @@ mod checkpoints;
 mod chips;
 mod clearing;
 mod codec_properties;
+mod command_line;
 mod console;
 mod corridor;
 mod decision_log;
