@@ -88,6 +88,7 @@ const SWITCH: &[Row] = &[
                 "links: array",
                 "queue: integer",
                 "queue_max: integer",
+                "role: string?",
             ],
         ),
     ),

@@ -131,7 +131,10 @@ pub(super) async fn set(
     let name = known(&context, &name)?;
     let Some(text) = wanted.file else {
         let mut set = context.shadows.get();
-        set.take_if(|running| running.name == name);
+        let was_set = set.take_if(|running| running.name == name).is_some();
+        drop(set);
+        let token = by(&context);
+        tracing::info!(token, programme = %name, was_set, "nothing is in shadow any more");
         return Ok(Json(json!({ "programme": name.as_str(), "shadow": null })));
     };
     let unfit = |what: String| Problem(StatusCode::UNPROCESSABLE_ENTITY, what);
@@ -161,6 +164,8 @@ pub(super) async fn set(
         }
         *set = Some(Arc::clone(&running));
     }
+    let (token, version) = (by(&context), running.version);
+    tracing::info!(token, programme = %name, version, "a programme is in shadow");
     let answer = tell(&context, &running);
     tokio::spawn(judge(context, checkpoints, running, trial));
     Ok(Json(answer))
@@ -177,6 +182,10 @@ pub(super) async fn shadow(
         || json!({ "programme": name.as_str(), "shadow": null }),
         |running| tell(&context, &running),
     )))
+}
+
+fn by(context: &AdminContext) -> &str {
+    context.jobs.by().map_or("", |actor| actor.name.as_str())
 }
 
 /// The name of a programme in force.
