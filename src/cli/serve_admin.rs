@@ -41,6 +41,6 @@ pub(super) fn context(
         gate: Arc::new(gate),
         once,
         webhooks,
-        shadows: Shadows::default(),
+        shadows: Shadows::at(&config.data_dir),
     })
 }

@@ -121,8 +121,21 @@ fn it_begins_from_the_newest_checkpoint_and_one_is_in_shadow_at_a_time() {
     // None of that ended the one that is there.
     assert_eq!(desk.code(EVERYDAY, 900), "00");
     assert_eq!(caught_up(&desk)["changed"], 2);
+    // A restart goes on with it, and counts anew.
+    let mut desk = desk.restart();
+    assert_eq!(desk.code(EVERYDAY, 900), "00");
+    let told = caught_up(&desk);
+    assert_eq!(
+        (&told["decisions"], &told["changed"]),
+        (&json!(1), &json!(1)),
+        "{told}"
+    );
     assert_eq!(desk.post(PATH, &json!({})).0, 200);
     assert_eq!(desk.post(other, &json!({ "file": gift })).0, 200);
+    assert_eq!(desk.post(other, &json!({ "file": null })).0, 200);
+    let desk = desk.restart();
+    assert_eq!(desk.get(other)["shadow"], Value::Null);
+    assert_eq!(desk.get(PATH)["shadow"], Value::Null);
     desk.close();
 }
 

@@ -158,6 +158,7 @@ pub async fn serve(
     // Dropped, it tells nobody any more.
     let _telling = context.webhooks.start(&context);
     let shadows = context.shadows.clone();
+    shadows.go_on(&context);
     let routes = Router::new()
         .route("/healthz", get(health))
         .route("/console", get(console::page))

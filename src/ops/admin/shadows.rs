@@ -3,8 +3,10 @@
 //! does nothing for it.
 
 use std::ops::ControlFlow;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fs, io};
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -13,12 +15,14 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::account::ProgrammeName;
+use crate::domain::programme::Programme;
 use crate::domain::programme_file;
 use crate::domain::time::UnixMs;
 use crate::engine::event::Event;
 use crate::switch::backtest::Trial;
 use crate::switch::checkpointer::CheckpointDesk;
 use crate::switch::clock;
+use crate::switch::key_file::write_whole;
 use crate::switch::shadow::{Difference, Seen, Shadow};
 
 use super::activity::LOOK_EVERY;
@@ -33,8 +37,16 @@ const TOGETHER: u64 = 4_096;
 
 /// The programme that is in shadow, if any: each would have a state of its own, as large as the
 /// switch's.
-#[derive(Clone, Default)]
-pub struct Shadows(Arc<Mutex<Option<Arc<Running>>>>);
+#[derive(Clone)]
+pub struct Shadows(Arc<Set>);
+
+struct Set {
+    running: Mutex<Option<Arc<Running>>>,
+    /// Where its file is kept for the next start.
+    path: PathBuf,
+    /// One order after the other.
+    turn: tokio::sync::Mutex<()>,
+}
 
 /// What is known of one.
 struct Running {
@@ -76,8 +88,38 @@ pub(super) struct Candidate {
 }
 
 impl Shadows {
+    /// None yet; its file is kept in the data directory.
+    pub fn at(data_dir: &FilePath) -> Shadows {
+        Shadows(Arc::new(Set {
+            running: Mutex::default(),
+            path: data_dir.join("shadow.toml"),
+            turn: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Goes on with the file that was in shadow when the switch stopped; its counts begin anew.
+    pub(super) fn go_on(&self, context: &AdminContext) {
+        let text = match fs::read_to_string(&self.0.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return tracing::error!(%error, "the file in shadow cannot be read"),
+        };
+        let read = programme_file::parse("shadow.toml", &text);
+        let begun = read.map_err(|error| error.to_string()).and_then(|it| {
+            let begun = begin(context, it);
+            begun.map_err(|Problem(_, what)| what)
+        });
+        match begun {
+            Ok(running) => {
+                tracing::info!(programme = %running.name, "a programme is in shadow again");
+            }
+            Err(error) => tracing::error!(error, "the file in shadow is not judged under"),
+        }
+    }
+
     fn get(&self) -> MutexGuard<'_, Option<Arc<Running>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let running = self.0.running.lock();
+        running.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, name: ProgrammeName) -> Option<Arc<Running>> {
@@ -129,11 +171,15 @@ pub(super) async fn set(
     Asked(wanted): Asked<Candidate>,
 ) -> Result<Json<Value>, Problem> {
     let name = known(&context, &name)?;
+    let shadows = context.shadows.clone();
+    let _turn = shadows.0.turn.lock().await;
+    let (path, token) = (shadows.0.path.clone(), by(&context));
     let Some(text) = wanted.file else {
-        let mut set = context.shadows.get();
-        let was_set = set.take_if(|running| running.name == name).is_some();
-        drop(set);
-        let token = by(&context);
+        let was_set = shadows.of(name).is_some();
+        if was_set {
+            apart(move || fs::remove_file(path)).await?.map_err(kept)?;
+            shadows.end();
+        }
         tracing::info!(token, programme = %name, was_set, "nothing is in shadow any more");
         return Ok(Json(json!({ "programme": name.as_str(), "shadow": null })));
     };
@@ -144,6 +190,27 @@ pub(super) async fn set(
         let what = format!("file: it is {}, not {name}", programme.name);
         return Err(unfit(what));
     }
+    if let Some(other) = shadows.get().as_ref().filter(|other| other.name != name) {
+        let what = format!("{} is in shadow: one at a time", other.name);
+        return Err(Problem(StatusCode::CONFLICT, what));
+    }
+    let written = apart(move || write_whole(&path, &text)).await?;
+    written.map_err(kept)?;
+    let running = begin(&context, programme)?;
+    let version = running.version;
+    tracing::info!(token, programme = %name, version, "a programme is in shadow");
+    Ok(Json(tell(&context, &running)))
+}
+
+/// The file for the next start could not be written or removed.
+fn kept(error: io::Error) -> Problem {
+    let what = format!("the file in shadow: {error}");
+    Problem(StatusCode::INTERNAL_SERVER_ERROR, what)
+}
+
+/// Judges from here on under a programme, in place of what was in shadow.
+fn begin(context: &AdminContext, programme: Programme) -> Result<Arc<Running>, Problem> {
+    let name = known(context, programme.name.as_str())?;
     let Some(checkpoints) = context.checkpoints.clone() else {
         let what = "the journal is not open for reading".to_owned();
         return Err(Problem(StatusCode::SERVICE_UNAVAILABLE, what));
@@ -156,19 +223,10 @@ pub(super) async fn set(
         standing: Mutex::default(),
     });
     let trial = Trial::of(programme, &context.rules.rulebook(), true);
-    {
-        let mut set = context.shadows.get();
-        if let Some(other) = set.as_ref().filter(|other| other.name != name) {
-            let what = format!("{} is in shadow: one at a time", other.name);
-            return Err(Problem(StatusCode::CONFLICT, what));
-        }
-        *set = Some(Arc::clone(&running));
-    }
-    let (token, version) = (by(&context), running.version);
-    tracing::info!(token, programme = %name, version, "a programme is in shadow");
-    let answer = tell(&context, &running);
-    tokio::spawn(judge(context, checkpoints, running, trial));
-    Ok(Json(answer))
+    *context.shadows.get() = Some(Arc::clone(&running));
+    let judged = judge(context.clone(), checkpoints, Arc::clone(&running), trial);
+    tokio::spawn(judged);
+    Ok(running)
 }
 
 /// What the file in shadow of a programme would have decided otherwise.
