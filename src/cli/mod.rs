@@ -1,9 +1,5 @@
 //! L5: subcommands of the one binary.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command line talks to people"
-)]
+#![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
 use std::process::ExitCode;
 
@@ -12,8 +8,12 @@ use clap_complete::Shell;
 
 use operate::{account, card, desk, link, money, statement, webhook};
 
+#[macro_use]
+mod out;
+
 pub mod serve;
 mod serve_admin;
+mod serve_demo;
 
 mod api;
 

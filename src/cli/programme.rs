@@ -16,6 +16,7 @@ use crate::switch::rulebook::LoadedRules;
 
 use super::backtest;
 use super::operate::desk::{self, AskArgs};
+use super::operate::desk_shadow;
 use super::programme_words;
 
 /// What `programme` can be told.
@@ -44,6 +45,9 @@ enum ProgrammeCommand {
     Backtest(BacktestArgs),
     /// Have a running switch decide a recorded period again under a programme file.
     Try(desk::TryArgs),
+    /// Have a running switch judge what it decides under a programme file too, which decides
+    /// nothing; or tell what that file would have decided otherwise.
+    Shadow(desk_shadow::ShadowArgs),
     /// List the programmes that a running switch decides by.
     List(AskArgs),
     /// Have a running switch read its programme files again.
@@ -90,6 +94,7 @@ pub fn run(args: &ProgrammeArgs) -> ExitCode {
         } => check(files, dialects.as_deref(), dialect),
         ProgrammeCommand::Backtest(args) => backtest(args).map_err(|sentence| vec![sentence]),
         ProgrammeCommand::Try(args) => return desk::run_try(args),
+        ProgrammeCommand::Shadow(args) => return desk_shadow::run(args),
         ProgrammeCommand::List(args) => return desk::run_programmes(args),
         ProgrammeCommand::Reload(args) => return desk::run_reload(args),
     };

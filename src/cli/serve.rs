@@ -13,7 +13,6 @@ use crate::crypto::hsm::{Hsm, MacScheme};
 use crate::crypto::key::scrub_stack;
 use crate::crypto::mac::Padding;
 use crate::crypto::payshield::client::PayShield;
-use crate::domain::money::Amount;
 use crate::domain::rate_file::{self, RateRow};
 use crate::engine::command::{Answer, Body};
 use crate::engine::operation::Order;
@@ -23,7 +22,6 @@ use crate::ops::admin;
 use crate::ops::admin::socket::AdminSocket;
 use crate::ops::log;
 use crate::switch::card_check::CardChecks;
-use crate::switch::card_file::{self, CardRow};
 use crate::switch::clock;
 use crate::switch::config::{
     CardCheck, Config, ExchangeConfig, HsmConfig, LinkKeys, Listener, MacConfig, Overrides,
@@ -41,11 +39,9 @@ use crate::switch::server::{Server, ServerError};
 use crate::switch::store::{self, OpenStore};
 use crate::switch::tls::TlsDoors;
 
-use super::{key, serve_admin};
+use super::{key, serve_admin, serve_demo};
 
-/// The demo cards that `--demo` opens.
-const DEMO: &str = include_str!("../../fixtures/demo.toml");
-/// Their PIN keys.
+/// PIN keys of the demo.
 const DEMO_PIN_KEYS: &str = include_str!("../../fixtures/demo-pin-keys.toml");
 /// Which of them is the chips', and the leading digits of their cards.
 const DEMO_CHIP_KEY: &str = "chip";
@@ -393,29 +389,29 @@ async fn serve(
         "started"
     );
     tell_what_was_torn(&recovery);
-    println!("cardswitch {}", env!("CARGO_PKG_VERSION"));
-    println!(
+    announce!("cardswitch {}", env!("CARGO_PKG_VERSION"));
+    announce!(
         "store      {} ({})",
         config.data_dir.display(),
         replayed(records, base_sequence)
     );
     for (name, address) in &server.addresses {
-        println!("listening  {address}  {name}");
+        announce!("listening  {address}  {name}");
     }
-    println!("admin      {scheme}://{admin_address}/healthz");
+    announce!("admin      {scheme}://{admin_address}/healthz");
     if local_token.exists() {
-        println!("token      {}", local_token.display());
+        announce!("token      {}", local_token.display());
     }
     if let Some(seconds) = args.clock_ahead {
-        println!("clock      {seconds} seconds ahead of the wall clock");
+        announce!("clock      {seconds} seconds ahead of the wall clock");
     }
     if let Some(directory) = config.log_directory() {
-        println!("log        {}", log::active_file(&directory).display());
+        announce!("log        {}", log::active_file(&directory).display());
     }
     if args.demo {
-        open_demo(&server).await?;
+        serve_demo::open(&server).await?;
     }
-    println!("{}", next_step(args.demo, accounts));
+    announce!("{}", next_step(args.demo, accounts));
 
     let (rules, jobs) = (server.rules.clone(), server.jobs.clone());
     let reloads = tokio::spawn(reload_at_hang_up(hang_up, rules, jobs, server.tls.clone()));
@@ -428,7 +424,7 @@ async fn serve(
     match stopped {
         Ok(()) => {
             tracing::info!("stopped");
-            println!("stopped: everything answered is in the journal");
+            announce!("stopped: everything answered is in the journal");
             Ok(())
         }
         Err(fault) => {
@@ -466,60 +462,6 @@ fn next_step(demo: bool, accounts: usize) -> &'static str {
         (false, 0) => "next       cardswitch import fixtures/demo.toml   (there are no cards yet)",
         (false, _) => "next       cardswitch tail   (follows the decisions)",
     }
-}
-
-async fn open_demo(server: &Server) -> Result<(), Stopped> {
-    let rows = card_file::parse(DEMO, &server.rules.rulebook(), &server.token_key)
-        .map_err(|error| Stopped::because(65, error))?;
-    let accounts = rows.iter().map(|row| row.account.clone()).collect();
-    let opened = server
-        .jobs
-        .open(accounts)
-        .await
-        .map_err(|error| Stopped::because(70, error))?;
-    println!("\ndemo cards (test numbers, as in fixtures/demo.toml)");
-    for (row, outcome) in rows.iter().zip(opened) {
-        use crate::engine::command::Opened;
-        if let (Opened::Created(account, card), Some(pin)) = (&outcome, row.pin) {
-            let job = server.jobs.command(Body::SetPin(*card, pin)).await;
-            job.map_err(|error| Stopped::because(70, error))?;
-            let token = row.account.card.token;
-            server.pins.learn(token, row.on_file(*account, pin));
-        }
-        let account = match outcome {
-            Opened::Created(account, _) | Opened::Existing(account, _) => account.0.to_string(),
-            Opened::Refused(why) => why,
-        };
-        println!("{}", demo_line(row, &account, server));
-    }
-    println!();
-    Ok(())
-}
-
-fn demo_line(row: &CardRow, account: &str, server: &Server) -> String {
-    let rulebook = server.rules.rulebook();
-    let programme = rulebook.programme(&row.account.programme);
-    let balances: Vec<String> = row
-        .account
-        .balances
-        .iter()
-        .filter_map(|(id, minor)| {
-            let programme = programme?;
-            let currency = programme.purse_currency(programme.purse_named(id)?)?;
-            Some(format!("{id} {}", Amount::new(*minor, currency)))
-        })
-        .collect();
-    format!(
-        "  account {account:>2}  {:<10}  {}  {}  ({})",
-        row.account.programme,
-        row.pan.expose(),
-        if balances.is_empty() {
-            "empty".to_owned()
-        } else {
-            balances.join(", ")
-        },
-        row.note,
-    )
 }
 
 /// How the state came about.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::ops::access::Gate;
-use crate::ops::admin::{AdminContext, Once, Webhooks};
+use crate::ops::admin::{AdminContext, Once, Shadows, Webhooks};
 use crate::ops::log;
 use crate::switch::config::Config;
 use crate::switch::server::Server;
@@ -41,5 +41,6 @@ pub(super) fn context(
         gate: Arc::new(gate),
         once,
         webhooks,
+        shadows: Shadows::at(&config.data_dir),
     })
 }

@@ -235,7 +235,8 @@ pub struct Account {
     pub programme: u8,
     /// How well the holder is known.
     pub kyc: Kyc,
-    /// Whether one of its cards has limits of its own; the state keeps them beside the cards.
+    /// Whether one of its cards has limits or controls of its own; the state keeps them beside
+    /// the cards.
     #[serde(skip)]
     pub has_limited_card: bool,
     /// Purses in the order of the programme.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::conditions::{Attendance, EntryMode};
 use super::decision::Reason;
 use super::facts::{Certainty, Device, FactName, Facts, Initiation, Presence, Purpose};
@@ -10,7 +12,7 @@ use super::money::Currency;
 use super::time::{Calendar, UnixMs};
 
 /// A run of merchant category codes, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MccRange {
     /// First.
     pub first: Mcc,
@@ -18,11 +20,33 @@ pub struct MccRange {
     pub last: Mcc,
 }
 
+impl MccRange {
+    /// Four digits, or a run like `3501-3999`.
+    pub fn of(text: &str) -> Option<MccRange> {
+        let four_digits = |part: &str| {
+            let digits = part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| part.parse().ok().map(Mcc)).flatten()
+        };
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let (first, last) = four_digits(first).zip(four_digits(last))?;
+        (first <= last).then_some(MccRange { first, last })
+    }
+}
+
+impl fmt::Display for MccRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "{}", self.first),
+            false => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
 /// Two letters of a country, ISO 3166.
 pub type CountryLetters = [u8; 2];
 
 /// A span of the day in the programme's time zone; it may go over midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaySpan {
     /// First minute of the day in it.
     pub from: u16,
@@ -31,6 +55,19 @@ pub struct DaySpan {
 }
 
 impl DaySpan {
+    /// `23:00-05:00`: from the first minute up to the second.
+    pub fn of(text: &str) -> Option<DaySpan> {
+        let minute = |part: &str| {
+            let (hour, minute) = part.trim().split_once(':')?;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            let of_day = hour.checked_mul(60)?.checked_add(minute)?;
+            (minute < 60 && of_day <= 24 * 60).then_some(of_day)
+        };
+        let (from, until) = text.split_once('-')?;
+        let (from, until) = (minute(from)?, minute(until)?);
+        (from != until).then_some(DaySpan { from, until })
+    }
+
     /// Whether a minute of the day is in it.
     pub fn contains(self, minute: u16) -> bool {
         if self.from < self.until {
@@ -41,8 +78,21 @@ impl DaySpan {
     }
 }
 
-/// Something that may be true of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Display for DaySpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", Minute(self.from), Minute(self.until))
+    }
+}
+
+/// Two capital letters of a country.
+pub fn country_letters(text: &str) -> Option<CountryLetters> {
+    let are_capital = text.bytes().all(|byte| byte.is_ascii_uppercase());
+    text.as_bytes().try_into().ok().filter(|_| are_capital)
+}
+
+/// Something that may be true of a message. The journal has those of single cards' controls, so a
+/// new one stands at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
     /// The merchant's category is one of these.
     Mcc(Vec<MccRange>),
@@ -243,9 +293,12 @@ pub struct Block {
 impl Block {
     /// Whether every condition holds for a message.
     pub fn matches(&self, scene: &Scene<'_>) -> bool {
-        self.conditions
-            .iter()
-            .all(|condition| condition.holds(scene))
+        Block::all_hold(&self.conditions, scene)
+    }
+
+    /// Whether every one of some conditions holds for a message.
+    pub fn all_hold(conditions: &[Condition], scene: &Scene<'_>) -> bool {
+        conditions.iter().all(|condition| condition.holds(scene))
     }
 
     /// Whether the merchant's category brought the message here, so that listing the merchant as

@@ -58,6 +58,8 @@ pub mod programme;
 
 pub mod card_limit;
 
+pub mod card_control;
+
 pub mod sieve;
 
 pub mod reconciliation;

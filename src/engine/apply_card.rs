@@ -26,6 +26,10 @@ impl State {
                 let kept = self.keep_card_limits(*card, limits);
                 kept.ok_or("limits of an unknown card".to_owned())
             }
+            CardOperation::ControlsSet(card, controls) => {
+                let kept = self.keep_card_controls(*card, controls);
+                kept.ok_or("controls of an unknown card".to_owned())
+            }
         }
     }
 

@@ -89,7 +89,8 @@ impl State {
                     .ok_or("a card of an unknown account")?;
                 record.cards.push(with.card);
                 self.pass_on_pin(*card, with.card)?;
-                self.pass_on_limits(*card, with.card)
+                self.pass_on_limits(*card, with.card)?;
+                self.pass_on_controls(*card, with.card)
             }
             Operation::DeviceTokenAdded {
                 card,

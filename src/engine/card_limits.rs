@@ -4,6 +4,7 @@
 //! than any month, cost nothing to cards without limits, and a limit counts from the moment it is
 //! set what the card did before.
 
+use crate::domain::account::AccountId;
 use crate::domain::card::{CardId, CardStatus};
 use crate::domain::card_limit::{CardLimit, CardWindow};
 use crate::domain::rulebook::Rulebook;
@@ -56,8 +57,15 @@ impl State {
         } else {
             self.card_limits.insert(id, limits.to_vec());
         }
+        self.note_limited_card(account, id)
+    }
+
+    /// Notes whether a card of an account, or this one that is to be one, has rules of its own.
+    pub(super) fn note_limited_card(&mut self, account: AccountId, id: CardId) -> Option<()> {
         let record = self.account(account)?;
-        let is_limited = |card: &CardId| self.card_limits.contains_key(card);
+        let is_limited = |card: &CardId| {
+            self.card_limits.contains_key(card) || self.card_controls.contains_key(card)
+        };
         let has_limited_card = is_limited(&id) || record.cards.iter().any(is_limited);
         self.account_mut(account)?.account.has_limited_card = has_limited_card;
         Some(())

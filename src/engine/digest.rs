@@ -99,6 +99,9 @@ impl State {
         if !self.card_limits.is_empty() {
             hash.value(&self.card_limits);
         }
+        if !self.card_controls.is_empty() {
+            hash.value(&self.card_controls);
+        }
         hash.value(&(&self.exceptions, self.exceptions_total));
         hash.value(&(&self.clearing_closed, &self.link_books));
         Digest(*hash.hasher.finalize().as_bytes())

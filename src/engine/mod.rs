@@ -118,6 +118,8 @@ mod operate_card;
 
 mod card_limits;
 
+mod card_controls;
+
 mod apply_operation;
 
 mod apply_holder;

@@ -7,6 +7,7 @@ use crate::domain::programme::Programme;
 use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 
+use super::card_controls;
 use super::card_limits;
 use super::command::{Answer, NewCard, Outcome};
 use super::entry::{EntryId, EntryState};
@@ -74,6 +75,9 @@ pub(super) fn decide(
         Order::Card(order) => return operate_card::decide(rulebook, state, sequence, order),
         Order::LimitCard(card, limits) => {
             return card_limits::set_limits(rulebook, state, (sequence, *card), limits);
+        }
+        Order::ControlCard(card, controls) => {
+            return card_controls::set_controls(state, (sequence, *card), controls);
         }
         Order::Holder(order) => {
             return operate_holder::decide(rulebook, state, (sequence, at), order);

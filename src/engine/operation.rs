@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::card::{CardId, CardStatus};
+use crate::domain::card_control::CardControl;
 use crate::domain::card_limit::CardLimit;
 use crate::domain::money::Currency;
 use crate::domain::pan::{CardToken, MaskedPan};
@@ -66,6 +67,8 @@ pub enum Order {
     Card(CardOrder),
     /// Give a card limits of its own, in place of those that it has.
     LimitCard(CardId, Vec<CardLimit>),
+    /// Give a card controls of its own, in place of those that it has.
+    ControlCard(CardId, Vec<CardControl>),
     /// Decide by other programmes from the next command on.
     ChangeRules(NewRules),
 }

@@ -4,6 +4,7 @@ use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::card::{CardId, PinReference};
+use crate::domain::card_control::CardControl;
 use crate::domain::card_limit::CardLimit;
 use crate::domain::conditions::PinVerdict;
 
@@ -50,4 +51,6 @@ pub enum CardOperation {
     },
     /// It has these limits of its own, and no others.
     LimitsSet(CardId, Vec<CardLimit>),
+    /// It has these controls of its own, and no others.
+    ControlsSet(CardId, Vec<CardControl>),
 }

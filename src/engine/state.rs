@@ -13,6 +13,7 @@ use crate::domain::account::ProgrammeName;
 use crate::domain::account::PurseIndex;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::card::{Card, CardId};
+use crate::domain::card_control::CardControl;
 use crate::domain::card_limit::CardLimit;
 use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{ApprovalCode, Balances, PurseBalance, Reason, ResponseCode};
@@ -221,6 +222,8 @@ pub struct State {
     pub(super) chips: BTreeMap<(CardId, u8), UsedCounters>,
     /// Limits of cards that have some of their own.
     pub(super) card_limits: BTreeMap<CardId, Vec<CardLimit>>,
+    /// Controls of cards that have some of their own.
+    pub(super) card_controls: BTreeMap<CardId, Vec<CardControl>>,
     pub(super) holders: HolderBook,
     /// When accounts were closed, and when their card data were erased.
     pub(super) endings: BTreeMap<AccountId, Ending>,

@@ -3,7 +3,7 @@
 
 use super::apply::booked_entry;
 use super::entry::{Entry, EntryId};
-use super::event::Effect;
+use super::event::{Decided, Effect};
 use super::state::State;
 
 /// The transaction of what a message does; `sequence` is its own record.
@@ -18,4 +18,11 @@ pub(super) fn of_effects(state: &State, effects: &[Effect], sequence: u64) -> Op
 pub(super) fn of_entry(state: &State, id: EntryId) -> u64 {
     let purchase = state.entry(id).and_then(Entry::refund_of);
     purchase.unwrap_or(id).0
+}
+
+impl State {
+    /// The transaction of a recorded decision, right before or after it is applied.
+    pub fn transaction_of(&self, decided: &Decided, sequence: u64) -> Option<u64> {
+        of_effects(self, &decided.effects, sequence)
+    }
 }

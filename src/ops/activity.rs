@@ -400,6 +400,9 @@ impl Activity {
             Operation::Card(CardOperation::LimitsSet(card, _)) => {
                 self.about("card-limits-set", *card);
             }
+            Operation::Card(CardOperation::ControlsSet(card, _)) => {
+                self.about("card-controls-set", *card);
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::block::{Condition, CountryLetters};
+use crate::domain::card_control::CardControl;
 use crate::domain::card_limit::CardLimit;
 use crate::engine::event::Event;
 use crate::engine::operation::Operation;
@@ -176,6 +178,48 @@ pub(super) fn limited(limit: &CardLimit) -> Value {
     })
 }
 
+/// A control of a card of its own, in the words of programme files.
+pub(super) fn controlled(control: &CardControl) -> Value {
+    let mut told = json!({});
+    for condition in &control.conditions {
+        let (key, value) = stated(condition);
+        told[key] = value;
+    }
+    told
+}
+
+fn stated(condition: &Condition) -> (&'static str, Value) {
+    fn all<T: ToString>(list: &[T]) -> Value {
+        list.iter().map(|it| Value::from(it.to_string())).collect()
+    }
+    let countries = |list: &[CountryLetters]| -> Value {
+        let letters = list.iter().map(|it| String::from_utf8_lossy(it));
+        letters.map(Value::from).collect()
+    };
+    match condition {
+        Condition::Mcc(list) => ("mcc", all(list)),
+        Condition::Purpose(list) => ("purpose", json!(list)),
+        Condition::Initiation(it) => ("initiation", json!(it)),
+        Condition::Certainty(it) => ("certainty", json!(it)),
+        Condition::Device(it) => ("device", json!(it)),
+        Condition::Presence(it) => ("presence", json!(it)),
+        Condition::Domestic(it) => ("domestic", json!(it)),
+        Condition::Country(list) => ("country", countries(list)),
+        Condition::CountryNot(list) => ("country_not", countries(list)),
+        Condition::AcquirerCountry(list) => ("acquirer_country", json!(list)),
+        Condition::AcquirerCountryNot(list) => ("acquirer_country_not", json!(list)),
+        Condition::Currency(list) => ("currency", all(list)),
+        Condition::CurrencyNot(list) => ("currency_not", all(list)),
+        Condition::Acquirer(list) => ("acquirer", json!(list)),
+        Condition::Acceptor(list) => ("acceptor", all(list)),
+        Condition::Terminal(list) => ("terminal", all(list)),
+        Condition::Entry(list) => ("entry", json!(list)),
+        Condition::Attendance(it) => ("attendance", json!(it)),
+        Condition::CashPart(it) => ("cash_part", json!(it)),
+        Condition::Hours(span) => ("hours", json!(span.to_string())),
+    }
+}
+
 fn carded(operation: &CardOperation) -> Value {
     match operation {
         CardOperation::Enrolled(card) => json!({ "did": "card-enrolled", "card": card.0 }),
@@ -191,6 +235,11 @@ fn carded(operation: &CardOperation) -> Value {
             "did": "card-limits-set",
             "card": card.0,
             "limits": limits.iter().map(limited).collect::<Vec<_>>(),
+        }),
+        CardOperation::ControlsSet(card, controls) => json!({
+            "did": "card-controls-set",
+            "card": card.0,
+            "controls": controls.iter().map(controlled).collect::<Vec<_>>(),
         }),
     }
 }

@@ -50,7 +50,7 @@ pub struct Report {
 }
 
 /// How often one reason became another.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Change {
     /// Messages.
     pub count: u64,
@@ -58,8 +58,17 @@ pub struct Change {
     pub minor: BTreeMap<Currency, i64>,
 }
 
+impl Change {
+    /// One message more.
+    pub(super) fn add(&mut self, currency: Currency, minor: i64) {
+        self.count = self.count.saturating_add(1);
+        let sum = self.minor.entry(currency).or_default();
+        *sum = sum.saturating_add(minor);
+    }
+}
+
 /// One decision that came out otherwise.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Example {
     /// Its record.
     pub sequence: u64,
@@ -241,7 +250,7 @@ impl Trial {
     }
 
     /// Other programmes came into force; the one that is tried stays.
-    fn change(&mut self, files: &[ProgrammeRecord]) -> Result<(), String> {
+    pub(super) fn change(&mut self, files: &[ProgrammeRecord]) -> Result<(), String> {
         let tried = self.tried;
         let programmes = &mut self.rulebook.programmes;
         programmes.retain(|programme| programme.name == tried);
@@ -263,9 +272,7 @@ impl Report {
             .changes
             .entry((example.was, example.would_be))
             .or_default();
-        change.count += 1;
-        let sum = change.minor.entry(currency).or_default();
-        *sum = sum.saturating_add(example.minor);
+        change.add(currency, example.minor);
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(example);
         }

@@ -82,9 +82,16 @@ pub enum History {
 pub struct CheckpointDesk {
     asks: Sender<Ask>,
     progress: Arc<CopyProgress>,
+    checkpoints: Checkpoints,
 }
 
 impl CheckpointDesk {
+    /// The state of the newest checkpoint that is whole; an empty one where there is none. Not for
+    /// a task of tokio.
+    pub fn newest_state(&self) -> State {
+        restore::newest(&self.checkpoints).state
+    }
+
     /// Has one made and waits for it.
     ///
     /// # Errors
@@ -147,6 +154,7 @@ impl Checkpointer {
     pub fn start(source: Source, terms: CheckpointConfig) -> std::io::Result<Checkpointer> {
         let (asks, asked) = mpsc::channel();
         let progress = Arc::new(CopyProgress::default());
+        let checkpoints = source.checkpoints.clone();
         let stopping = Arc::new(AtomicBool::new(false));
         let is_last_wanted = terms.at_stop_records > 0;
         let mut worker = Worker {
@@ -164,7 +172,11 @@ impl Checkpointer {
                 worker
             })?;
         Ok(Checkpointer {
-            desk: CheckpointDesk { asks, progress },
+            desk: CheckpointDesk {
+                asks,
+                progress,
+                checkpoints,
+            },
             is_last_wanted,
             stopping,
             thread,

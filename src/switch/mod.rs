@@ -60,6 +60,7 @@ pub mod store;
 pub mod restore;
 
 pub mod backtest;
+pub mod shadow;
 
 pub mod checkpointer;
 

@@ -4,9 +4,10 @@
 Starts a switch with the demo cards, loads it with some thousand decisions a second, and opens the
 console in headless Chromium: the page and all it loads stay below 200 KB, decisions appear, a
 decline is explained, a transaction's timeline is shown, a test message is answered, tabs work by
-keyboard, and the page stays responsive. Screenshots in dark and light, English and Japanese, go to
-target/drills/console-*.png. With the package axe-core (npm) no serious fault of accessibility may be
-found.
+keyboard, and the page stays responsive; a card's own limits and controls and a programme in shadow
+are shown, a link is drained and resumed, and a viewer is offered no such thing. Screenshots in dark
+and light, English and Japanese, go to target/drills/console-*.png. With the package axe-core (npm)
+no serious fault of accessibility may be found.
 
   tests/drills/console.py [BINARY]
 
@@ -14,6 +15,7 @@ Needs the package playwright and a Chromium (Debian package chromium). Exit code
 77 skipped. Evidence: target/drills/console.json.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -56,7 +58,7 @@ def faults_of(page, script):
 
 
 def keep_policy(browser, url, token):
-    """The page asks for a token, and works under its own policy."""
+    """The page asks for a token, works under its own policy, and offers a viewer no orders."""
     page = browser.new_page()
     page.set_default_timeout(WAIT_MS)
     faults = []
@@ -66,6 +68,9 @@ def keep_policy(browser, url, token):
     page.keyboard.press("Enter")
     page.wait_for_selector("#rows tbody tr")
     page.wait_for_selector("#chart path", state="attached")
+    page.keyboard.press("Alt+3")
+    page.wait_for_selector("#sessions tbody th")
+    check(page.locator("#sessions button").count() == 0, "a viewer is offered orders")
     # What it asked before it had a token was refused.
     faults = [fault for fault in faults if "401" not in fault]
     check(not faults, f"under its policy the page complains: {faults}")
@@ -81,7 +86,6 @@ def note(faults, said):
 
 def visit(browser, url, token, evidence, script):
     faults, sizes = [], []
-    keep_policy(browser, url, token)
     # What the drill evaluates in the page, the page's policy would forbid.
     context = browser.new_context(color_scheme="light", locale="en-GB", bypass_csp=True,
                                   viewport={"width": 1280, "height": 800})
@@ -122,7 +126,7 @@ def visit(browser, url, token, evidence, script):
 
     # How long the page takes to follow a click while decisions come in.
     slowest = page.evaluate("""async () => { let most = 0;
-        for (const name of ["links", "cards", "test", "live"]) { const began = performance.now();
+        for (const name of ["links", "cards", "test", "shadow", "live"]) { const began = performance.now();
             document.getElementById("tab-" + name).click();
             await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
             most = Math.max(most, performance.now() - began); } return most; }""")
@@ -145,17 +149,66 @@ def visit(browser, url, token, evidence, script):
     page.fill("#lookup [name=asked]", EVERYDAY)
     page.keyboard.press("Enter")
     page.wait_for_selector("#account tbody button")
+    held = page.inner_text("#account")
+    check("limits of its own" in held and "refuses of its own" in held, f"the card: {held[:600]}")
+    check("domestic=false" in held, f"the card's own control is not shown: {held[:600]}")
     page.click("#account tbody button")
     page.wait_for_selector("#timeline li")
     page.screenshot(path=str(EVIDENCE / "console-cards.png"))
     page.keyboard.press("Alt+3")
     page.wait_for_selector("#links tbody th")
     page.screenshot(path=str(EVIDENCE / "console-links.png"))
+    keep_sessions(page)
     if script:
         found = faults_of(page, script)
         check(not found, f"accessibility of the links: {found}")
+    page.keyboard.press("Alt+5")
+    page.wait_for_selector("#shadow .scroll tbody tr")
+    page.screenshot(path=str(EVIDENCE / "console-shadow.png"))
+    told = page.inner_text("#shadow")
+    check("prepaid-jp" in told and "limit per transaction 1," in told, f"shadow: {told[:600]}")
+    if script:
+        found = faults_of(page, script)
+        check(not found, f"accessibility of the shadow: {found}")
     check(not faults, f"the page complains: {faults}")
     context.close()
+
+
+def keep_sessions(page):
+    """The sessions are there; a link is drained, and resumed."""
+    page.wait_for_selector("#sessions tbody button")
+    page.on("dialog", lambda dialog: dialog.accept())
+    row = page.locator("#sessions tbody tr").first
+    link = row.locator("td").first.inner_text()
+    row.locator("button").nth(2).click()
+    page.wait_for_selector("#drained button")
+    check(link in page.inner_text("#drained"), "the link is not shown as drained")
+    page.click("#drained button")
+    page.wait_for_function("document.querySelectorAll('#drained button').length === 0")
+
+
+def viewer_of(binary, switch):
+    """A token of somebody who may only read."""
+    command = [str(binary), "token", "create", "eyes", "--role", "viewer", "--json"]
+    command += ["--data", str(switch.store)]
+    made = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    return json.loads(made.stdout)["token"]
+
+
+def prepare(switch):
+    """A card with limits and controls of its own, and a programme in shadow."""
+    limit = {"channel": "load", "window": "day", "currency": "JPY", "amount_max": 900_000}
+    text = (ROOT / "spec" / "programme" / "prepaid-jp.toml").read_text()
+    tighter = text.replace("amount_max = 1_000_000", "amount_max = 1", 1)
+    for path, body in [
+        ("/v1/cards/1/limits", {"limits": [limit]}),
+        ("/v1/cards/1/controls", {"controls": [{"domestic": False}]}),
+        ("/v1/programmes/prepaid-jp/shadow", {"file": tighter}),
+    ]:
+        connection = switch.admin()
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        check(answer.status == 200, f"POST {path}: {answer.status} {answer.read()}")
 
 
 def send_above_the_limit(page):
@@ -185,12 +238,15 @@ def main():
         command = [binary, "acquirer", "load", "--connect", f"127.0.0.1:{switch.port}"]
         command += ["--spec", "iso87-ascii", "--rate", str(RATE), "--connections", "4"]
         command += ["--duration", "90s"]
+        viewer = viewer_of(binary, switch)
+        prepare(switch)
         load = subprocess.Popen([*map(str, command)], cwd=ROOT, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
         try:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             evidence["browser"] = browser.version
             url = f"http://127.0.0.1:{switch.admin_port}"
+            keep_policy(browser, url, viewer)
             visit(browser, url, switch.admin().token, evidence, script)
             browser.close()
         finally:

@@ -78,6 +78,8 @@ fn the_overview_counts_what_the_links_answered() {
     });
     let told = counted.unwrap();
     assert_eq!(told["steps"].as_array().unwrap().len(), 8);
+    // The page offers no more than that.
+    assert_eq!(told["role"], "admin");
     desk.close();
 }
 

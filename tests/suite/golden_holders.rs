@@ -1,11 +1,16 @@
 //! Samples of what is done about holders, for the records that are kept in `fixtures/journal`.
 
 use cardswitch::domain::account::{AccountId, Kyc, PurseIndex};
+use cardswitch::domain::block::{Condition, DaySpan, MccRange};
 use cardswitch::domain::card::{CardId, ExpiryMonth, PinReference};
+use cardswitch::domain::card_control::CardControl;
 use cardswitch::domain::card_limit::{CardLimit, CardWindow};
+use cardswitch::domain::conditions::{Attendance, EntryMode};
+use cardswitch::domain::facts::{Initiation, Presence, Purpose};
 use cardswitch::domain::holder::{Applicant, HolderId};
 use cardswitch::domain::money::Currency;
 use cardswitch::domain::programme::Channel;
+use cardswitch::domain::short_text::ShortText;
 use cardswitch::domain::time::BusinessDate;
 use cardswitch::engine::event::Event;
 use cardswitch::engine::ledger::{LedgerAccount, Posting};
@@ -81,7 +86,7 @@ fn end_operations() -> [(&'static str, Operation); 3] {
     .map(|(name, operation)| (name, Operation::End(operation)))
 }
 
-fn card_operations() -> [(&'static str, Operation); 4] {
+fn card_operations() -> [(&'static str, Operation); 5] {
     let tried = CardOperation::PinTried {
         card: CardId(8),
         wrong_tries: 3,
@@ -112,6 +117,42 @@ fn card_operations() -> [(&'static str, Operation); 4] {
             "card-limits-set",
             CardOperation::LimitsSet(CardId(8), vec![daily, single]),
         ),
+        (
+            "card-controls-set",
+            CardOperation::ControlsSet(CardId(8), every_condition()),
+        ),
     ]
     .map(|(name, operation)| (name, Operation::Card(operation)))
+}
+
+/// Controls that together state every condition that one of a card may state.
+fn every_condition() -> Vec<CardControl> {
+    let span = DaySpan::of("23:00-05:00").unwrap();
+    let categories = ["5541", "3501-3999"].map(|text| MccRange::of(text).unwrap());
+    vec![
+        CardControl {
+            conditions: vec![
+                Condition::Mcc(categories.to_vec()),
+                Condition::Domestic(false),
+                Condition::CountryNot(vec![*b"JP", *b"KR"]),
+                Condition::Hours(span),
+            ],
+        },
+        CardControl {
+            conditions: vec![
+                Condition::Purpose(vec![Purpose::Purchase, Purpose::CashWithdrawal]),
+                Condition::Initiation(Initiation::Recurring),
+                Condition::Presence(Presence::Absent),
+                Condition::Country(vec![*b"US"]),
+                Condition::AcquirerCountry(vec![840]),
+                Condition::AcquirerCountryNot(vec![392]),
+                Condition::Acquirer(vec![123_456]),
+                Condition::Acceptor(vec![ShortText::of("SHOP00000000001").unwrap()]),
+                Condition::Terminal(vec![ShortText::of("TERM0001").unwrap()]),
+                Condition::Entry(vec![EntryMode::Stripe, EntryMode::Fallback]),
+                Condition::Attendance(Attendance::Unattended),
+                Condition::CashPart(true),
+            ],
+        },
+    ]
 }

@@ -152,10 +152,11 @@ pub(crate) enum Met {
     LineAgain,
     LineOfClosed,
     OwnLimit,
+    OwnControl,
 }
 
 impl Met {
-    pub(crate) const ALL: [Met; 34] = [
+    pub(crate) const ALL: [Met; 35] = [
         Met::Cash,
         Met::CashFee,
         Met::FeeGivenBack,
@@ -190,6 +191,7 @@ impl Met {
         Met::LineAgain,
         Met::LineOfClosed,
         Met::OwnLimit,
+        Met::OwnControl,
     ];
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cardswitch::domain::account::Kyc;
 use cardswitch::domain::card::{CardStatus, ExpiryMonth};
+use cardswitch::domain::card_control::CardControl;
 use cardswitch::domain::card_limit::CardLimit;
 use cardswitch::domain::conditions::PinVerdict;
 use cardswitch::domain::facts::{Facts, IssuerRoute};
@@ -55,6 +56,8 @@ pub(crate) struct Desk {
     pub(crate) links: Vec<String>,
     /// Limits that cards were given of their own, the newest last.
     pub(crate) limits: Vec<(usize, Vec<CardLimit>)>,
+    /// Controls that cards were given of their own, the newest last.
+    pub(crate) controls: Vec<(usize, Vec<CardControl>)>,
     /// Which programmes were last put in force.
     pub(crate) rules: Option<usize>,
 }

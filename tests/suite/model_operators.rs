@@ -173,6 +173,8 @@ impl Oracle {
         self.set_status(card, status);
         let limits = self.own_limits(card).to_vec();
         self.desk.limits.push((self.cards.len(), limits));
+        let controls = self.own_controls(card).to_vec();
+        self.desk.controls.push((self.cards.len(), controls));
         self.issue(HeldCard {
             pin,
             wrong_tries,

@@ -172,6 +172,8 @@ impl Oracle {
         let refused = self.refusal(card, facts);
         let is_own = refused.is_some() && refused == self.limited_by_card(card, facts);
         self.meet(Met::OwnLimit, is_own);
+        let is_own = refused.is_some() && refused == self.controlled_by_card(card, facts);
+        self.meet(Met::OwnControl, is_own);
         match refused {
             Some(Reason::InsufficientFunds) => match self.affordable(card, facts) {
                 Some((hand, part)) => {

@@ -43,7 +43,10 @@ impl Table<'_> {
         let has_ended = !self.oracle.desk.endings.is_empty();
         let (body, expected) = match self.dice.below(34) {
             _ if has_ended && self.dice.chance(20) => self.erase(),
-            33 if self.dice.chance(60) => self.limit_card(),
+            33 if self.dice.chance(60) => match self.dice.chance(50) {
+                true => self.limit_card(),
+                false => self.control_card(),
+            },
             20..22 => self.add_device(),
             22..25 => self.change_kyc(),
             25 => {

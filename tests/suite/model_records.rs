@@ -42,6 +42,7 @@ pub(crate) enum Recorded {
     PinChanged,
     PinTried,
     LimitsSet,
+    ControlsSet,
     RulesChanged,
 }
 
@@ -50,7 +51,7 @@ impl Recorded {
     /// totals are compared in `reconciliation.rs`, and what nothing decides any more: transfers as
     /// they were journalled before they were counted, closings before they had a date, and what
     /// follows of those.
-    pub(crate) const PRODUCED: [Recorded; 27] = [
+    pub(crate) const PRODUCED: [Recorded; 28] = [
         Recorded::Decided,
         Recorded::AccountOpened,
         Recorded::Housekept,
@@ -77,6 +78,7 @@ impl Recorded {
         Recorded::PinChanged,
         Recorded::PinTried,
         Recorded::LimitsSet,
+        Recorded::ControlsSet,
         Recorded::RulesChanged,
     ];
 
@@ -127,6 +129,7 @@ impl Recorded {
                 CardOperation::PinChanged(..) => Recorded::PinChanged,
                 CardOperation::PinTried { .. } => Recorded::PinTried,
                 CardOperation::LimitsSet(..) => Recorded::LimitsSet,
+                CardOperation::ControlsSet(..) => Recorded::ControlsSet,
             },
         }
     }

@@ -89,9 +89,10 @@ impl Oracle {
             return Some(Reason::PinNotAcceptable);
         }
         if spend || verify {
-            let blocked = blocked(who.product, facts);
-            if blocked.is_some() {
-                return blocked;
+            let of_programme = blocked(who.product, facts).into_iter();
+            let blocked = of_programme.chain(self.controlled_by_card(card, facts));
+            if let Some(first) = blocked.min() {
+                return Some(first);
             }
         }
         if cash && prepaid && who.kyc != Kyc::Verified {

@@ -33,6 +33,11 @@ enum AccountCommand {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
+    /// List purses below zero, the longest first.
+    Negative {
+        #[command(flatten)]
+        page: Page,
+    },
     /// Show purses, cards and the newest entries of an account.
     Show {
         /// Its number.
@@ -87,6 +92,19 @@ pub fn run(args: &AccountArgs) -> ExitCode {
             after,
             limit,
         } => list(api, programme.as_deref(), *after, *limit),
+        AccountCommand::Negative { page } => {
+            let answer = api.get(&page.of("/v1/negative-balances"))?;
+            let columns = [
+                ("account", "/account"),
+                ("currency", "/currency"),
+                ("balance", "/balance"),
+                ("since", "/since"),
+                ("days", "/days"),
+            ];
+            let rows = table(answer.get("oldest"), &columns, "no purse is below zero\n");
+            let words = rows + &more(&answer);
+            Ok(Said::new(answer, words))
+        }
         AccountCommand::Show { account } => show(api, *account),
         AccountCommand::Open {
             programme,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::card_control;
 use super::table::{more, table};
 use super::{Place, Said, done, number_given, secret_line, text};
 use crate::cli::api::Api;
@@ -61,6 +62,20 @@ enum CardCommand {
         limits: Vec<String>,
         /// None: only those of its programme.
         #[arg(long, conflicts_with = "limits")]
+        none: bool,
+    },
+    /// Give a card controls of its own, in place of those that it has: kinds of messages that it
+    /// refuses beside the blocks of its programme.
+    Controls {
+        /// Number of the card within the switch.
+        card: u32,
+        /// Refuse what meets all of KEY=VALUE[,VALUE] [KEY=VALUE...], such as domestic=false,
+        /// presence=absent, mcc=5541,3501-3999, "purpose=cash-withdrawal country_not=JP,KR". Keys
+        /// are those of a programme's blocks; say it again for another control.
+        #[arg(long = "refuse", value_name = "WHAT", required_unless_present = "none")]
+        refused: Vec<String>,
+        /// None: only the blocks of its programme.
+        #[arg(long, conflicts_with = "refused")]
         none: bool,
     },
     /// Issue another card in place of one; account and balance stay.
@@ -153,6 +168,20 @@ pub fn run(args: &CardArgs) -> ExitCode {
             let words = done(&answer, &what);
             Ok(Said::new(answer, words))
         }
+        CardCommand::Controls {
+            card,
+            refused,
+            none,
+        } => {
+            let controls: Result<Vec<Value>, Failed> =
+                refused.iter().map(|it| card_control::read(it)).collect();
+            let asked = json!({ "controls": controls? });
+            let answer = api.post(&format!("/v1/cards/{card}/controls"), &asked)?;
+            let these = if *none { "no" } else { "these" };
+            let what = format!("card {card} has {these} controls of its own");
+            let words = done(&answer, &what);
+            Ok(Said::new(answer, words))
+        }
         CardCommand::Replace {
             card,
             pan,
@@ -236,6 +265,13 @@ fn show(api: &Api, card: u32) -> Result<Said, Failed> {
     if answer["own_limits"] != json!([]) {
         words += "\nlimits of its own\n";
         words += &table(answer.get("own_limits"), &columns, "");
+    }
+    let controls = answer["own_controls"].as_array();
+    for (n, control) in (1_usize..).zip(controls.into_iter().flatten()) {
+        if n == 1 {
+            words += "\nrefuses of its own\n";
+        }
+        words += &format!("{n}  {}\n", card_control::words(control));
     }
     Ok(Said::new(answer, words))
 }

@@ -16,7 +16,10 @@ use super::import::Failed;
 
 pub mod account;
 pub mod card;
+
+mod card_control;
 pub mod desk;
+pub mod desk_shadow;
 pub mod link;
 pub mod money;
 pub mod statement;

@@ -1,8 +1,7 @@
 //! Proves the rows that refuse: blocks, merchant lists, limits.
 
-use crate::domain::block::{Block, Condition, CountryLetters, DaySpan, MccRange};
+use crate::domain::block::{Block, Condition, CountryLetters, DaySpan, MccRange, country_letters};
 use crate::domain::decision::Reason;
-use crate::domain::merchant::Mcc;
 use crate::domain::money::Currency;
 use crate::domain::programme::{Channel, Limit, MerchantLists, Window};
 use crate::domain::short_text::ShortText;
@@ -72,7 +71,7 @@ impl Reader {
         stated.extend(row.attendance.map(Condition::Attendance));
         stated.extend(row.cash_part.map(Condition::CashPart));
         if let Some(text) = &row.hours {
-            let span = day_span(text);
+            let span = DaySpan::of(text);
             let span = self.need(span, || {
                 format!("{key}.hours: expected a span like \"23:00-05:00\", got {text:?}")
             });
@@ -90,9 +89,7 @@ impl Reader {
         for (name, texts, condition) in countries {
             if !texts.is_empty() {
                 let letters = texts.iter().filter_map(|text| {
-                    let two = text.bytes().all(|byte| byte.is_ascii_uppercase());
-                    let letters = text.as_bytes().try_into().ok().filter(|_| two);
-                    self.need(letters, || {
+                    self.need(country_letters(text), || {
                         format!("{key}.{name}: expected two capital letters, got {text:?}")
                     })
                 });
@@ -120,21 +117,7 @@ impl Reader {
     }
 
     fn mcc_range(&mut self, key: &str, text: &str) -> Option<MccRange> {
-        let four_digits = |part: &str| {
-            let digits = part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| part.parse().ok().map(Mcc)).flatten()
-        };
-        let range = match text.split_once('-') {
-            None => four_digits(text).map(|mcc| MccRange {
-                first: mcc,
-                last: mcc,
-            }),
-            Some((first, last)) => four_digits(first)
-                .zip(four_digits(last))
-                .filter(|(first, last)| first <= last)
-                .map(|(first, last)| MccRange { first, last }),
-        };
-        self.need(range, || {
+        self.need(MccRange::of(text), || {
             format!("{key}.mcc: expected four digits or a run like \"3501-3999\", got {text:?}")
         })
     }
@@ -217,17 +200,4 @@ impl Reader {
         }
         window
     }
-}
-
-/// `23:00-05:00`: from the first minute up to the second.
-fn day_span(text: &str) -> Option<DaySpan> {
-    let minute = |part: &str| {
-        let (hour, minute) = part.trim().split_once(':')?;
-        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-        let of_day = hour.checked_mul(60)?.checked_add(minute)?;
-        (minute < 60 && of_day <= 24 * 60).then_some(of_day)
-    };
-    let (from, until) = text.split_once('-')?;
-    let (from, until) = (minute(from)?, minute(until)?);
-    (from != until).then_some(DaySpan { from, until })
 }

@@ -89,6 +89,10 @@ impl StateLoader {
                 let kept = state.keep_card_limits(card, &limits);
                 return kept.ok_or("limits of an unknown card");
             }
+            Row::CardControls(card, controls) => {
+                let kept = state.keep_card_controls(card, &controls);
+                return kept.ok_or("controls of an unknown card");
+            }
             Row::Expiry(life_ms, at, id) => {
                 let queue = state.expiries.entry(life_ms).or_default();
                 queue.push_back((at, id));
@@ -176,6 +180,7 @@ impl State {
             | Row::Card(_)
             | Row::DeviceToken(_)
             | Row::CardLimits(..)
+            | Row::CardControls(..)
             | Row::Expiry(..)
             | Row::Resting(..)
             | Row::Link(_)

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, Purse, PurseIndex, Split};
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth};
+use crate::domain::card_control::CardControl;
 use crate::domain::card_limit::CardLimit;
 use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{ApprovalCode, ResponseCode};
@@ -104,6 +105,8 @@ pub(super) enum Row<'a> {
     Ending(AccountId, Ending),
     /// Limits of a card of its own.
     CardLimits(CardId, Cow<'a, [CardLimit]>),
+    /// Controls of a card of its own.
+    CardControls(CardId, Cow<'a, [CardControl]>),
 }
 
 /// A link, without its days.

@@ -134,6 +134,9 @@ impl State {
         for (card, limits) in &self.card_limits {
             chunks.row(&Row::CardLimits(*card, Cow::Borrowed(limits)))?;
         }
+        for (card, controls) in &self.card_controls {
+            chunks.row(&Row::CardControls(*card, Cow::Borrowed(controls)))?;
+        }
         Ok(())
     }
 

@@ -11,7 +11,9 @@ use smallvec::smallvec;
 use super::row::{AccountRow, CardRow, DeviceTokenRow, LinkDayRow, LinkRow, Row};
 use super::*;
 use crate::domain::account::{AccountId, Kyc, Purse, PurseIndex, Split};
+use crate::domain::block::Condition;
 use crate::domain::card::{CardId, CardPin, CardStatus, ExpiryMonth, PinReference};
+use crate::domain::card_control::CardControl;
 use crate::domain::card_limit::{CardLimit, CardWindow};
 use crate::domain::chip::UsedCounters;
 use crate::domain::decision::{PurseBalance, Reason, ResponseCode};
@@ -358,6 +360,7 @@ fn name(row: &Row<'_>) -> &'static str {
         Row::Chip(..) => "chip",
         Row::Ending(..) => "ending",
         Row::CardLimits(..) => "card-limits",
+        Row::CardControls(..) => "card-controls",
     }
 }
 
@@ -502,6 +505,28 @@ fn a_cards_own_limits_are_a_row_of_a_later_kind_and_part_of_the_digest() {
     let chunk = chunk_of(rows.iter().map(Vec::as_slice));
     let state = load(std::slice::from_ref(&chunk)).unwrap();
     assert_eq!(state.card_limits(CARD), limits);
+    assert!(state.account(ACCOUNT).unwrap().account.has_limited_card);
+    assert_eq!(saved(&state), [chunk]);
+    assert_ne!(state.digest().to_string(), before);
+}
+
+#[test]
+fn a_cards_own_controls_are_a_row_of_a_later_kind_and_part_of_the_digest() {
+    let (golden, before) = golden();
+    let controls = vec![CardControl {
+        conditions: vec![Condition::Domestic(false)],
+    }];
+    let row = Row::CardControls(CARD, Cow::Owned(controls.clone()));
+    let row = postcard::to_stdvec(&row).unwrap();
+    assert_eq!(hex(&row), "200101010600");
+    let mut rows: Vec<Vec<u8>> = golden.into_iter().map(|row| row.1).collect();
+    let device = rows.iter().position(|row| row[0] == 7).unwrap();
+    rows.insert(device + 1, row);
+    let end = Row::End(u64::try_from(rows.len()).unwrap());
+    *rows.last_mut().unwrap() = postcard::to_stdvec(&end).unwrap();
+    let chunk = chunk_of(rows.iter().map(Vec::as_slice));
+    let state = load(std::slice::from_ref(&chunk)).unwrap();
+    assert_eq!(state.card_controls(CARD), controls);
     assert!(state.account(ACCOUNT).unwrap().account.has_limited_card);
     assert_eq!(saved(&state), [chunk]);
     assert_ne!(state.digest().to_string(), before);

@@ -2,7 +2,8 @@
 //!
 //! When several blocks match, the reason that stands first in the order of precedence is the
 //! answer. A merchant listed as allowed (A26b) passes blocks by category, not those by what the
-//! message itself says. A programme without cash blocks it everywhere (B2).
+//! message itself says. A programme without cash blocks it everywhere (B2). Controls that the card
+//! has of its own refuse beside the blocks; being listed as allowed lifts none of them.
 
 use crate::domain::block::{Block, Scene};
 use crate::domain::decision::Reason;
@@ -26,16 +27,35 @@ pub const RULE: Rule = Rule {
         Reason::ChannelNotAllowed,
     ],
     intents: Intents::of(&[Intent::Spend, Intent::Verify]),
-    check: |case| match no_cash(case) {
-        Some(cash) => Some(
-            refusal(case, false)
-                .filter(|it| it.reason < cash.reason)
-                .unwrap_or(cash),
-        ),
-        None => refusal(case, false),
+    check: |case| {
+        let first = match no_cash(case) {
+            Some(cash) => Some(
+                refusal(case, false)
+                    .filter(|it| it.reason < cash.reason)
+                    .unwrap_or(cash),
+            ),
+            None => refusal(case, false),
+        };
+        match case.account().has_limited_card {
+            false => first,
+            true => first_with_own(case, first),
+        }
     },
     shadow: Some(|case| refusal(case, true)),
 };
+
+/// What the controls of the card itself refuse, where that stands first.
+#[inline(never)]
+fn first_with_own(case: &Case<'_>, first: Option<Refusal>) -> Option<Refusal> {
+    let scene = case.scene();
+    let own = (1_usize..).zip(case.state.card_controls(case.card.id));
+    let refused = own.filter(|(_, control)| control.matches(&scene));
+    let refused = refused.map(|(place, control)| {
+        let evidence = format!("the card's own control {place}: {}", control.seen(&scene));
+        Refusal::because(control.reason(), evidence)
+    });
+    first.into_iter().chain(refused).min_by_key(|it| it.reason)
+}
 
 fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     let programme = case.programme;

@@ -1,6 +1,7 @@
 //! A programme file tried on a recorded period, beside the switch: decided again are the durable
 //! records, on a thread for readers, in a state of its own. Nothing of it is in force.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, Weak};
@@ -13,10 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
+use crate::domain::decision::Reason;
 use crate::domain::programme_file;
 use crate::domain::time::UnixMs;
 use crate::engine::event::Event;
-use crate::switch::backtest::{Backtest, Example, Report, Row, Trial};
+use crate::switch::backtest::{Backtest, Change, Example, Report, Row, Trial};
 use crate::switch::clock;
 
 use super::asked::Shared;
@@ -146,7 +148,23 @@ fn instant(text: Option<&str>) -> Result<Option<UnixMs>, Problem> {
 
 fn reported(report: &Report) -> Value {
     let changed: u64 = report.changes.values().map(|change| change.count).sum();
-    let changes = report.changes.iter().map(|((was, would_be), change)| {
+    let declines = report
+        .declines
+        .iter()
+        .map(|(code, (was, would_be))| json!({ "code": code, "was": was, "would_be": would_be }));
+    json!({
+        "decisions": report.decisions,
+        "changed": changed,
+        "changes": changes(&report.changes),
+        "examples": report.examples.iter().map(example).collect::<Vec<_>>(),
+        "declines": declines.collect::<Vec<_>>(),
+        "in_shadow": report.in_shadow,
+    })
+}
+
+/// What became of how many, with their sums.
+pub(super) fn changes(changes: &BTreeMap<(Reason, Reason), Change>) -> Value {
+    let rows = changes.iter().map(|((was, would_be), change)| {
         let sums = change.minor.iter();
         let sums = sums
             .map(|(currency, minor)| json!({ "currency": currency.to_string(), "minor": minor }));
@@ -157,21 +175,11 @@ fn reported(report: &Report) -> Value {
             "sums": sums.collect::<Vec<_>>(),
         })
     });
-    let declines = report
-        .declines
-        .iter()
-        .map(|(code, (was, would_be))| json!({ "code": code, "was": was, "would_be": would_be }));
-    json!({
-        "decisions": report.decisions,
-        "changed": changed,
-        "changes": changes.collect::<Vec<_>>(),
-        "examples": report.examples.iter().map(example).collect::<Vec<_>>(),
-        "declines": declines.collect::<Vec<_>>(),
-        "in_shadow": report.in_shadow,
-    })
+    rows.collect()
 }
 
-fn example(example: &Example) -> Value {
+/// One decision that came out otherwise.
+pub(super) fn example(example: &Example) -> Value {
     json!({
         "sequence": example.sequence,
         "at": example.at.to_string(),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Acquire;
 
+use axum::Extension;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::pan::Pan;
+use crate::ops::access::Pass;
 use crate::switch::clock;
 use crate::switch::meter::{LinkReading, STEPS};
 use crate::switch::test_message::{Door, TestMessage, send};
@@ -59,7 +61,11 @@ pub(super) async fn app() -> Response {
 }
 
 /// What the links count, with the buckets of their steps: who asks again can subtract.
-pub(super) async fn overview(Shared(context): Shared<AdminContext>) -> Json<Value> {
+/// And what who asks may do, so that the page offers no more.
+pub(super) async fn overview(
+    Shared(context): Shared<AdminContext>,
+    pass: Option<Extension<Pass>>,
+) -> Json<Value> {
     let readings = context.telemetry.links();
     let links: Vec<Value> = readings.iter().map(|link| told(&link.read())).collect();
     let (queue, queue_max) = context.jobs.depth();
@@ -69,6 +75,7 @@ pub(super) async fn overview(Shared(context): Shared<AdminContext>) -> Json<Valu
         "links": links,
         "queue": queue,
         "queue_max": queue_max,
+        "role": pass.map(|pass| pass.role.name()),
     }))
 }
 

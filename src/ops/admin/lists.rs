@@ -18,6 +18,7 @@ use crate::domain::programme::{Limit, Programme, Window};
 use crate::domain::rulebook::Rulebook;
 use crate::domain::time::UnixMs;
 use crate::engine::state::{AccountRecord, State};
+use crate::ops::deed::controlled;
 use crate::switch::clock;
 
 use super::asked::{Path, Query, Shared};
@@ -156,7 +157,8 @@ fn card_row(card: &Card) -> Value {
     })
 }
 
-/// One card with its limits; `ETag` names its status and its own limits, for whoever changes them.
+/// One card with its limits; `ETag` names its status and its own limits and
+/// controls, for whoever changes them.
 pub(super) async fn card(
     Shared(context): Shared<AdminContext>,
     Path(id): Path<String>,
@@ -171,6 +173,8 @@ pub(super) async fn card(
         let (limits, own_limits) = limits(state, &rulebook, card, now);
         told["limits"] = limits.into();
         told["own_limits"] = own_limits.into();
+        let controls = state.card_controls(card.id).iter().map(controlled);
+        told["own_controls"] = controls.collect();
         Some((Of::Card(card.id).tag(state)?, told))
     });
     let missing = || {

@@ -79,6 +79,11 @@ pub(super) async fn metrics(Shared(context): Shared<AdminContext>) -> Result<Res
     page.plain(names::WEBHOOK_FAILURES, failures);
     page.plain(names::WEBHOOK_DEAD, dead);
     page.plain(names::WEBHOOK_BEHIND, behind);
+    let shadow = context.shadows.counts(durable);
+    page.plain(names::SHADOW_DECISIONS, shadow.decisions);
+    page.plain(names::SHADOW_DIFFERENCES, shadow.changed);
+    page.plain(names::SHADOW_BEHIND, shadow.behind);
+    page.plain(names::SHADOW_STOPPED, u64::from(shadow.is_stopped));
     let mut parts = page.family(names::STORE_BYTES);
     for (part, bytes) in disk.parts {
         parts.row(&[part], bytes);

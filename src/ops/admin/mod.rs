@@ -45,6 +45,7 @@ mod backtests;
 
 mod backups;
 
+mod card_controls;
 mod card_limits;
 
 mod cards;
@@ -84,6 +85,7 @@ mod reconciliation;
 mod records;
 
 mod sessions;
+mod shadows;
 
 pub mod socket;
 
@@ -94,6 +96,7 @@ mod versions;
 mod webhooks;
 
 pub use once::Once;
+pub use shadows::Shadows;
 pub use webhooks::Webhooks;
 
 use asked::{Asked, Shared, Text};
@@ -139,6 +142,8 @@ pub struct AdminContext {
     pub once: Once,
     /// Who is told over HTTP of what happens.
     pub webhooks: Webhooks,
+    /// The programme that is in shadow.
+    pub shadows: Shadows,
 }
 
 /// Serves the API until `stop` resolves.
@@ -152,6 +157,8 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     // Dropped, it tells nobody any more.
     let _telling = context.webhooks.start(&context);
+    let shadows = context.shadows.clone();
+    shadows.go_on(&context);
     let routes = Router::new()
         .route("/healthz", get(health))
         .route("/console", get(console::page))
@@ -189,6 +196,10 @@ pub async fn serve(
         .route("/v1/programmes", get(programmes::programmes))
         .route("/v1/programmes/reload", post(programmes::reload))
         .route("/v1/programmes/backtest", post(backtests::run))
+        .route(
+            "/v1/programmes/{name}/shadow",
+            get(shadows::shadow).post(shadows::set),
+        )
         .route("/v1/events", get(events::events))
         .route("/v1/activity", get(activity::page))
         .route("/v1/activity/live", get(activity::live))
@@ -196,6 +207,7 @@ pub async fn serve(
         .route("/v1/cards/lookup", post(cards::lookup))
         .route("/v1/cards/{id}/status", post(cards::status))
         .route("/v1/cards/{id}/limits", post(card_limits::set))
+        .route("/v1/cards/{id}/controls", post(card_controls::set))
         .route("/v1/cards/{id}/replace", post(cards::replace))
         .route("/v1/cards/{id}/device-tokens", post(cards::add_token))
         .route("/v1/pins", post(pins::set))
@@ -236,9 +248,11 @@ pub async fn serve(
         .with_state(context)
         .into_make_service_with_connect_info::<SocketAddr>();
     // The tap does nothing but let handlers ask where a request comes from.
-    axum::serve(socket.tap_io(|_| {}), routes)
+    let served = axum::serve(socket.tap_io(|_| {}), routes)
         .with_graceful_shutdown(stop)
-        .await
+        .await;
+    shadows.end();
+    served
 }
 
 /// Has an order carried out; the answer comes when it is durable.

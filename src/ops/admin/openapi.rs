@@ -320,6 +320,8 @@ mod tests {
     use crate::domain::account::Kyc;
     use crate::domain::card::CardStatus;
     use crate::domain::card_limit::CardWindow;
+    use crate::domain::conditions::{Attendance, EntryMode};
+    use crate::domain::facts::{Initiation, Presence, Purpose};
     use crate::domain::programme::Channel;
     use crate::domain::rare_facts::LoadChannel;
     use crate::engine::operation_money::Paper;
@@ -363,5 +365,10 @@ mod tests {
         all_read::<Paper>(super::super::paper::PAPERS);
         all_read::<Channel>(super::super::card_limits::CHANNELS);
         all_read::<CardWindow>(super::super::card_limits::WINDOWS);
+        all_read::<Purpose>(super::super::card_controls::PURPOSES);
+        all_read::<EntryMode>(super::super::card_controls::ENTRIES);
+        all_read::<Initiation>(super::super::card_controls::INITIATIONS);
+        all_read::<Presence>(super::super::card_controls::PRESENCES);
+        all_read::<Attendance>(super::super::card_controls::ATTENDANCES);
     }
 }

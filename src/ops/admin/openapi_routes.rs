@@ -5,9 +5,9 @@ use super::openapi_about::{About, Body, about, list, other};
 use super::openapi_links::LINKS;
 use super::paging::Paging;
 use super::{
-    activity, audit, backtests, backups, card_limits, cards, checkpoints, clearing, console,
-    events, exceptions, holders, lists, loads, paper, pins, rates, reconciliation, statements,
-    transfers, webhooks,
+    activity, audit, backtests, backups, card_controls, card_limits, cards, checkpoints, clearing,
+    console, events, exceptions, holders, lists, loads, paper, pins, rates, reconciliation,
+    shadows, statements, transfers, webhooks,
 };
 
 /// What every order answers.
@@ -88,6 +88,7 @@ const SWITCH: &[Row] = &[
                 "links: array",
                 "queue: integer",
                 "queue_max: integer",
+                "role: string?",
             ],
         ),
     ),
@@ -372,6 +373,7 @@ const CARDS: &[Row] = &[
                 "has_pin: boolean",
                 "limits: array",
                 "own_limits: array",
+                "own_controls: array",
             ],
         ),
     ),
@@ -379,6 +381,12 @@ const CARDS: &[Row] = &[
         "/v1/cards/{id}/limits",
         about("Give a card limits of its own.", DONE)
             .body::<card_limits::Limits>()
+            .guarded(),
+    ),
+    post(
+        "/v1/cards/{id}/controls",
+        about("Give a card controls of its own.", DONE)
+            .body::<card_controls::Controls>()
             .guarded(),
     ),
     post(
@@ -533,6 +541,21 @@ const DAY: &[Row] = &[
             ],
         )
         .body::<backtests::Asking>(),
+    ),
+    get(
+        "/v1/programmes/{name}/shadow",
+        about(
+            "What a programme file in shadow would have decided otherwise.",
+            &["programme: string", "shadow: object?"],
+        ),
+    ),
+    post(
+        "/v1/programmes/{name}/shadow",
+        about(
+            "Judge the decisions of a programme under another file too.",
+            &["programme: string", "shadow: object?"],
+        )
+        .body::<shadows::Candidate>(),
     ),
     get(
         "/v1/reconciliation",

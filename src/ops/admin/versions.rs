@@ -12,14 +12,14 @@ use crate::domain::account::AccountId;
 use crate::domain::card::{Card, CardId};
 use crate::domain::holder::HolderId;
 use crate::engine::state::State;
-use crate::ops::deed::limited;
+use crate::ops::deed::{controlled, limited};
 
 use super::{AdminContext, Problem, wrong};
 
 /// What has a version.
 #[derive(Clone, Copy)]
 pub(super) enum Of {
-    /// The status of a card, and the limits that it has of its own.
+    /// The status of a card, and the limits and controls that it has of its own.
     Card(CardId),
     /// How well an account's holder is known, and which cards there are with which status: not what
     /// its cards pay, which no operator decides.
@@ -33,12 +33,13 @@ impl Of {
     pub(super) fn tag(self, state: &State) -> Option<String> {
         let told = match self {
             Of::Card(id) => {
-                let limits = state.card_limits(id);
                 let told = status(state.card(id)?);
-                match limits {
-                    [] => told,
-                    limits => {
-                        let rows: Vec<_> = limits.iter().map(limited).collect();
+                let limits = state.card_limits(id).iter().map(limited);
+                let controls = state.card_controls(id).iter().map(controlled);
+                let rows: Vec<_> = limits.chain(controls).collect();
+                match rows.is_empty() {
+                    true => told,
+                    false => {
                         let hash = blake3::hash(json!(rows).to_string().as_bytes());
                         format!("{told}-{}", hash.to_hex().get(..16).unwrap_or_default())
                     }

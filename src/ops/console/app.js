@@ -1,6 +1,6 @@
 "use strict";
 const $ = id => document.getElementById(id);
-const ROWS_MAX = 200, HISTORY = 150, POLL_MS = 2000, DRAW_MS = 250;
+const ROWS_MAX = 200, HISTORY = 150, CARDS_MAX = 10, POLL_MS = 2000, DRAW_MS = 250;
 let ja = (localStorage.getItem("language") || navigator.language).startsWith("ja");
 let token = sessionStorage.getItem("token") || "", english = {}, waiting = [], paused = false, reader = null, cursor = null;
 let samples = [], chosen = null;
@@ -32,6 +32,9 @@ function translate() {
   $("language").lang = ja ? "en" : "ja";
   for (const option of document.querySelectorAll("#filters [name=reason] option[value]")) if (option.value) option.textContent = sentence(option.value);
   draw(true);
+  // What was asked for is told in this language too.
+  const shown = document.querySelector("nav [aria-current]").dataset.view;
+  if (shown === "links" || shown === "shadow") view(shown);
 }
 
 async function ask(path, body) {
@@ -228,7 +231,7 @@ async function account(number) {
     }
     table.append(body);
     box.replaceChildren(node("h2", say("account") + " " + told.id + " · " + told.programme), list([[say("balances"), purses],
-      [say("cards"), told.cards.map(it => it.number + " " + it.status).join(", ")], [say("available"), told.purses[0] && money(told.available, told.purses[0].currency)]]), node("h2", say("entries")), table);
+      [say("cards"), told.cards.map(it => it.number + " " + it.status).join(", ")], [say("available"), told.purses[0] && money(told.available, told.purses[0].currency)]]), await cardRules(told.cards), node("h2", say("entries")), table);
   } catch (error) { box.replaceChildren(node("p", error.message, { class: "bad" })); }
 }
 async function timeline(transaction) {
@@ -250,7 +253,84 @@ async function timeline(transaction) {
   } catch (error) { box.replaceChildren(node("p", error.message, { class: "bad" })); }
 }
 
+// What a card has of its own, beside its programme.
+async function cardRules(cards) {
+  const box = node("div");
+  for (const held of cards.slice(0, CARDS_MAX)) {
+    const card = await ask("/v1/cards/" + held.id);
+    const amount = (minor, currency) => minor === null ? "–" : money(minor, currency);
+    const limit = it => (it.channel + " / " + it.window + ": " + (it.amount_max === null ? "" : amount(it.amount_max, it.currency) + " ") + (it.count_max === null ? "" : "× " + it.count_max + " ") +
+      (it.used_minor === null ? "" : "(" + say("used") + " " + amount(it.used_minor, it.currency) + ", × " + it.used_count + ")")).trim();
+    const control = it => Object.entries(it).map(([key, value]) => key + "=" + value).join(" ");
+    box.append(node("h2", say("number") + " " + card.id + " · " + card.number + " · " + card.status), list([[say("limits"), card.limits.map(limit).join("; ")],
+      [say("ownlimits"), card.own_limits.map(limit).join("; ")], [say("owncontrols"), card.own_controls.map(control).join("; ")]]));
+  }
+  return box;
+}
+
+// Sessions: looked at when asked, so that nothing moves under a finger. Who may only read is offered no orders.
+async function sessions() {
+  try {
+    const isViewer = (await ask("/v1/overview")).role === "viewer";
+    const told = await ask("/v1/sessions?limit=" + ROWS_MAX);
+    $("sessions").tBodies[0].replaceChildren(...told.sessions.map(it => {
+      const row = node("tr"), orders = node("td");
+      if (!isViewer) orders.append(order("signoff", "/v1/sessions/" + it.session + "/sign-off", it.session), order("drain", "/v1/sessions/" + it.session + "/drain", it.session),
+        order("drainlink", "/v1/links/" + encodeURIComponent(it.link) + "/drain", it.link));
+      row.append(node("th", it.session, { scope: "row" }), ...[it.link, it.peer, clock(it.since), it.draining ? say("draining") : it.signed_on].map(text => node("td", text)),
+        ...[it.in_flight, it.messages_in].map(text => node("td", text, { class: "n" })), orders);
+      return row;
+    }));
+    $("drained").replaceChildren(...(told.drained.length ? [node("h2", say("drained"))] : []), ...told.drained.map(link => {
+      const row = node("p", link + " ");
+      if (!isViewer) row.append(order("resume", "/v1/links/" + encodeURIComponent(link) + "/resume", link));
+      return row;
+    }));
+  } catch (error) { $("told").textContent = error.message; }
+}
+function order(word, path, about) {
+  const made = node("button", say(word), { "aria-label": say(word) + " " + about });
+  made.addEventListener("click", async () => {
+    if (!confirm(say(word) + " " + about + ": " + say("sure"))) return;
+    try { await ask(path, {}); $("told").textContent = say(word) + " " + about; } catch (error) { $("told").textContent = error.message; }
+    sessions();
+  });
+  return made;
+}
+
+// The programme in shadow, if any.
+function grid(heads, rows) {
+  const made = node("table"), head = node("thead"), line = node("tr"), body = node("tbody");
+  line.append(...heads.map(text => node("th", text, { scope: "col" })));
+  head.append(line);
+  for (const cells of rows) {
+    const row = node("tr");
+    row.append(...cells.map(text => node("td", text)));
+    body.append(row);
+  }
+  made.append(head, body);
+  return made;
+}
+async function shadow() {
+  const box = $("shadow"), shown = [];
+  try {
+    for (const programme of (await ask("/v1/programmes")).programmes) {
+      const it = (await ask("/v1/programmes/" + encodeURIComponent(programme.name) + "/shadow")).shadow;
+      if (!it) continue;
+      const sums = change => change.sums.map(sum => money(sum.minor, sum.currency)).join(", ");
+      const scroll = node("div", null, { class: "scroll", tabindex: 0, role: "region", "aria-label": say("shadow") });
+      scroll.append(grid([say("time"), say("record"), say("transaction"), say("number"), say("amount"), say("was"), say("wouldbe"), say("evidence")],
+        it.latest.map(row => [clock(row.at), row.sequence, row.trace ?? "–", row.card ?? "–", money(row.minor, row.currency), row.was, row.would_be, row.evidence])));
+      shown.push(node("h2", programme.name), list([[say("version"), it.version], [say("judged"), it.decisions], [say("changed"), it.changed], [say("late"), it.behind], [say("stopped"), it.stopped]]),
+        grid([say("times"), say("was"), say("wouldbe"), say("amount")], it.changes.map(change => [change.count, sentence(change.was), sentence(change.would_be), sums(change)])), scroll);
+    }
+    box.replaceChildren(...(shown.length ? shown : [node("p", say("noshadow"))]));
+  } catch (error) { box.replaceChildren(node("p", error.message, { class: "bad" })); }
+}
+
 function view(name) {
+  if (name === "links") sessions();
+  if (name === "shadow") shadow();
   for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== "view-" + name;
   for (const tab of document.querySelectorAll("nav button")) {
     if (tab.dataset.view === name) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current");
@@ -279,8 +359,10 @@ addEventListener("DOMContentLoaded", () => {
   });
   ask("/v1/test-message").then(told => { for (const door of told.doors) $("send").elements.door.append(node("option", door, { value: door })); }).catch(() => { $("send").querySelector("button").disabled = true; });
   addEventListener("keydown", event => {
-    if (event.altKey && "1234".includes(event.key)) document.querySelectorAll("nav button")[event.key - 1].click();
+    if (event.altKey && "12345".includes(event.key)) document.querySelectorAll("nav button")[event.key - 1].click();
   });
+  $("look").addEventListener("click", () => { $("told").textContent = ""; sessions(); });
+  $("judge").addEventListener("click", shadow);
   setInterval(flush, DRAW_MS);
   follow();
   overview();

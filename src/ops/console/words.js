@@ -11,13 +11,21 @@ const JA = {
   minor: "金額(最小単位)", sendit: "送信", login: "アクセストークン", token: "トークン", enter: "入る",
   transaction: "取引", code: "応答コード", evidence: "根拠", approval: "承認番号", holds: "保留", postings: "仕訳", purse: "財布",
   held: "保留額", available: "利用可能額", status: "状態", timeline: "取引の経過", connected: "接続中", lost: "切断、再接続します",
-  behind: "件遅れ", none: "該当なし", queue: "待ち行列", posted: "計上", authorized: "承認額", entries: "明細", balances: "残高"
+  behind: "件遅れ", none: "該当なし", queue: "待ち行列", posted: "計上", authorized: "承認額", entries: "明細", balances: "残高",
+  sessions: "セッション", session: "番号", peer: "接続元", since: "開始", received: "受信数", orders: "操作", refresh: "更新",
+  signoff: "サインオフ", drain: "切り離し", drainlink: "回線を切り離す", resume: "再開", sure: "実行しますか。", draining: "切り離し中", drained: "切り離された回線",
+  shadow: "シャドー", shadownote: "判定に使われていない商品定義なら結果が変わった判定です。設定は cardswitch programme shadow で行います。",
+  noshadow: "シャドーの商品定義はありません。", judged: "判定した件数", changed: "結果が変わる件数", late: "未判定の記録", stopped: "停止理由", version: "版",
+  was: "実際", wouldbe: "シャドー", times: "件数", record: "記録", limits: "商品の限度", ownlimits: "カード独自の限度", owncontrols: "カード独自の利用制限", used: "利用"
 };
 const EN = {
   transaction: "transaction", code: "response code", evidence: "evidence", approval: "approval code", holds: "held", postings: "postings",
   purse: "purse", held: "held", available: "available", status: "status", timeline: "What became of it", connected: "connected",
   lost: "cut off, trying again", behind: "records behind", none: "nothing", queue: "queue", posted: "posted", authorized: "authorized",
-  entries: "Entries", balances: "balance"
+  entries: "Entries", balances: "balance", signoff: "sign off", drain: "drain", drainlink: "drain the link", resume: "resume",
+  sure: "Do it?", draining: "draining", drained: "Drained links", noshadow: "No programme is in shadow.", judged: "judged", changed: "would change",
+  late: "records behind", stopped: "stopped", version: "version", was: "was", wouldbe: "would be", times: "times", record: "record",
+  limits: "limits of the programme", ownlimits: "limits of its own", owncontrols: "refuses of its own", used: "used"
 };
 const REASONS = {
   "approved": ["Approved.", "承認されました。"],

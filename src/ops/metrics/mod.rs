@@ -142,6 +142,14 @@ metrics! {
         "Ranges of records that a webhook could not be told of and that were put aside.";
     WEBHOOK_BEHIND = Gauge "cardswitch_webhook_behind_records" []
         "Records that the webhook furthest behind was not told of yet.";
+    SHADOW_DECISIONS = Gauge "cardswitch_shadow_decisions" []
+        "Decisions that were judged again under the programme file in shadow.";
+    SHADOW_DIFFERENCES = Gauge "cardswitch_shadow_differences" []
+        "Of these, those that the file in shadow would have answered otherwise.";
+    SHADOW_BEHIND = Gauge "cardswitch_shadow_behind_records" []
+        "Records that the programme in shadow was not judged on yet.";
+    SHADOW_STOPPED = Gauge "cardswitch_shadow_stopped" []
+        "1 when the programme in shadow cannot be judged on.";
     STORE_BYTES = Gauge "cardswitch_store_bytes" ["part"]
         "Bytes on the disk: journal, checkpoints, ring, log.";
     STORE_SHORT = Gauge "cardswitch_store_short" []
