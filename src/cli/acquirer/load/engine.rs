@@ -13,6 +13,7 @@ use crate::cli::acquirer::link::{self, LinkError, LinkPlan, REPLY_BYTES_MAX};
 use crate::cli::acquirer::wire::Wire;
 use crate::transport::FrameCodec;
 
+use super::alarm::Alarm;
 use super::connection::{Connection, InFlight, Outgoing, ReadEnd, Received, Window};
 use super::exchange::due_ns;
 use super::layout::Layouts;
@@ -22,8 +23,9 @@ use super::template::Templates;
 
 const EVENTS_AT_ONCE: usize = 1_024;
 const TICK_NS: u64 = 100_000_000;
-/// Below this distance from the next scheduled message the loop spins instead of sleeping.
-const SPIN_NS: u64 = 2_000_000;
+/// Below this distance from the next scheduled message the loop spins instead of sleeping: longer
+/// than a timer is late, and short enough to leave the processor to what is measured.
+const SPIN_NS: u64 = 40_000;
 const RANDOM_SEED: u64 = 8_583;
 
 /// Runs a load to its end; `progress` is called ten times a second.
@@ -43,6 +45,8 @@ pub(super) struct Engine<'a> {
     pub(super) layouts: Layouts,
     pub(super) connections: Vec<Connection>,
     pub(super) poll: Poll,
+    /// Of an open loop.
+    alarm: Option<Alarm>,
     pub(super) start: Instant,
     /// The measured part, in nanoseconds since the start.
     pub(super) measured: std::ops::Range<u64>,
@@ -61,6 +65,10 @@ impl<'a> Engine<'a> {
         let window = window_of(plan)?;
         let templates = Templates::build(plan)?;
         let poll = Poll::new()?;
+        let alarm = match plan.pace {
+            Pace::PerSecond(_) => Some(Alarm::of(&poll)?),
+            Pace::Window(_) => None,
+        };
         let stride = window * plan.connections;
         let mut connections = Vec::new();
         for index in 0..plan.connections {
@@ -110,6 +118,7 @@ impl<'a> Engine<'a> {
             layouts: Layouts::default(),
             connections,
             poll,
+            alarm,
             start: clock::instant(),
             measured,
             scheduled: 0,
@@ -152,7 +161,7 @@ impl<'a> Engine<'a> {
             if is_over || self.connections.iter().all(|connection| !connection.alive) {
                 break;
             }
-            let timeout = self.poll_timeout(next_tick);
+            let timeout = self.poll_timeout(next_tick)?;
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(error.into());
@@ -160,7 +169,7 @@ impl<'a> Engine<'a> {
                 _ => {}
             }
             now = self.now();
-            for event in &events {
+            for event in events.iter().filter(|event| !Alarm::is_it(event.token())) {
                 now = self.serve(event);
             }
         }
@@ -228,20 +237,20 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn poll_timeout(&self, next_tick: u64) -> Duration {
+    fn poll_timeout(&self, next_tick: u64) -> io::Result<Duration> {
         let now = self.now();
         let mut until = next_tick;
         if now < self.measured.end {
             until = until.min(self.measured.end);
-            if let Pace::PerSecond(rate) = self.plan.pace {
-                until = until.min(due_ns(self.scheduled, rate));
-                if until < now + SPIN_NS {
-                    return Duration::ZERO;
+            if let (Pace::PerSecond(rate), Some(alarm)) = (self.plan.pace, &self.alarm) {
+                let due = due_ns(self.scheduled, rate);
+                if due < now + SPIN_NS {
+                    return Ok(Duration::ZERO);
                 }
-                until -= SPIN_NS / 2;
+                alarm.set(Duration::from_nanos(due - now - SPIN_NS / 2))?;
             }
         }
-        Duration::from_nanos(until.saturating_sub(now))
+        Ok(Duration::from_nanos(until.saturating_sub(now)))
     }
 
     /// Open loop: gives every connection what is due by now, and sends it.

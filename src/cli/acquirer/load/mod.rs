@@ -23,6 +23,8 @@ mod plan;
 
 mod exchange;
 
+mod alarm;
+
 mod engine;
 
 mod report;
