@@ -26,7 +26,7 @@ use crate::engine::operation_end::EndOperation;
 use crate::engine::operation_holder::HolderOperation;
 use crate::engine::record;
 use crate::journal::{self, HeldStore, JournalError, SledOptions};
-use crate::ops::activity::{Activity, activity, letters};
+use crate::ops::activity::{Activity, ActivityPage, activity, letters};
 use crate::switch::clock;
 
 use super::api::Api;
@@ -38,7 +38,10 @@ use super::tail::Since;
 const DRAW_RECORDS: u64 = 4_096;
 /// Records asked of a running switch at once: little, so that whoever waits for an answer of the
 /// switch waits for little else.
-const PAGE_ROWS: u32 = 250;
+const PAGE_ROWS: u32 = 100;
+/// Rows between two offers of the processor to whoever waits for it: the least niceness alone does
+/// not make a kernel take it from us before our slice of time is over.
+const YIELD_ROWS: u64 = 16;
 /// The least niceness there is.
 const NICENESS: i32 = 19;
 
@@ -201,21 +204,21 @@ impl Export {
         let mut after = first;
         loop {
             let path = format!("/v1/activity?after={after}&limit={PAGE_ROWS}");
-            let mut page = api.get(&path)?;
-            let rows = page["activity"].take();
-            let rows: Vec<Activity> = serde_json::from_value(rows).map_err(unreadable)?;
-            let is_over = rows.last().is_some_and(|row| self.is_behind(row));
-            for row in &rows {
+            let answered = api.answer_to_get(&path)?;
+            if answered.status != 200 {
+                return Err(api.refused(&path, &answered));
+            }
+            let page: ActivityPage = serde_json::from_str(&answered.text).map_err(unreadable)?;
+            let is_over = page.activity.last().is_some_and(|row| self.is_behind(row));
+            for row in &page.activity {
                 self.take(row).map_err(|error| (73, error.to_string()))?;
             }
-            let number = |key: &str| page[key].as_u64().unwrap_or(0);
-            let (next, behind) = (number("next"), number("behind"));
-            self.bar.set_length(next.saturating_add(behind));
-            if behind == 0 || next <= after || is_over {
+            self.bar.set_length(page.next.saturating_add(page.behind));
+            if page.behind == 0 || page.next <= after || is_over {
                 return Ok(());
             }
             pace.rest();
-            after = next;
+            after = page.next;
         }
     }
 
@@ -226,6 +229,9 @@ impl Export {
     fn take(&mut self, row: &Activity) -> io::Result<()> {
         if row.sequence.is_multiple_of(DRAW_RECORDS) {
             self.bar.set_position(row.sequence);
+        }
+        if row.sequence.is_multiple_of(YIELD_ROWS) {
+            thread::yield_now();
         }
         let at = milliseconds(row);
         if at < self.period.since_ms || at >= self.period.until_ms {

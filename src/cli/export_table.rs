@@ -5,9 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use parquet::basic::Compression;
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::column::writer::ColumnWriterImpl;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -16,6 +18,10 @@ use serde_json::{Map, Value};
 
 /// Rows of one group of a Parquet file: bounds the memory of an export.
 const GROUP_ROWS: usize = 65_536;
+/// Rows of a column that are encoded in one step.
+const STEP_ROWS: usize = 512;
+/// Bytes of a Parquet page before it is compressed, which is one step too.
+const PAGE_BYTES: usize = 64 * 1_024;
 
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -259,6 +265,7 @@ impl Groups {
         let schema = parse_message_type(&format!("message {name} {{ {} }}", rows.join(" ")))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
+            .set_data_page_size_limit(PAGE_BYTES)
             .set_created_by(format!("cardswitch {}", env!("CARGO_PKG_VERSION")))
             .build();
         let values = columns.iter().map(|(_, kind)| match kind {
@@ -306,13 +313,11 @@ impl Groups {
             };
             match values {
                 Values::Numbers(values) => {
-                    let writer = column.typed::<Int64Type>();
-                    writer.write_batch(values, Some(levels), None)?;
+                    write_slowly(column.typed::<Int64Type>(), values, levels)?;
                     values.clear();
                 }
                 Values::Texts(values) => {
-                    let writer = column.typed::<ByteArrayType>();
-                    writer.write_batch(values, Some(levels), None)?;
+                    write_slowly(column.typed::<ByteArrayType>(), values, levels)?;
                     values.clear();
                 }
             }
@@ -327,4 +332,21 @@ impl Groups {
         self.write()?;
         self.file.into_inner()
     }
+}
+
+/// Writes a column, and offers the processor to whoever waits for it between any two steps: a
+/// whole column takes as long as many decisions.
+fn write_slowly<T: DataType>(
+    writer: &mut ColumnWriterImpl<'_, T>,
+    mut values: &[T::T],
+    levels: &[i16],
+) -> Result<(), ParquetError> {
+    for levels in levels.chunks(STEP_ROWS) {
+        let present = levels.iter().filter(|level| **level > 0).count();
+        let (step, rest) = values.split_at(present);
+        writer.write_batch(step, Some(levels), None)?;
+        thread::yield_now();
+        values = rest;
+    }
+    Ok(())
 }

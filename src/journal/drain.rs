@@ -153,6 +153,11 @@ impl Drop for RingCommit {
 }
 
 impl Drain {
+    /// The last record that sled holds durably.
+    pub(super) fn drained(&self) -> u64 {
+        self.lock().passage.drained()
+    }
+
     /// Waits until sled holds every record up to this one durably.
     ///
     /// # Errors

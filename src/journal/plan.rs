@@ -8,6 +8,7 @@ use super::generation;
 use super::seal::{Head, Seal};
 
 /// The generations on disk, before any of them is opened.
+#[derive(Debug)]
 pub(super) struct Plan {
     /// Where the journal begins.
     pub(super) first: First,

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub struct JournalReader {
     drain: Option<Drain>,
     /// The older generation that was read last.
     older: Arc<Mutex<Option<Generation>>>,
+    /// The generations as they were found last: a page must not look at every one of them.
+    known: Arc<Mutex<Option<Arc<Plan>>>>,
 }
 
 impl JournalReader {
@@ -81,7 +83,16 @@ impl JournalReader {
             store,
             drain,
             older: Arc::new(Mutex::new(None)),
+            known: Arc::new(Mutex::new(None)),
         }
+    }
+
+    /// The last record that can be read without waiting for the drain; none where every durable
+    /// one can. Whoever follows the journal reads up to here: a reader that waits makes the drain
+    /// hurry, and its syncs take the disk from the commits.
+    #[must_use]
+    pub fn drained(&self) -> Option<u64> {
+        self.drain.as_ref().map(Drain::drained)
     }
 
     /// Hands the records after sequence `after`, up to and including `until`, to `take` in order,
@@ -193,8 +204,9 @@ impl JournalReader {
         let generations = self.directory.join("j");
         let failed = |error| StoreError::io("shorten", &generations, error).fault();
         // Nobody may be reading what goes.
-        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut older = lock(&self.older);
         *older = None;
+        *lock(&self.known) = None;
         first.write(&generations).map_err(failed)?;
         first.remove_before(&generations).map_err(failed)?;
         Ok(u64::try_from(removed.count()).unwrap_or(u64::MAX))
@@ -223,7 +235,7 @@ impl JournalReader {
         }
         for (number, _) in &plan.sealed {
             // Nobody of this process may have it open, for sled writes when it opens and closes.
-            let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut older = lock(&self.older);
             *older = None;
             let source = generation::directory(&from, *number);
             generation::wait_until_closed(&source).map_err(failed)?;
@@ -311,9 +323,11 @@ impl JournalReader {
             return Ok(());
         }
         if let Some(drain) = &self.drain {
-            drain.wait_for(until)?;
+            // Something to read is enough; what the drain brings meanwhile is the next page.
+            drain.wait_for(after.saturating_add(1))?;
         }
-        let plan = self.plan(after)?;
+        let plan = self.known_plan()?;
+        reaches(&plan, after)?;
         let older = plan
             .sealed
             .iter()
@@ -351,15 +365,25 @@ impl JournalReader {
         Plan::read(&self.directory, &self.directory.join("j"))
     }
 
-    /// The generations, which must reach back to the records after `after`.
-    fn plan(&self, after: u64) -> Result<Plan, JournalError> {
-        let plan = self.whole_plan()?;
-        let before = plan.first.before.sequence;
-        if after < before {
-            let first = before.saturating_add(1);
-            return Err(JournalError::Truncated { first });
+    /// The generations, from the disk only where those found last are not all any more.
+    fn known_plan(&self) -> Result<Arc<Plan>, JournalError> {
+        let mut known = lock(&self.known);
+        if let Some(plan) = known.as_ref()
+            && self.is_current(plan)?
+        {
+            return Ok(Arc::clone(plan));
         }
-        Ok(plan)
+        Ok(Arc::clone(known.insert(Arc::new(self.whole_plan()?))))
+    }
+
+    /// Whether the generation that was written when the plan was made is still written. What is
+    /// removed makes the plan be forgotten.
+    fn is_current(&self, plan: &Plan) -> Result<bool, JournalError> {
+        let Some(number) = plan.unsealed.first() else {
+            return Ok(false);
+        };
+        let path = generation::directory(&self.directory.join("j"), *number);
+        Ok(self.active.get(*number).is_some() && Seal::read(&path)?.is_none())
     }
 
     fn read_older(&self, number: u64, after: u64, take: &mut Take<'_>) -> Result<(), JournalError> {
@@ -367,10 +391,10 @@ impl JournalReader {
         if let Some(db) = self.active.get(number) {
             return read(&db, &self.place(number), after, take);
         }
-        let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut older = lock(&self.older);
         if older.as_ref().is_none_or(|it| it.number() != number) {
             // It may have been removed a moment ago.
-            self.plan(after)?;
+            reaches(&self.whole_plan()?, after)?;
             // The one before closes first: both would hold their caches.
             *older = None;
             let generations = self.directory.join("j");
@@ -389,6 +413,20 @@ impl JournalReader {
             number,
         }
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The generations must reach back to the records after `after`.
+fn reaches(plan: &Plan, after: u64) -> Result<(), JournalError> {
+    let before = plan.first.before.sequence;
+    if after < before {
+        let first = before.saturating_add(1);
+        return Err(JournalError::Truncated { first });
+    }
+    Ok(())
 }
 
 /// Which generation is read, for errors.

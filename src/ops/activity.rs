@@ -39,6 +39,17 @@ pub enum ActivityKind {
     Pin,
 }
 
+/// An answer of `/v1/activity`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ActivityPage {
+    /// Records, in order.
+    pub activity: Vec<Activity>,
+    /// The cursor to go on with.
+    pub next: u64,
+    /// Records of the journal behind it.
+    pub behind: u64,
+}
+
 /// One record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Activity {

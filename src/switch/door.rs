@@ -1,6 +1,7 @@
 //! One door: takes connections from where they may come, has them prove who they are where it
 //! speaks TLS, and gives each a session of its link.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,20 +73,26 @@ impl DoorTls {
 /// # Errors
 /// When the address cannot be listened on.
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    let bound = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        // Accepted sockets inherit both.
-        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
-        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
+    listen(address, SOCKET_BUFFER_BYTES).map_err(|source| ServerError::Bind { address, source })
+}
+
+/// Opens a listening socket whose connections have so large a buffer in the kernel for each
+/// direction: one that grows takes in much of what a peer that reads nothing should never cost.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub fn listen(address: SocketAddr, buffer_bytes: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
     };
-    bound().map_err(|source| ServerError::Bind { address, source })
+    socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit both.
+    socket.set_send_buffer_size(buffer_bytes)?;
+    socket.set_recv_buffer_size(buffer_bytes)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Takes connections until the switch stops.

@@ -92,7 +92,7 @@ pub mod tls;
 
 mod wire;
 
-mod door;
+pub mod door;
 pub mod overload;
 mod session_log;
 

@@ -47,13 +47,19 @@ SETTINGS = {"log": {"file": False, "stdout": "off"}, "journal": {"rotate_mib": 1
 
 
 def write_config(path, settings):
-    """The drills' settings with those of one of them over it: keys, and tables of keys."""
-    keys = {name: value for name, value in settings.items() if not isinstance(value, dict)}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in keys.items()]
-    for table in sorted({*SETTINGS, *settings} - {*keys}):
-        lines.append(f"[{table}]")
-        rows = {**SETTINGS.get(table, {}), **settings.get(table, {})}
-        lines += [f"{name} = {json.dumps(value)}" for name, value in rows.items()]
+    """The drills' settings with those of one of them over it: keys, tables, and lists of tables."""
+
+    def rows(table):
+        return [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+
+    lists = {name: value for name, value in settings.items() if isinstance(value, list)}
+    tables = {name: value for name, value in settings.items() if isinstance(value, dict)}
+    lines = rows({name: settings[name] for name in settings if name not in {*lists, *tables}})
+    for name in sorted({*SETTINGS, *tables}):
+        lines += [f"[{name}]", *rows({**SETTINGS.get(name, {}), **tables.get(name, {})})]
+    for name, those in lists.items():
+        for table in those:
+            lines += [f"[[{name}]]", *rows(table)]
     Path(path).write_text("\n".join(lines) + "\n")
 
 

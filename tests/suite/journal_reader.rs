@@ -93,3 +93,33 @@ fn check_reading(options: SledOptions) {
     let reader = journal.reader().unwrap();
     assert_eq!(read_all(&reader, 0, last), pages);
 }
+
+#[test]
+fn whoever_follows_is_told_how_far_without_waiting_and_gets_every_record_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = SledJournal::open(folder.path(), SMALL, &mut |_| Ok(())).unwrap();
+    let reader = journal.reader().unwrap();
+    let beside = reader.clone();
+    let following = thread::spawn(move || {
+        let mut read = 0;
+        while read < RECORDS {
+            let drained = beside.drained().unwrap();
+            assert!(drained >= read, "{drained} after {read}");
+            read_all(&beside, read, drained);
+            read = drained;
+        }
+        read
+    });
+    for _ in 0..RECORDS / BATCH {
+        append(&mut journal, BATCH);
+        assert!(reader.drained().unwrap() <= journal.last_sequence());
+        thread::sleep(Duration::from_micros(200));
+    }
+    assert_eq!(following.join().unwrap(), RECORDS);
+    drop(reader);
+    journal.close().unwrap();
+    let mut journal = SledJournal::open(folder.path(), WITHOUT_RING, &mut |_| Ok(())).unwrap();
+    let reader = journal.reader().unwrap();
+    assert_eq!(reader.drained(), None, "every durable record can be read");
+    assert!(read_all(&reader, 0, RECORDS) > 1);
+}

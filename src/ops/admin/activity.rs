@@ -11,12 +11,13 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as Piece, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::IntoParams;
@@ -26,7 +27,7 @@ use crate::domain::card::CardId;
 use crate::domain::time::UnixMs;
 use crate::engine::event::Event;
 use crate::engine::state::State;
-use crate::ops::activity::{Activity, activity, letters};
+use crate::ops::activity::{Activity, ActivityPage, activity, letters};
 use crate::switch::clock;
 
 use super::apart::{answer, apart};
@@ -47,6 +48,8 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 const ROWS_TOGETHER: usize = 64;
 /// Records that a live reader is given at once, before others get their turn.
 pub(super) const PAGE_RECORDS: u64 = 512;
+/// Records between two offers of the processor to whoever waits for it.
+const YIELD_RECORDS: u64 = 16;
 /// A live reader so many records behind is told.
 const BEHIND_TOLD: u64 = 10_000;
 /// Live readers at the same time.
@@ -105,6 +108,9 @@ struct Gathered {
 
 impl Gathered {
     fn take(&mut self, sequence: u64, at: UnixMs, event: &Event) -> ControlFlow<()> {
+        if sequence.is_multiple_of(YIELD_RECORDS) {
+            thread::yield_now();
+        }
         let row = activity(sequence, at, event);
         if self.wanted.takes(&row) {
             self.rows.push(row);
@@ -177,14 +183,6 @@ fn complete(row: &mut Activity, state: &State) {
     }
 }
 
-/// One page.
-#[derive(Serialize)]
-struct Page {
-    activity: Vec<Activity>,
-    next: u64,
-    behind: u64,
-}
-
 /// A page of what happened, in order; waits for something if asked to.
 pub(super) async fn page(
     Shared(context): Shared<AdminContext>,
@@ -207,7 +205,7 @@ pub(super) async fn page(
         after = last;
         if !rows.is_empty() || after < until || is_time_over {
             let behind = until.saturating_sub(after);
-            let told = Page {
+            let told = ActivityPage {
                 activity: rows,
                 next: after,
                 behind,
@@ -240,7 +238,7 @@ impl Live {
             if self.is_over {
                 return None;
             }
-            let until = self.context.telemetry.durable.load(Acquire);
+            let until = self.context.readable();
             if until <= self.after {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;

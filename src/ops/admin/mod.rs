@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -144,6 +145,16 @@ pub struct AdminContext {
     pub webhooks: Webhooks,
     /// The programme that is in shadow.
     pub shadows: Shadows,
+}
+
+impl AdminContext {
+    /// The last record for whoever follows the journal: durable, and readable without making the
+    /// drain hurry, some tens of milliseconds behind the newest.
+    fn readable(&self) -> u64 {
+        let durable = self.telemetry.durable.load(Acquire);
+        let drained = self.journal.as_ref().and_then(JournalReader::drained);
+        drained.map_or(durable, |drained| drained.min(durable))
+    }
 }
 
 /// Serves the API until `stop` resolves.

@@ -270,9 +270,8 @@ async fn judge(
         Err(Problem(_, why)) => return running.stop(why),
     };
     while context.shadows.is_set(&running) {
-        let durable = context.telemetry.durable.load(Acquire);
         let from = shadow.through();
-        let until = durable.min(from.saturating_add(TOGETHER));
+        let until = context.readable().min(from.saturating_add(TOGETHER));
         if until <= from {
             running.standing().through = from;
             tokio::time::sleep(LOOK_EVERY).await;

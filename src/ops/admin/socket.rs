@@ -18,10 +18,14 @@ use tokio_rustls::server::TlsStream;
 use crate::switch::clock;
 use crate::switch::config::Config;
 use crate::switch::doctor::Desk;
+use crate::switch::door;
 use crate::switch::networks::AllowList;
 use crate::switch::telemetry::Telemetry;
 use crate::switch::tls::{self, HandshakeError, TlsDoor};
 
+/// Kernel buffer of a connection and direction, bytes: a live reader that stands still is written
+/// records to until this is full.
+const SOCKET_BUFFER_BYTES: u32 = 64 * 1024;
 /// Handshakes at once; more callers wait in the kernel.
 const HANDSHAKES_MAX: usize = 64;
 /// How long one may take.
@@ -60,7 +64,7 @@ impl AdminSocket {
         telemetry: Arc<Telemetry>,
     ) -> io::Result<AdminSocket> {
         Ok(AdminSocket {
-            socket: TcpListener::bind(config.admin).await?,
+            socket: door::listen(config.admin, SOCKET_BUFFER_BYTES)?,
             allow: config.admin_allow.clone(),
             tls,
             handshakes: JoinSet::new(),

@@ -292,8 +292,7 @@ fn agent(config: &WebhookConfig) -> Result<ureq::Agent, String> {
 async fn tell(context: AdminContext, hook: Arc<Hook>) {
     let webhook = hook.config.name.clone();
     loop {
-        let durable = context.telemetry.durable.load(Acquire);
-        let Some((range, is_again)) = hook.next(durable) else {
+        let Some((range, is_again)) = hook.next(context.readable()) else {
             if hook.is_unsaved() {
                 hook.write().await;
             }
