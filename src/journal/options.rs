@@ -82,7 +82,7 @@ impl RingMode {
 /// purchases would be forgotten though they were approved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatermarkPolicy {
-    /// A helper thread writes it a few milliseconds (at most 5, on a disk that keeps up) after
+    /// A helper thread writes it some milliseconds (at most 10, on a disk that keeps up) after
     /// the commit. A loss confined to those last milliseconds before a crash is not detected; any
     /// larger loss is, and so is every loss after a clean stop.
     Lazy,

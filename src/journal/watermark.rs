@@ -43,8 +43,9 @@ const CHECKED_BYTES_PLAIN: usize = 48;
 const CHECKED_BYTES_RING: usize = 64;
 const ACTION: &str = "write";
 
-/// How long the helper gathers commits before it writes: with the write itself below 5 ms.
-const LAZY_DELAY: Duration = Duration::from_millis(4);
+/// How long the helper gathers commits before it writes: with the write itself below 10 ms. Its
+/// syncs take the disk from the commits.
+const LAZY_DELAY: Duration = Duration::from_millis(8);
 
 /// The watermark a store was found with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -22,6 +24,8 @@ use crate::switch::config::{LogConfig, LogLevel, LogStdout};
 
 /// Lines a queue holds before it drops: about 25 MiB, a third of a second at full load.
 const QUEUE_LINES_MAX: usize = 32_768;
+/// How long a log's thread rests: within the queue at any load, and nobody sees it.
+const REST: Duration = Duration::from_millis(5);
 const MIB: u64 = 1_048_576;
 
 /// Keeps the log's threads alive; dropping it writes what is queued, waiting a second at most.
@@ -136,7 +140,24 @@ pub(super) fn queue(
         .buffered_lines_limit(QUEUE_LINES_MAX)
         .lossy(true)
         .thread_name(name)
-        .finish(writer)
+        .finish(Gathering(writer))
+}
+
+/// A log whose thread rests after it wrote out all there was: the first line of a quiet time is
+/// written at once, those of a busy one together. Else each decision would wake a thread, which
+/// costs as much as to decide.
+struct Gathering<W>(W);
+
+impl<W: io::Write> io::Write for Gathering<W> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.write(lines)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        thread::sleep(REST);
+        flushed
+    }
 }
 
 pub(super) fn filter(level: LogLevel) -> LevelFilter {
