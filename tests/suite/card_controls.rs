@@ -100,15 +100,16 @@ fn every_mistake_of_controls_is_told_and_nothing_is_set() {
         &desk,
         &json!([
             { "mcc": ["54", "5411"], "country": ["us"] },
-            { "hours": "25:00-05:00" },
+            { "hours": "25:00-05:00", "acceptor": ["4761739001010119 and more"] },
         ]),
     );
     let detail = told["detail"].as_str().unwrap_or_default();
     assert_eq!(status, 400, "{told}");
     for part in [
-        "controls[0].mcc: expected four digits",
-        "controls[0].country: expected two capital letters",
-        "controls[1].hours: expected a span",
+        "controls[0].mcc: expected four digits or a run like 3501-3999, got \"54\"",
+        "controls[0].country: expected two capital letters, got \"us\"",
+        "controls[1].hours: expected a span like 23:00-05:00, got \"25:00-05:00\"",
+        "controls[1].acceptor: expected 1 to 15 characters, got \"************0119 and more\"",
     ] {
         assert!(detail.contains(part), "{part}: {detail}");
     }

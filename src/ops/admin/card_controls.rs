@@ -12,6 +12,7 @@ use crate::domain::card::CardId;
 use crate::domain::card_control::CardControl;
 use crate::domain::conditions::{Attendance, EntryMode};
 use crate::domain::facts::{Initiation, Presence, Purpose};
+use crate::domain::masking;
 use crate::domain::short_text::ShortText;
 use crate::engine::operation::Order;
 
@@ -134,7 +135,11 @@ impl Mistakes {
         for text in texts {
             match read(text) {
                 Some(value) => list.push(value),
-                None => self.0.push(format!("{key}: expected {expected}")),
+                None => {
+                    let got = masking::masked(text).unwrap_or_else(|| text.clone());
+                    self.0
+                        .push(format!("{key}: expected {expected}, got {got:?}"));
+                }
             }
         }
         (!list.is_empty()).then_some(list)

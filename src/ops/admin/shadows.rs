@@ -106,7 +106,7 @@ impl Shadows {
         };
         let read = programme_file::parse("shadow.toml", &text);
         let begun = read.map_err(|error| error.to_string()).and_then(|it| {
-            let begun = begin(context, it);
+            let begun = desk(context).and_then(|desk| begin(context, desk, it));
             begun.map_err(|Problem(_, what)| what)
         });
         match begun {
@@ -194,9 +194,10 @@ pub(super) async fn set(
         let what = format!("{} is in shadow: one at a time", other.name);
         return Err(Problem(StatusCode::CONFLICT, what));
     }
+    let checkpoints = desk(&context)?;
     let written = apart(move || write_whole(&path, &text)).await?;
     written.map_err(kept)?;
-    let running = begin(&context, programme)?;
+    let running = begin(&context, checkpoints, programme)?;
     let version = running.version;
     tracing::info!(token, programme = %name, version, "a programme is in shadow");
     Ok(Json(tell(&context, &running)))
@@ -208,13 +209,21 @@ fn kept(error: io::Error) -> Problem {
     Problem(StatusCode::INTERNAL_SERVER_ERROR, what)
 }
 
-/// Judges from here on under a programme, in place of what was in shadow.
-fn begin(context: &AdminContext, programme: Programme) -> Result<Arc<Running>, Problem> {
-    let name = known(context, programme.name.as_str())?;
-    let Some(checkpoints) = context.checkpoints.clone() else {
+/// Where the state comes from that a programme in shadow begins with.
+fn desk(context: &AdminContext) -> Result<CheckpointDesk, Problem> {
+    context.checkpoints.clone().ok_or_else(|| {
         let what = "the journal is not open for reading".to_owned();
-        return Err(Problem(StatusCode::SERVICE_UNAVAILABLE, what));
-    };
+        Problem(StatusCode::SERVICE_UNAVAILABLE, what)
+    })
+}
+
+/// Judges from here on under a programme, in place of what was in shadow.
+fn begin(
+    context: &AdminContext,
+    checkpoints: CheckpointDesk,
+    programme: Programme,
+) -> Result<Arc<Running>, Problem> {
+    let name = known(context, programme.name.as_str())?;
     let running = Arc::new(Running {
         name,
         version: programme.version,
