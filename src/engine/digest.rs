@@ -1,6 +1,7 @@
 //! What proves a state: a digest over all of it, and the conservation of money.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 
 use serde::Serialize;
 
@@ -8,11 +9,14 @@ use crate::domain::account::PurseIndex;
 use crate::domain::money::Currency;
 
 use super::entry::EntryId;
-use super::state::State;
+use super::state::{AccountRecord, State};
 
 /// Which form the digest has. Two programs of the same form have the same digest of the same
 /// state; whatever changes what is hashed, or how, adds one.
 pub const VERSION: u16 = 1;
+
+/// Accounts whose entries are looked at before the first of them is checked.
+const LOOKED_AT: usize = 32;
 
 /// Hash over everything in a state; equal states have equal digests.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,7 +139,27 @@ impl State {
 
     fn check_holds(&self) -> Result<(), NotConserved> {
         let mut held: Vec<i64> = Vec::new();
-        for record in &self.accounts {
+        for records in self.accounts.chunks(LOOKED_AT) {
+            black_box(self.glance_held(records));
+            self.check_holds_of(records, &mut held)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what the entries of some accounts hold: they lie far apart in memory, and waiting
+    /// for many of them at once takes little longer than waiting for one.
+    fn glance_held(&self, records: &[AccountRecord]) -> bool {
+        let entries = records.iter().flat_map(|record| record.entries.iter());
+        let found = entries.filter_map(|id| self.entries.get(id));
+        found.fold(false, |held, entry| held | !entry.held.is_empty())
+    }
+
+    fn check_holds_of(
+        &self,
+        records: &[AccountRecord],
+        held: &mut Vec<i64>,
+    ) -> Result<(), NotConserved> {
+        for record in records {
             let account = &record.account;
             held.clear();
             held.resize(account.purses.len(), 0);
@@ -157,7 +181,7 @@ impl State {
             }
             let purses = account.purses.iter().map(|purse| purse.held);
             let differing = purses
-                .zip(&held)
+                .zip(held.iter())
                 .zip(0_u8..)
                 .find(|((purse, sum), _)| purse != *sum)
                 .map(|((purse, sum), index)| (index, purse, *sum));
