@@ -206,9 +206,10 @@ impl JournalReader {
         // Nobody may be reading what goes.
         let mut older = lock(&self.older);
         *older = None;
-        *lock(&self.known) = None;
         first.write(&generations).map_err(failed)?;
         first.remove_before(&generations).map_err(failed)?;
+        // Whoever found one of them in the meantime cannot open it any more.
+        *lock(&self.known) = None;
         Ok(u64::try_from(removed.count()).unwrap_or(u64::MAX))
     }
 
