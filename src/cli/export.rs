@@ -68,7 +68,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8580")]
     admin: String,
     /// Records asked of a running switch in a second; 0: as many as it gives.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 4_000)]
     rate: u32,
 }
 
