@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -90,6 +91,11 @@ impl Api {
 
     /// Reads a resource.
     pub(super) fn get(&self, path: &str) -> Result<Value, Failed> {
+        self.get_as(path)
+    }
+
+    /// Reads a resource whose shape is known.
+    pub(super) fn get_as<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failed> {
         self.read(path, &self.answer_to_get(path)?)
     }
 
@@ -144,11 +150,17 @@ impl Api {
     }
 
     /// What an answer holds, or why there is none, with what to do next.
-    pub(super) fn read(&self, path: &str, answered: &Answered) -> Result<Value, Failed> {
-        let told: Option<Value> = serde_json::from_str(&answered.text).ok();
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        answered: &Answered,
+    ) -> Result<T, Failed> {
         if (200..300).contains(&answered.status) {
-            let unreadable = || (76, format!("{}: not an answer in JSON", self.url(path)));
-            return told.ok_or_else(unreadable);
+            let unreadable = |error: serde_json::Error| {
+                let what = format!("{}: not an answer in JSON: {error}", self.url(path));
+                (76, what)
+            };
+            return serde_json::from_str(&answered.text).map_err(unreadable);
         }
         Err(self.refused(path, answered))
     }

@@ -200,15 +200,10 @@ impl Export {
 
     /// Asks a running switch.
     fn of_running(&mut self, api: &Api, first: u64, mut pace: Pace) -> Result<(), Failed> {
-        let unreadable = |error: serde_json::Error| (70, format!("{}: {error}", api.base()));
         let mut after = first;
         loop {
             let path = format!("/v1/activity?after={after}&limit={PAGE_ROWS}");
-            let answered = api.answer_to_get(&path)?;
-            if answered.status != 200 {
-                return Err(api.refused(&path, &answered));
-            }
-            let page: ActivityPage = serde_json::from_str(&answered.text).map_err(unreadable)?;
+            let page: ActivityPage = api.get_as(&path)?;
             let is_over = page.activity.last().is_some_and(|row| self.is_behind(row));
             for row in &page.activity {
                 self.take(row).map_err(|error| (73, error.to_string()))?;

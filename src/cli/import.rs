@@ -181,7 +181,7 @@ fn through_admin(text: &str, config: &Config) -> Result<Imported, Failed> {
                 format!("the store is open in another process; {what}"),
             )
         })?;
-    let body = api.read("/v1/import", &answered)?;
+    let body: serde_json::Value = api.read("/v1/import", &answered)?;
     let count = |key: &str| {
         body.get(key)
             .and_then(serde_json::Value::as_u64)

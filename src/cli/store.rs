@@ -315,7 +315,7 @@ fn backup_of_running(to: &Path, api: &Api) -> Result<(), Failed> {
         bar.finish_and_clear();
         let made = making.join();
         let made = made.map_err(|_| (70, "asking the switch failed".to_owned()))?;
-        match api.read("/v1/backup", &made?) {
+        match api.read::<Value>("/v1/backup", &made?) {
             Ok(_) => Ok(()),
             // It answered, and said no.
             Err((65 | 75, detail)) => Err((73, format!("the switch made no copy: {detail}"))),

@@ -41,11 +41,11 @@ impl Active {
 
     /// From here on another generation is written.
     pub(super) fn replace(&self, number: u64, db: Db) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (number, db);
+        *lock(&self.0) = (number, db);
     }
 
     fn get(&self, number: u64) -> Option<Db> {
-        let active = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let active = lock(&self.0);
         (active.0 == number).then(|| active.1.clone())
     }
 }
@@ -323,10 +323,17 @@ impl JournalReader {
         if after >= until {
             return Ok(());
         }
+        let mut drained = u64::MAX;
         if let Some(drain) = &self.drain {
             // Something to read is enough; what the drain brings meanwhile is the next page.
             drain.wait_for(after.saturating_add(1))?;
+            drained = drain.drained();
         }
+        // What is being inserted may be seen in part.
+        let take: &mut Take<'_> = &mut |frame, bytes| match frame.last_sequence() > drained {
+            true => ControlFlow::Break(()),
+            false => take(frame, bytes),
+        };
         let plan = self.known_plan()?;
         reaches(&plan, after)?;
         let older = plan
