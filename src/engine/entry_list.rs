@@ -6,23 +6,25 @@
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::entry::EntryId;
-use super::tables::HashIndex;
 
 /// Keys that an entry can have.
 pub(super) const KEYS_MAX: usize = 4;
 
 /// With more rows than this an index finds them; up to it, looking at every tag is as fast.
 const SCANNED_ROWS_MAX: usize = 256;
+/// With fewer the index goes again.
+const INDEXED_ROWS_MIN: usize = SCANNED_ROWS_MAX / 2;
 
 /// One account's entries that are not forgotten, oldest first; most accounts have none or one.
 #[derive(Default)]
 pub struct EntryList {
     rows: SmallVec<[Row; 1]>,
-    index: Option<Box<HashIndex>>,
+    index: Option<Box<TagIndex>>,
 }
 
 /// An entry, and a tag for each of its keys; [`NO_KEY`] where it has none.
@@ -63,7 +65,7 @@ impl EntryList {
             Some(index) => row.insert_into(index),
             None if self.rows.len() < SCANNED_ROWS_MAX => {}
             None => {
-                let mut index = HashIndex::default();
+                let mut index = TagIndex::default();
                 self.rows.iter().for_each(|row| row.insert_into(&mut index));
                 row.insert_into(&mut index);
                 self.index = Some(Box::new(index));
@@ -89,7 +91,7 @@ impl EntryList {
             .iter()
             .filter(move |row| row.tags.contains(&wanted))
             .map(|row| row.id)
-            .chain(indexed.flat_map(move |index| index.candidates(&wanted).map(EntryId)))
+            .chain(indexed.flat_map(move |index| index.candidates(wanted)))
     }
 
     /// Takes an entry out.
@@ -98,8 +100,16 @@ impl EntryList {
             return;
         };
         let row = self.rows.remove(position);
+        if self.rows.len() < INDEXED_ROWS_MIN {
+            self.index = None;
+        }
         if let Some(index) = &mut self.index {
-            row.tags().for_each(|tag| index.remove(&tag, id.0));
+            row.tags().for_each(|tag| index.remove(tag, id));
+        }
+        // What one busy day took is not kept for ever.
+        let room = self.rows.capacity();
+        if room > INDEXED_ROWS_MIN && self.rows.len() < room / 4 {
+            self.rows.shrink_to_fit();
         }
     }
 }
@@ -109,8 +119,58 @@ impl Row {
         self.tags.into_iter().filter(|tag| *tag != NO_KEY)
     }
 
-    fn insert_into(&self, index: &mut HashIndex) {
-        self.tags().for_each(|tag| index.insert(&tag, self.id.0));
+    fn insert_into(&self, index: &mut TagIndex) {
+        self.tags().for_each(|tag| index.insert(tag, self.id));
+    }
+}
+
+/// Finds entries by a tag: eight bytes a row, the tag above the entry's number.
+#[derive(Default)]
+struct TagIndex {
+    rows: HashTable<u64>,
+    /// How many rows it had room for when it was last made larger.
+    room: usize,
+}
+
+/// Bits of a row that are the entry's number: so many records no journal has.
+const NUMBER_BITS: u32 = 48;
+
+impl TagIndex {
+    fn insert(&mut self, tag: u16, id: EntryId) {
+        // Twice as much room as rows. A fuller table doubles too, once enough has come and gone,
+        // but some day: by this its size follows from what is in it.
+        if self.rows.len() >= self.room / 2 {
+            let more = self.rows.len().saturating_add(1);
+            self.rows.reserve(more, |row| TagIndex::hash(*row));
+            self.room = self.rows.capacity();
+        }
+        let row = TagIndex::row(tag, id);
+        let hash = TagIndex::hash(row);
+        self.rows.insert_unique(hash, row, |row| TagIndex::hash(*row));
+    }
+
+    fn candidates(&self, tag: u16) -> impl Iterator<Item = EntryId> {
+        let first = TagIndex::row(tag, EntryId(0));
+        let rows = self.rows.iter_hash(TagIndex::hash(first));
+        let same = rows.filter(move |row| **row >> NUMBER_BITS == u64::from(tag));
+        same.map(move |row| EntryId(row ^ first))
+    }
+
+    fn remove(&mut self, tag: u16, id: EntryId) {
+        let row = TagIndex::row(tag, id);
+        if let Ok(found) = self.rows.find_entry(TagIndex::hash(row), |it| *it == row) {
+            found.remove();
+        }
+    }
+
+    fn row(tag: u16, id: EntryId) -> u64 {
+        assert!(id.0 >> NUMBER_BITS == 0, "an entry has a number beyond all");
+        u64::from(tag) << NUMBER_BITS | id.0
+    }
+
+    /// Of the tag alone, spread over the whole word: a table looks at the first bits and the last.
+    fn hash(row: u64) -> u64 {
+        (row >> NUMBER_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -157,5 +217,27 @@ mod tests {
             assert!(!found(&list, id * 1_000, &hasher).contains(&id));
         }
         assert_eq!(list.iter().count(), 0);
+        assert!(list.index.is_none() && list.rows.capacity() <= INDEXED_ROWS_MIN);
+    }
+
+    /// Entries come and go for long; how much room they take follows from how many there are.
+    #[test]
+    fn the_index_is_as_large_after_a_year_as_after_a_day() {
+        let hasher = RandomState::default();
+        let mut list = EntryList::default();
+        let mut rooms = Vec::new();
+        for id in 1..=200_000_u64 {
+            let keys = [id, id + 1_000_000, id + 2_000_000, id + 3_000_000];
+            list.push(EntryId(id), keys.into_iter(), &hasher);
+            if let Some(oldest) = id.checked_sub(440) {
+                list.remove(EntryId(oldest));
+            }
+            if id % 1_000 == 0 {
+                let index = list.index.as_ref().unwrap();
+                rooms.push((index.rows.num_buckets(), list.rows.capacity()));
+            }
+        }
+        rooms.dedup();
+        assert_eq!(rooms.len(), 1, "{rooms:?}");
     }
 }

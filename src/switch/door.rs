@@ -131,12 +131,15 @@ pub(super) async fn accept(
         }
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
             Telemetry::add(&link.telemetry.connections_refused);
-            tracing::warn!(
-                link = link.listener.name,
-                %peer,
-                connections_max = link.listener.connections_max,
-                "refused a connection: the listener has its maximum"
-            );
+            if let Some(admission) = link.lines.admit(clock::instant()) {
+                tracing::warn!(
+                    link = link.listener.name,
+                    %peer,
+                    connections_max = link.listener.connections_max,
+                    kept_back = admission.kept_back,
+                    "refused a connection: the listener has its maximum"
+                );
+            }
             continue;
         };
         let door = Arc::clone(&door);
@@ -229,7 +232,15 @@ fn tell_end(link: &Link, peer: SocketAddr, end: &SessionEnd) {
         | SessionEnd::Idle(_)
         | SessionEnd::WriteTimeout(_)
         | SessionEnd::Io(_) => {
-            tracing::warn!(link = link.listener.name, %peer, %end, "connection closed");
+            if let Some(admission) = link.lines.admit(clock::instant()) {
+                tracing::warn!(
+                    link = link.listener.name,
+                    %peer,
+                    %end,
+                    kept_back = admission.kept_back,
+                    "connection closed"
+                );
+            }
         }
     }
 }

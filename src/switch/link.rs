@@ -62,6 +62,8 @@ pub(super) struct Link {
     pub sessions: Arc<Sessions>,
     /// Lets diagnoses into the log, a few at a time.
     pub desk: Desk,
+    /// Lets lines about connections and echoes into the log, as long as they can be read.
+    pub lines: Desk,
 }
 
 impl Link {

@@ -429,6 +429,7 @@ fn link(
         meter: telemetry.link(&listener.name, listener.connections_max),
         sessions: Arc::clone(sessions),
         desk: Desk::default(),
+        lines: Desk::of_lines(),
     })
 }
 

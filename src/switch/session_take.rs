@@ -257,7 +257,15 @@ impl<W: Wire> Session<'_, W> {
         }
         let approved = self.link.dialect.codes.code(Reason::Approved);
         self.reply_to(incoming, &Reply::coded(approved));
-        tracing::info!(link = self.link.listener.name, management = ?what, "network management");
+        let kept_back = match what {
+            Management::Echo => match self.link.lines.admit(clock::instant()) {
+                Some(admission) => admission.kept_back,
+                None => return,
+            },
+            _ => 0,
+        };
+        let link = &self.link.listener.name;
+        tracing::info!(link, management = ?what, kept_back, "network management");
     }
 
     /// Takes a new key of the link, and says so when it is kept.

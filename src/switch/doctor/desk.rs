@@ -1,4 +1,4 @@
-//! How often a listener's log may hear the doctor: a few at once, then one now and then.
+//! How often a listener's log may hear of what peers do: some at once, then one now and then.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -7,11 +7,28 @@ use std::time::{Duration, Instant};
 const BURST: u32 = 5;
 /// After that, one more in so long.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Lines about single connections and echoes in a row: more than a day's trouble of honest peers.
+const BURST_OF_LINES: u32 = 200;
+/// After that, one more in so long: a log that can be read, and a disk that is not kept busy.
+const INTERVAL_OF_LINES: Duration = Duration::from_millis(100);
 
 /// The desk of one listener.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Desk {
+    burst: u32,
+    interval: Duration,
     state: Mutex<State>,
+}
+
+impl Default for Desk {
+    /// For diagnoses, which are long: a few.
+    fn default() -> Desk {
+        Desk {
+            burst: BURST,
+            interval: INTERVAL,
+            state: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -21,15 +38,24 @@ struct State {
     kept_back: u64,
 }
 
-/// Leave to say one diagnosis.
+/// Leave to say one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// Diagnoses kept back since the last one.
+    /// How many were kept back since the last one.
     pub kept_back: u64,
 }
 
 impl Desk {
-    /// Whether a diagnosis may be said now; otherwise it is counted and not even made.
+    /// For lines about single connections and echoes: many, but not as many as somebody likes.
+    pub fn of_lines() -> Desk {
+        Desk {
+            burst: BURST_OF_LINES,
+            interval: INTERVAL_OF_LINES,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether something may be said now; otherwise it is counted and not even made.
     pub fn admit(&self, now: Instant) -> Option<Admission> {
         // A panic cannot leave these numbers half changed.
         let mut state = self
@@ -37,13 +63,14 @@ impl Desk {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let since = *state.since.get_or_insert(now);
-        let whole = now.saturating_duration_since(since).as_secs() / INTERVAL.as_secs();
+        let waited = now.saturating_duration_since(since).as_millis();
+        let whole = waited / self.interval.as_millis().max(1);
         if whole > 0 {
             let regained = u32::try_from(whole).unwrap_or(u32::MAX);
             state.spent = state.spent.saturating_sub(regained);
             state.since = Some(now);
         }
-        if state.spent >= BURST {
+        if state.spent >= self.burst {
             state.kept_back += 1;
             return None;
         }
@@ -58,6 +85,16 @@ impl Desk {
 mod tests {
     use super::*;
     use crate::switch::clock;
+
+    #[test]
+    fn a_flood_of_lines_gives_two_hundred_and_then_ten_a_second() {
+        let desk = Desk::of_lines();
+        let began = clock::instant();
+        let second = |number: u32| began + Duration::from_secs(number.into());
+        let said = |number| (0..10_000).filter(|_| desk.admit(second(number)).is_some()).count();
+        assert_eq!([said(0), said(1), said(2)], [200, 10, 10]);
+        assert_eq!(said(100), 200);
+    }
 
     #[test]
     fn a_flood_of_strangers_gives_a_few_lines_and_a_count() {
