@@ -146,7 +146,8 @@ impl TagIndex {
         }
         let row = TagIndex::row(tag, id);
         let hash = TagIndex::hash(row);
-        self.rows.insert_unique(hash, row, |row| TagIndex::hash(*row));
+        self.rows
+            .insert_unique(hash, row, |row| TagIndex::hash(*row));
     }
 
     fn candidates(&self, tag: u16) -> impl Iterator<Item = EntryId> {

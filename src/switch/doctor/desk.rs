@@ -91,7 +91,11 @@ mod tests {
         let desk = Desk::of_lines();
         let began = clock::instant();
         let second = |number: u32| began + Duration::from_secs(number.into());
-        let said = |number| (0..10_000).filter(|_| desk.admit(second(number)).is_some()).count();
+        let said = |number| {
+            (0..10_000)
+                .filter(|_| desk.admit(second(number)).is_some())
+                .count()
+        };
         assert_eq!([said(0), said(1), said(2)], [200, 10, 10]);
         assert_eq!(said(100), 200);
     }
