@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use smallvec::SmallVec;
 
 use crate::domain::account::{AccountId, Kyc, ProgrammeName, PurseIndex, Split};
@@ -61,6 +61,7 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
     /// What the message said.
+    #[serde(deserialize_with = "shared_facts")]
     pub facts: Arc<Facts>,
     /// Why it was answered as it was.
     pub reason: Reason,
@@ -80,6 +81,11 @@ pub struct Decided {
     pub stored: bool,
     /// What follows, in order.
     pub effects: Effects,
+}
+
+/// Facts to be shared; by itself serde would first put them in a box.
+fn shared_facts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Facts>, D::Error> {
+    Facts::deserialize(deserializer).map(Arc::new)
 }
 
 /// What follows from a decision, in order.
