@@ -53,6 +53,8 @@ const DEMO_EXCHANGE_KEY: &str = "exchange";
 const DEMO_OVERLAP_SECONDS: u64 = 300;
 /// Exchange rates of the demo.
 const DEMO_RATES: &str = include_str!("../../fixtures/demo-rates.toml");
+/// Threads for everything but connections of peers: new ones are taken while a large page is made.
+const API_THREADS: usize = 2;
 /// How long tasks that outlive the stop may take.
 const RUNTIME_STOP: Duration = Duration::from_secs(1);
 
@@ -157,8 +159,8 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.io_threads_resolved())
-        .thread_name("io")
+        .worker_threads(API_THREADS)
+        .thread_name("api")
         .enable_all()
         .build()
         .map_err(|error| Stopped::because(71, format!("start the runtime: {error}")))?;

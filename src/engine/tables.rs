@@ -24,12 +24,6 @@ pub(super) struct HashIndex {
 }
 
 impl HashIndex {
-    /// Adds a number under a key; a key may have several.
-    pub(super) fn insert(&mut self, key: &impl Hash, number: u64) {
-        let hash = self.hasher.hash_one(key);
-        self.rows.insert_unique(hash, (hash, number), |row| row.0);
-    }
-
     /// Adds a number under a key; `None` when one of the candidates there is taken for it already.
     pub(super) fn insert_unless(
         &mut self,

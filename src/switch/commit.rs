@@ -9,15 +9,17 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::mpsc::{self as channel, Receiver, Sender};
 use std::thread;
 
+use smallvec::SmallVec;
 use tokio::sync::mpsc::WeakSender;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::engine::command::{Answer, Opened};
 use crate::engine::state::State;
 use crate::journal::{Batch, Journal, JournalError};
 
 use super::clock;
-use super::jobs::{Job, SequencerReply};
+use super::io_threads::Home;
+use super::jobs::{Job, ReplyTo, SequencerReply};
 use super::telemetry::Telemetry;
 
 /// Why nothing more can be made durable; nothing of the last batch was released.
@@ -48,7 +50,7 @@ impl CommitFault {
 /// What is released when its batch is durable.
 pub(super) enum Waiting {
     /// Answers for a connection.
-    Replies(mpsc::Sender<Vec<SequencerReply>>, Vec<SequencerReply>),
+    Replies(ReplyTo, Vec<SequencerReply>),
     /// What came of opening accounts.
     Opened(oneshot::Sender<Vec<Opened>>, Vec<Opened>),
     /// The answer to one command.
@@ -246,12 +248,22 @@ fn append(
 
 fn release(all: &mut Vec<Waiting>, state: Option<&State>) {
     let durable = clock::tick();
+    // Each thread is woken once for all that is brought to it.
+    let mut homes: SmallVec<[Arc<Home>; 8]> = SmallVec::new();
     for waiting in all.drain(..) {
         match waiting {
-            Waiting::Replies(sender, mut replies) => {
+            Waiting::Replies(to, mut replies) => {
                 replies.iter_mut().for_each(|reply| reply.durable = durable);
-                // A connection that is gone misses its answers; a repeat gets them.
-                let _ = sender.try_send(replies);
+                match to.home {
+                    Some(home) => {
+                        home.bring((to.connection, replies));
+                        if !homes.iter().any(|known| Arc::ptr_eq(known, &home)) {
+                            homes.push(home);
+                        }
+                    }
+                    // A connection that is gone misses its answers; a repeat gets them.
+                    None => drop(to.connection.try_send(replies)),
+                }
             }
             // Who asked may have gone; what was opened stays open.
             Waiting::Opened(sender, outcomes) => drop(sender.send(outcomes)),
@@ -263,4 +275,5 @@ fn release(all: &mut Vec<Waiting>, state: Option<&State>) {
             }
         }
     }
+    homes.iter().for_each(|home| home.ring());
 }

@@ -47,7 +47,7 @@ pub struct Config {
     pub rates: Option<PathBuf>,
     /// Folder in which the operators' API may have copies of the store made; `None`: nowhere.
     pub backups_dir: Option<PathBuf>,
-    /// Threads that serve sockets; 0 takes one per core. See [`knob::IO_THREADS`].
+    /// Threads that serve connections of peers; 0 takes one per core. See [`knob::IO_THREADS`].
     pub io_threads: usize,
     /// Address of the operators' API; without TLS loopback only.
     pub admin: SocketAddr,

@@ -12,6 +12,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 
 use super::clock;
+use super::io_threads::{Home, IoThreads, at_home};
 use super::link::Link;
 use super::server::ServerError;
 use super::session::Session;
@@ -99,7 +100,7 @@ pub fn listen(address: SocketAddr, buffer_bytes: u32) -> io::Result<TcpListener>
 pub(super) async fn accept(
     socket: TcpListener,
     door: Arc<Door>,
-    tasks: TaskTracker,
+    (tasks, threads): (TaskTracker, Arc<IoThreads>),
     mut stopping: watch::Receiver<bool>,
 ) {
     let link = &door.link;
@@ -142,15 +143,24 @@ pub(super) async fn accept(
             }
             continue;
         };
+        let berth = threads.berth();
         let door = Arc::clone(&door);
-        tasks.spawn(async move {
-            serve(&door, stream, peer).await;
-            drop(permit);
-        });
+        let handle = berth.handle.clone();
+        let served = async move {
+            match at_home(stream) {
+                Ok(stream) => serve(&door, stream, peer, &berth.home).await,
+                Err(error) => {
+                    let link = &door.link;
+                    tracing::warn!(link = link.listener.name, %peer, %error, "take a connection");
+                }
+            }
+            drop((permit, berth));
+        };
+        tasks.spawn_on(served, &handle);
     }
 }
 
-async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr) {
+async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr, home: &Arc<Home>) {
     let telemetry = &door.link.telemetry;
     Telemetry::add(&telemetry.connections_accepted);
     Telemetry::add(&telemetry.connections_open);
@@ -161,20 +171,27 @@ async fn serve(door: &Door, stream: TcpStream, peer: SocketAddr) {
             if let Some(seat) = seat(&door.link, &door.link, peer) {
                 tracing::debug!(link = door.link.listener.name, %peer, "connection open");
                 Telemetry::add(&door.link.meter.connections_open);
-                let end = Session::new(&door.link, stream, peer, seat).serve().await;
+                let end = Session::new((&door.link, home), stream, peer, seat)
+                    .serve()
+                    .await;
                 tell_end(&door.link, peer, &end);
             }
         }
         Some(tls) => {
             // In a box: what TLS needs is not carried by the task of a plain connection.
-            let served = serve_tls(&door.link, tls, stream, peer);
+            let served = serve_tls((&door.link, home), tls, stream, peer);
             Box::pin(served).await;
         }
     }
     Telemetry::take(&telemetry.connections_open);
 }
 
-async fn serve_tls(own: &Arc<Link>, tls: &DoorTls, stream: TcpStream, peer: SocketAddr) {
+async fn serve_tls(
+    (own, home): (&Arc<Link>, &Arc<Home>),
+    tls: &DoorTls,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     let limit = Duration::from_millis(own.listener.read_timeout_ms);
     let shaken = tls::handshake(&tls.certificates, stream, limit).await;
     let known = shaken.and_then(|stream| Ok((tls.link_of(own, &stream)?, stream)));
@@ -185,7 +202,7 @@ async fn serve_tls(own: &Arc<Link>, tls: &DoorTls, stream: TcpStream, peer: Sock
             };
             tracing::debug!(link = link.listener.name, %peer, "TLS connection open");
             Telemetry::add(&link.meter.connections_open);
-            let end = Session::new(link, stream, peer, seat).serve().await;
+            let end = Session::new((link, home), stream, peer, seat).serve().await;
             tell_end(link, peer, &end);
         }
         Err(error) => {

@@ -11,6 +11,7 @@ use crate::engine::command::{Answer, Body, Housekeep, OpenAccount, Opened};
 use crate::engine::state::State;
 
 use super::clock::Tick;
+use super::io_threads::Home;
 
 /// Whether what an order was given for is as it was then.
 pub type Still = Arc<dyn Fn(&State) -> bool + Send + Sync>;
@@ -22,7 +23,7 @@ pub enum Job {
         /// In order of arrival.
         requests: Vec<SequencerRequest>,
         /// Where the answers go. It has room for every request in flight, so it is never full.
-        replies: mpsc::Sender<Vec<SequencerReply>>,
+        replies: ReplyTo,
     },
     /// Accounts to open.
     Open {
@@ -52,6 +53,14 @@ pub enum Job {
     Committed,
     /// The end: what was handed over before is done, nothing after.
     Stop,
+}
+
+/// Where answers go.
+pub struct ReplyTo {
+    /// The connection's end.
+    pub connection: mpsc::Sender<Vec<SequencerReply>>,
+    /// The thread that serves it; `None`: none of ours does.
+    pub home: Option<Arc<Home>>,
 }
 
 /// One request about a card.

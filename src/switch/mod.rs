@@ -55,6 +55,8 @@ pub mod commit;
 
 pub mod sequencer;
 
+pub mod io_threads;
+
 pub mod store;
 
 pub mod restore;

@@ -31,7 +31,7 @@ use crate::journal::Journal;
 use super::clock::{self, Tick};
 use super::commit::{CommitFault, Committer, Waiting, Work};
 use super::config::SequencerConfig;
-use super::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
+use super::jobs::{Job, Jobs, ReplyTo, SequencerReply, SequencerRequest};
 use super::overload::{Overload, Space};
 use super::pin::PinDesk;
 use super::telemetry::Telemetry;
@@ -212,7 +212,7 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
     fn take_requests(
         &mut self,
         requests: Vec<SequencerRequest>,
-        replies: mpsc::Sender<Vec<SequencerReply>>,
+        replies: ReplyTo,
     ) -> Result<(), SequencerFault> {
         let mut answered = Vec::with_capacity(requests.len());
         black_box(self.state.glance(requests.iter().map(|it| &*it.facts)));

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::facts::LinkNumber;
@@ -23,6 +23,7 @@ use super::commit::CommitFault;
 use super::config::{Config, DIALECT_STANDARD, Listener, RetentionConfig};
 use super::doctor::Desk;
 use super::door::{self, Door, DoorTls};
+use super::io_threads::IoThreads;
 use super::jobs::{Job, Jobs, Stopping};
 use super::link::Link;
 use super::link_keys::{KeysOfLink, LinkKeyBook, LinkKeysError};
@@ -83,8 +84,8 @@ pub enum ServerError {
         /// What is wrong.
         source: TlsError,
     },
-    /// The thread of the single writer cannot be started.
-    #[error("start the sequencer thread: {0}")]
+    /// A thread, of the single writer or of connections, cannot be started.
+    #[error("start a thread: {0}")]
     Thread(std::io::Error),
     /// The journal has no number for one more link.
     #[error("listener {listener}: the journal cannot number it")]
@@ -125,7 +126,9 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: TaskTracker,
     checkpointer: Option<Checkpointer>,
-    writer: tokio::sync::oneshot::Receiver<Result<SledJournal, SequencerFault>>,
+    /// They end with it.
+    _threads: Arc<IoThreads>,
+    writer: oneshot::Receiver<Result<SledJournal, SequencerFault>>,
 }
 
 impl Server {
@@ -156,10 +159,10 @@ impl Server {
         telemetry
             .checkpoint_sequence
             .store(store.base_sequence, Relaxed);
-        let (jobs, mut queue) = Jobs::channel(config.sequencer.queue_batches_max);
+        let (jobs, queue) = Jobs::channel(config.sequencer.queue_batches_max);
         let sequencer = Sequencer::new(
             (store.state, store.journal),
-            clock::now,
+            clock::now as fn() -> _,
             Arc::clone(&rules.rulebook),
             config.sequencer.clone(),
             Arc::clone(&telemetry),
@@ -168,6 +171,9 @@ impl Server {
         );
         let space = Arc::new(Space::keeping(config.journal.keep_free_mib));
         let sequencer = sequencer.watching(Arc::clone(&space));
+        let threads = IoThreads::start(config.io_threads_resolved())
+            .map(Arc::new)
+            .map_err(ServerError::Thread)?;
         let (stop, stopping) = watch::channel(false);
         let tasks = TaskTracker::new();
         let sessions = Arc::new(Sessions::new(&telemetry));
@@ -192,23 +198,14 @@ impl Server {
         let tls = TlsDoors::new(certificates);
         let test_doors = openings.iter().filter_map(Opening::test_door).collect();
         let addresses = openings.iter().map(Opening::named).collect();
-        let (done, writer) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new()
-            .name("sequencer".to_owned())
-            .spawn(move || {
-                let guard = AbortOnPanic;
-                let result = sequencer.run(&mut queue);
-                std::mem::forget(guard);
-                // Whoever waits for the end may have gone already.
-                let _ = done.send(result);
-            })
-            .map_err(ServerError::Thread)?;
+        let writer = start_writer(sequencer, queue)?;
         let checkpointer =
             source.map(|source| Checkpointer::start(source, config.checkpoint.clone()));
         let checkpointer = checkpointer.transpose().map_err(ServerError::Thread)?;
         for opening in openings {
             let (socket, door) = opening.numbered(&jobs).await?;
-            tasks.spawn(door::accept(socket, door, tasks.clone(), stopping.clone()));
+            let shared = (tasks.clone(), Arc::clone(&threads));
+            tasks.spawn(door::accept(socket, door, shared, stopping.clone()));
         }
         tasks.spawn(Arc::clone(&sessions).end_with(stopping.clone()));
         tasks.spawn(tls.clone().watch(stopping.clone()));
@@ -232,6 +229,7 @@ impl Server {
             stop,
             tasks,
             checkpointer,
+            _threads: threads,
             writer,
         })
     }
@@ -262,7 +260,7 @@ impl Server {
     }
 }
 
-type Ended = Result<Result<SledJournal, SequencerFault>, tokio::sync::oneshot::error::RecvError>;
+type Ended = Result<Result<SledJournal, SequencerFault>, oneshot::error::RecvError>;
 
 async fn finished(ended: Ended, checkpointer: Option<Checkpointer>) -> Result<(), SequencerFault> {
     // The sender is only dropped unsent by a panic, and that aborts the process.
@@ -274,6 +272,25 @@ async fn finished(ended: Ended, checkpointer: Option<Checkpointer>) -> Result<()
     }
     result?.close().map_err(CommitFault::Journal)?;
     Ok(())
+}
+
+/// Starts the thread of the single writer; what becomes of it is told when it has ended.
+fn start_writer(
+    sequencer: Sequencer<SledJournal>,
+    mut queue: mpsc::Receiver<Job>,
+) -> Result<oneshot::Receiver<Result<SledJournal, SequencerFault>>, ServerError> {
+    let (done, writer) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("sequencer".to_owned())
+        .spawn(move || {
+            let guard = AbortOnPanic;
+            let result = sequencer.run(&mut queue);
+            std::mem::forget(guard);
+            // Whoever waits for the end may have gone already.
+            let _ = done.send(result);
+        })
+        .map_err(ServerError::Thread)?;
+    Ok(writer)
 }
 
 /// A panic of the single writer must not leave a process that looks alive.

@@ -26,7 +26,8 @@ use super::doctor::EXAMINED_BYTES_MAX;
 use super::hsm::desk::Answered;
 use super::hsm::waiting::{self, WaitingRequests};
 use super::in_flight::InFlightTable;
-use super::jobs::{Job, SequencerReply, SequencerRequest};
+use super::io_threads::Home;
+use super::jobs::{Job, ReplyTo, SequencerReply, SequencerRequest};
 use super::link::Link;
 use super::link_keys::NewKey;
 use super::read_room::ReadRoom;
@@ -45,6 +46,8 @@ const LINGER_MAX: Duration = Duration::from_secs(3);
 /// One connection.
 pub(super) struct Session<'a, W> {
     pub(super) link: &'a Link,
+    /// The thread that serves it.
+    home: &'a Arc<Home>,
     stream: W,
     /// Where it comes from.
     pub(super) peer: SocketAddr,
@@ -87,7 +90,12 @@ pub(super) struct Session<'a, W> {
 
 impl<'a, W: Wire> Session<'a, W> {
     /// A session on a fresh connection.
-    pub(super) fn new(link: &'a Link, stream: W, peer: SocketAddr, seat: Seat) -> Session<'a, W> {
+    pub(super) fn new(
+        (link, home): (&'a Link, &'a Arc<Home>),
+        stream: W,
+        peer: SocketAddr,
+        seat: Seat,
+    ) -> Session<'a, W> {
         let in_flight_max = link.listener.in_flight_max;
         // Every message of the channel answers at least one request in flight.
         let (replies_in, replies) = mpsc::channel(in_flight_max);
@@ -95,6 +103,7 @@ impl<'a, W: Wire> Session<'a, W> {
         let rulebook = Arc::clone(&rules.borrow_and_update());
         Session {
             link,
+            home,
             stream,
             peer,
             rules,
@@ -370,7 +379,10 @@ impl<'a, W: Wire> Session<'a, W> {
         }
         let job = Job::Requests {
             requests,
-            replies: self.replies_in.clone(),
+            replies: ReplyTo {
+                connection: self.replies_in.clone(),
+                home: Some(Arc::clone(self.home)),
+            },
         };
         let submitted = self.link.jobs.submit(job).await;
         submitted.map_err(|_| SessionEnd::Stopping)

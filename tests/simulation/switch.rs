@@ -27,7 +27,7 @@ use cardswitch::switch::config::{ReplacementAmounts, SequencerConfig};
 use cardswitch::switch::dialect::request::{Request, RequestParser};
 use cardswitch::switch::dialect::response::{Reply, render};
 use cardswitch::switch::dialect::table::Dialect;
-use cardswitch::switch::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
+use cardswitch::switch::jobs::{Job, Jobs, ReplyTo, SequencerReply, SequencerRequest};
 use cardswitch::switch::pin::{PinDesk, PinKeys};
 use cardswitch::switch::rulebook::LoadedRules;
 use cardswitch::switch::sequencer::{Sequencer, SequencerFault};
@@ -321,7 +321,10 @@ impl Switch {
             submitted = clock::tick();
         }
         let count = requests.len();
-        let replies = self.replies_in.clone();
+        let replies = ReplyTo {
+            connection: self.replies_in.clone(),
+            home: None,
+        };
         self.queue
             .push_back((Job::Requests { requests, replies }, count));
         Ok(())

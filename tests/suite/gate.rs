@@ -12,7 +12,7 @@ use cardswitch::switch::clock;
 use cardswitch::switch::config::ReplacementAmounts;
 use cardswitch::switch::config::SequencerConfig;
 use cardswitch::switch::dialect::request::{Request, RequestParser};
-use cardswitch::switch::jobs::{Job, Jobs, SequencerReply, SequencerRequest};
+use cardswitch::switch::jobs::{Job, Jobs, ReplyTo, SequencerReply, SequencerRequest};
 use cardswitch::switch::pin::PinDesk;
 use cardswitch::switch::rulebook::LoadedRules;
 use cardswitch::switch::sequencer::{Sequencer, SequencerFault};
@@ -131,7 +131,10 @@ impl Desk {
         let (replies_in, replies) = mpsc::channel(64);
         let job = Job::Requests {
             requests,
-            replies: replies_in,
+            replies: ReplyTo {
+                connection: replies_in,
+                home: None,
+            },
         };
         block_on(self.jobs.submit(job));
         replies
