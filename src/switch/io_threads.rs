@@ -1,4 +1,5 @@
-//! The threads that serve connections: each has its share of them for good, and a runtime of its own.
+//! The threads that serve connections: each has its share of them for good, and a runtime of its
+//! own.
 //!
 //! Answers for its connections come to a thread as one bundle for each batch that the single writer
 //! made durable: it is woken once, whatever number of connections they are for. Whoever else has
@@ -40,8 +41,8 @@ pub struct Home {
 }
 
 impl Home {
-    /// Puts answers by for a connection of the thread, which is told by [`Home::ring`]. As many wait
-    /// as there are requests in flight, and no more.
+    /// Puts answers by for a connection of the thread, which is told by [`Home::ring`]. As many
+    /// wait as there are requests in flight, and no more.
     pub(super) fn bring(&self, letter: Letter) {
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
         letters.push(letter);
