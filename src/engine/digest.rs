@@ -9,6 +9,7 @@ use crate::domain::account::PurseIndex;
 use crate::domain::money::Currency;
 
 use super::entry::EntryId;
+use super::record_writer::RecordWriter;
 use super::state::{AccountRecord, State};
 
 /// Which form the digest has. Two programs of the same form have the same digest of the same
@@ -62,10 +63,7 @@ pub enum NotConserved {
 impl State {
     /// The digest of this state. Cost grows with everything in it.
     pub fn digest(&self) -> Digest {
-        let mut hash = Absorb {
-            hasher: blake3::Hasher::new(),
-            buffer: Vec::new(),
-        };
+        let mut hash = Absorb::default();
         hash.value(&(self.sequence, self.at, &self.programmes, &self.links));
         self.accounts.iter().for_each(|record| hash.value(record));
         self.cards.iter().for_each(|card| hash.value(card));
@@ -108,7 +106,7 @@ impl State {
         }
         hash.value(&(&self.exceptions, self.exceptions_total));
         hash.value(&(&self.clearing_closed, &self.link_books));
-        Digest(*hash.hasher.finalize().as_bytes())
+        hash.finish()
     }
 
     /// Checks that purses and ledger sum to zero and that purses hold what their entries hold.
@@ -211,24 +209,39 @@ impl State {
 }
 
 /// Feeds values into a hash by their journal byte form, each ended by its length.
+#[derive(Default)]
 struct Absorb {
     hasher: blake3::Hasher,
+    /// What the hash has not taken yet.
     buffer: Vec<u8>,
 }
 
+/// The hash takes so much at once: of many pieces side by side it makes several in one go.
+const ABSORBED_BYTES: usize = 64 << 10;
+
 impl Absorb {
     fn value(&mut self, value: &impl Serialize) {
-        self.buffer.clear();
-        match postcard::to_extend(value, std::mem::take(&mut self.buffer)) {
-            Ok(bytes) => self.buffer = bytes,
-            // No value of the state is beyond postcard; were one, digests would differ loudly.
-            Err(error) => self.buffer.extend(error.to_string().bytes()),
+        let begin = self.buffer.len();
+        if let Err(error) = value.serialize(&mut RecordWriter::behind(&mut self.buffer)) {
+            // No value of the state is beyond the form; were one, digests would differ loudly.
+            self.buffer.extend(error.to_string().bytes());
         }
-        self.hasher.update(&self.buffer);
-        self.hasher.update(
-            &u64::try_from(self.buffer.len())
-                .unwrap_or(u64::MAX)
-                .to_le_bytes(),
+        debug_assert_eq!(
+            self.buffer.get(begin..),
+            postcard::to_allocvec(value).ok().as_deref(),
+            "the digest is one over what postcard writes"
         );
+        let length = self.buffer.len().saturating_sub(begin);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        self.buffer.extend_from_slice(&length.to_le_bytes());
+        if self.buffer.len() >= ABSORBED_BYTES {
+            self.hasher.update(&self.buffer);
+            self.buffer.clear();
+        }
+    }
+
+    fn finish(mut self) -> Digest {
+        self.hasher.update(&self.buffer);
+        Digest(*self.hasher.finalize().as_bytes())
     }
 }
