@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
+use super::super::record_writer::RecordWriter;
 use super::super::state::{AccountRecord, State};
 use super::row::{AccountRow, CardRow, DeviceTokenRow, LinkDayRow, LinkRow, Row};
 use super::{CHUNK_BYTES_MAX, VERSION};
@@ -249,10 +252,8 @@ impl<E> Chunks<'_, E> {
 
     fn append(&mut self, row: &Row<'_>) -> Saved<E> {
         let number = self.rows;
-        let bytes = std::mem::take(&mut self.bytes);
-        let written = postcard::to_extend(row, bytes);
-        self.bytes = written.map_err(|_| SaveError::Row { number })?;
-        Ok(())
+        let written = row.serialize(&mut RecordWriter::behind(&mut self.bytes));
+        written.map_err(|_| SaveError::Row { number })
     }
 
     fn hand_over(&mut self) -> Saved<E> {
