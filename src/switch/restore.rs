@@ -83,11 +83,12 @@ pub fn load(checkpoints: &Checkpoints, label: &Checkpoint) -> Result<State, Chec
 pub fn apply_frame(state: &mut State, records: Records<'_>) -> Result<(), Refused> {
     let mut decoded = Vec::new();
     decode(records, &mut decoded)?;
-    apply(state, decoded)
+    apply(state, &decoded)
 }
 
 /// Opens a journal and applies what it has: its records are applied on a thread of their own while
-/// this one reads and decodes the next.
+/// this one reads and decodes the next, and frees those that were applied: who made them does that
+/// with less, and has more time.
 ///
 /// # Errors
 /// What `open` says; [`JournalError::Replay`] when a record cannot be read or does not fit, before
@@ -98,9 +99,17 @@ pub fn replayed<T>(
 ) -> Result<T, JournalError> {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel::<Vec<Decoded>>(HANDED_AHEAD);
+        let (give_back, applied) = mpsc::channel();
         let mut applying = Some((
             sender,
-            scope.spawn(move || receiver.iter().try_for_each(|some| apply(state, some))),
+            scope.spawn(move || {
+                receiver.iter().try_for_each(|some| {
+                    apply(state, &some)?;
+                    // Who would free them may be through.
+                    let _ = give_back.send(some);
+                    Ok(())
+                })
+            }),
         ));
         let mut decoded = Vec::with_capacity(HANDED_OVER);
         let opened = open(&mut |records| {
@@ -109,7 +118,11 @@ pub fn replayed<T>(
             if decoded.len() < HANDED_OVER && !is_end {
                 return Ok(());
             }
-            let full = std::mem::replace(&mut decoded, Vec::with_capacity(HANDED_OVER));
+            let mut next = applied
+                .try_recv()
+                .unwrap_or_else(|_| Vec::with_capacity(HANDED_OVER));
+            next.clear();
+            let full = std::mem::replace(&mut decoded, next);
             let is_taken = applying.as_ref().map(|it| it.0.send(full));
             if matches!(is_taken, Some(Ok(()))) && !is_end {
                 return Ok(());
@@ -151,7 +164,7 @@ fn decode(records: Records<'_>, decoded: &mut Vec<Decoded>) -> Result<(), Refuse
 
 /// Applies records. Some are looked at before the first of them is applied, as deciding does with a
 /// batch: waits for memory overlap.
-fn apply(state: &mut State, decoded: Vec<Decoded>) -> Result<(), Refused> {
+fn apply(state: &mut State, decoded: &[Decoded]) -> Result<(), Refused> {
     for some in decoded.chunks(LOOKED_AT) {
         let decided = some.iter().filter_map(|row| row.2.decided());
         black_box(state.glance(decided.map(|it| &*it.facts)));

@@ -71,8 +71,8 @@ def waited(happened, seconds):
 class Operator(http.client.HTTPConnection):
     """A connection to the operators' API that shows a token with every request."""
 
-    def __init__(self, host, port, token):
-        super().__init__(host, port, timeout=30)
+    def __init__(self, host, port, token, seconds=30):
+        super().__init__(host, port, timeout=seconds)
         self.token = token
 
     def request(self, method, url, body=None, headers=None, **more):
@@ -171,9 +171,10 @@ class Switch:
         check(response.status == 200, f"GET {path}: status {response.status}")
         return json.loads(body)
 
-    def admin(self):
+    def admin(self, seconds=30):
+        """For requests that are answered within so many seconds."""
         token = (self.store / "access" / "admin.token").read_text().strip()
-        return Operator("127.0.0.1", self.admin_port, token)
+        return Operator("127.0.0.1", self.admin_port, token, seconds)
 
     def state(self):
         state = self.get("/v1/state")

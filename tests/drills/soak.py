@@ -58,6 +58,8 @@ LOWEST_OF_SECONDS = 60
 # Less than a minute is no time for a drift.
 SHORT_MIB_MAX = 200
 FILES_OF_GENERATION = 2
+# A checkpoint is made by a thread that everything else on the machine comes before.
+ADMIN_SECONDS_MAX = 600
 STORM = 300
 REMEMBERED = 20_000
 LAST_ANSWERS = 2_000
@@ -214,7 +216,7 @@ class Soak:
     # Faults
 
     def post(self, path, body=None):
-        connection = self.switch.admin()
+        connection = self.switch.admin(ADMIN_SECONDS_MAX)
         kind = {"Content-Type": "application/json"}
         connection.request("POST", path, json.dumps(body or {}), kind)
         response = connection.getresponse()
