@@ -1,23 +1,19 @@
 //! What proves a state: a digest over all of it, and the conservation of money.
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 
 use serde::Serialize;
 
-use crate::domain::account::PurseIndex;
+use crate::domain::account::{AccountId, PurseIndex};
 use crate::domain::money::Currency;
 
-use super::entry::EntryId;
+use super::entry::{Entry, EntryId};
 use super::record_writer::RecordWriter;
-use super::state::{AccountRecord, State};
+use super::state::State;
 
 /// Which form the digest has. Two programs of the same form have the same digest of the same
 /// state; whatever changes what is hashed, or how, adds one.
 pub const VERSION: u16 = 1;
-
-/// Accounts whose entries are looked at before the first of them is checked.
-const LOOKED_AT: usize = 32;
 
 /// Hash over everything in a state; equal states have equal digests.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,65 +131,58 @@ impl State {
         self.check_holds()
     }
 
+    /// Entries are read in their order, in which they lie in memory, and sums are kept of all purses
+    /// at once: read account by account, each entry would be waited for.
     fn check_holds(&self) -> Result<(), NotConserved> {
-        let mut held: Vec<i64> = Vec::new();
-        for records in self.accounts.chunks(LOOKED_AT) {
-            black_box(self.glance_held(records));
-            self.check_holds_of(records, &mut held)?;
+        let mut begins = Vec::with_capacity(self.accounts.len().saturating_add(1));
+        let mut purses = 0_usize;
+        for record in &self.accounts {
+            begins.push(purses);
+            purses = purses.saturating_add(record.account.purses.len());
         }
-        Ok(())
-    }
-
-    /// Looks at what the entries of some accounts hold: they lie far apart in memory, and waiting
-    /// for many of them at once takes little longer than waiting for one.
-    fn glance_held(&self, records: &[AccountRecord]) -> bool {
-        let entries = records.iter().flat_map(|record| record.entries.iter());
-        let found = entries.filter_map(|id| self.entries.get(id));
-        found.fold(false, |held, entry| held | !entry.held.is_empty())
-    }
-
-    fn check_holds_of(
-        &self,
-        records: &[AccountRecord],
-        held: &mut Vec<i64>,
-    ) -> Result<(), NotConserved> {
-        for record in records {
+        begins.push(purses);
+        let mut sums = vec![0_i64; purses];
+        for entry in self.entries.iter() {
+            let foreign = self.add_held(entry, sums_of(&mut sums, &begins, entry.account));
+            foreign.map_or(Ok(()), Err)?;
+        }
+        for record in &self.accounts {
             let account = &record.account;
-            held.clear();
-            held.resize(account.purses.len(), 0);
-            // What an entry holds of a purse that the account does not have is held of none.
-            let mut foreign = None;
-            let mut add = |purse: PurseIndex, minor: i64| match held.get_mut(purse.position()) {
-                Some(sum) => *sum = sum.saturating_add(minor),
-                None => foreign = Some((purse.0, minor)),
-            };
-            for id in record.entries.iter() {
-                let Some(entry) = self.entries.get(id) else {
-                    continue;
-                };
-                entry.held.parts().for_each(|part| add(part.0, part.1));
-                let exchange = self.exchanges.get(&id);
-                for leg in exchange.into_iter().flat_map(|exchange| &exchange.held) {
-                    add(leg.purse, leg.cost().saturating_sub(leg.worth));
-                }
-            }
-            let purses = account.purses.iter().map(|purse| purse.held);
-            let differing = purses
-                .zip(held.iter())
-                .zip(0_u8..)
-                .find(|((purse, sum), _)| purse != *sum)
-                .map(|((purse, sum), index)| (index, purse, *sum));
-            let foreign = foreign.map(|(index, minor)| (index, 0, minor));
-            if let Some((purse, held, entries)) = differing.or(foreign) {
+            let entries = sums_of(&mut sums, &begins, account.id).iter();
+            let mut purses = account.purses.iter().zip(entries).zip(0_u8..);
+            if let Some(((purse, sum), index)) =
+                purses.find(|((purse, sum), _)| purse.held != **sum)
+            {
                 return Err(NotConserved::Held {
                     account: account.id.0,
-                    purse,
-                    held,
-                    entries,
+                    purse: index,
+                    held: purse.held,
+                    entries: *sum,
                 });
             }
         }
         Ok(())
+    }
+
+    /// Adds what an entry holds to the sums of its account's purses. What it holds of a purse that
+    /// the account does not have is held of none, and returned.
+    fn add_held(&self, entry: &Entry, sums: &mut [i64]) -> Option<NotConserved> {
+        let mut foreign = None;
+        let mut add = |purse: PurseIndex, minor: i64| match sums.get_mut(purse.position()) {
+            Some(sum) => *sum = sum.saturating_add(minor),
+            None => foreign = Some((purse.0, minor)),
+        };
+        entry.held.parts().for_each(|part| add(part.0, part.1));
+        let exchange = self.exchanges.get(&entry.id);
+        for leg in exchange.into_iter().flat_map(|exchange| &exchange.held) {
+            add(leg.purse, leg.cost().saturating_sub(leg.worth));
+        }
+        foreign.map(|(purse, entries)| NotConserved::Held {
+            account: entry.account.0,
+            purse,
+            held: 0,
+            entries,
+        })
     }
 
     /// Numbers of all entries, ascending.
@@ -206,6 +195,16 @@ impl State {
         ids.sort_unstable();
         ids
     }
+}
+
+/// The sums of an account's purses, of those of all; `begins` says where each account's begin.
+fn sums_of<'s>(sums: &'s mut [i64], begins: &[usize], account: AccountId) -> &'s mut [i64] {
+    let place = usize::try_from(account.0.saturating_sub(1)).ok();
+    let range =
+        place.and_then(|place| Some(*begins.get(place)?..*begins.get(place.saturating_add(1))?));
+    range
+        .and_then(|range| sums.get_mut(range))
+        .unwrap_or_default()
 }
 
 /// Feeds values into a hash by their journal byte form, each ended by its length.

@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::domain::time::UnixMs;
-use crate::engine::checkpoint::StateLoader;
+use crate::engine;
+use crate::engine::checkpoint::{ChunkRows, StateLoader};
 use crate::engine::event::Event;
 use crate::engine::record;
 use crate::engine::state::State;
@@ -57,20 +58,44 @@ pub fn newest(checkpoints: &Checkpoints) -> Restored {
     restored
 }
 
-/// Reads one checkpoint.
+/// Reads one checkpoint: a thread of its own reads and decodes, this one makes the state of it.
 ///
 /// # Errors
 /// [`CheckpointError`] when it is not whole or not a state.
 pub fn load(checkpoints: &Checkpoints, label: &Checkpoint) -> Result<State, CheckpointError> {
-    let mut loader = StateLoader::new();
-    checkpoints.read(label, &mut |chunk| {
-        loader.chunk(chunk).map_err(|error| error.to_string())
-    })?;
-    let loaded = loader.finish();
-    let state = loaded.map_err(|error| checkpoints.wrong(label, error.to_string()))?;
+    let wrong = |what: String| checkpoints.wrong(label, what);
+    let (read, taken) = thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel::<ChunkRows>(HANDED_AHEAD);
+        let (give_back, emptied) = mpsc::channel();
+        let reading = scope.spawn(move || {
+            let mut before = 0;
+            checkpoints.read(label, &mut |chunk| {
+                let mut rows: ChunkRows = emptied.try_recv().unwrap_or_default();
+                let decoded = rows.decode(chunk, before);
+                before = decoded.map_err(|error| error.to_string())?;
+                // Refused only by one that has found what does not fit, which is said below.
+                sender.send(rows).map_err(|_| "not wanted".to_owned())
+            })
+        });
+        let mut loader = StateLoader::new();
+        let taken = receiver.into_iter().try_for_each(|mut rows| {
+            loader.take(&mut rows)?;
+            // Who would fill them again may be through.
+            let _ = give_back.send(rows);
+            Ok(())
+        });
+        let read = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (read, taken.map(|()| loader))
+    });
+    let misfit = |error: engine::checkpoint::CheckpointError| wrong(error.to_string());
+    let loader = taken.map_err(misfit)?;
+    read?;
+    let state = loader.finish().map_err(misfit)?;
     if state.sequence() != label.position.sequence {
-        let what = format!("its state is that of sequence {}", state.sequence());
-        return Err(checkpoints.wrong(label, what));
+        return Err(wrong(format!(
+            "its state is that of sequence {}",
+            state.sequence()
+        )));
     }
     Ok(state)
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use cardswitch::domain::pan::CardToken;
 use cardswitch::domain::time::UnixMs;
-use cardswitch::engine::checkpoint::StateLoader;
+use cardswitch::engine::checkpoint::{ChunkRows, StateLoader};
 use cardswitch::engine::command::{Body, Command as Asked, OpenAccount};
 use cardswitch::engine::decide::decide;
 use cardswitch::engine::record;
@@ -44,8 +44,11 @@ pub(crate) fn written(state: &State) -> Vec<Vec<u8>> {
 
 /// The state that such chunks are.
 pub(crate) fn read_back(chunks: &[Vec<u8>]) -> State {
-    let mut loader = StateLoader::new();
-    chunks.iter().for_each(|chunk| loader.chunk(chunk).unwrap());
+    let (mut loader, mut rows, mut before) = (StateLoader::new(), ChunkRows::default(), 0);
+    for chunk in chunks {
+        before = rows.decode(chunk, before).unwrap();
+        loader.take(&mut rows).unwrap();
+    }
     loader.finish().unwrap()
 }
 

@@ -12,6 +12,37 @@ use super::super::state::{AccountRecord, DeviceToken, State, Tombstone, entry_ke
 use super::row::{AccountRow, AnswerRow, CardRow, DeviceTokenRow, LinkDayRow, LinkRow, Row};
 use super::{CheckpointError, EntryRow, VERSION};
 
+/// The rows of a chunk, decoded.
+#[derive(Default)]
+pub struct ChunkRows(Vec<Row<'static>>);
+
+impl ChunkRows {
+    /// Decodes a chunk, which so many rows come before, in place of what is here; returns how many
+    /// it and those before it have.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] names the first row that does not decode.
+    pub fn decode(&mut self, bytes: &[u8], before: u64) -> Result<u64, CheckpointError> {
+        let mut rest = match bytes.split_first() {
+            Some((&VERSION, rest)) => rest,
+            other => {
+                let got = other.map(|(version, _)| *version);
+                return Err(CheckpointError::Version { got });
+            }
+        };
+        self.0.clear();
+        let mut number = before;
+        while !rest.is_empty() {
+            number = number.saturating_add(1);
+            let (row, left) = postcard::take_from_bytes(rest)
+                .map_err(|cause| CheckpointError::Malformed { number, cause })?;
+            rest = left;
+            self.0.push(row);
+        }
+        Ok(number)
+    }
+}
+
 /// Makes a state from the chunks that [`State::save`] gave, in their order.
 #[derive(Default)]
 pub struct StateLoader {
@@ -28,25 +59,15 @@ impl StateLoader {
         StateLoader::default()
     }
 
-    /// Takes the next chunk.
+    /// Takes the rows of the next chunk, and leaves none.
     ///
     /// # Errors
-    /// [`CheckpointError`]; nothing can be made of the rest then.
-    pub fn chunk(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
-        let mut rest = match bytes.split_first() {
-            Some((&VERSION, rest)) => rest,
-            other => {
-                let got = other.map(|(version, _)| *version);
-                return Err(CheckpointError::Version { got });
-            }
-        };
-        while !rest.is_empty() {
-            let number = self.rows.saturating_add(1);
-            let (row, left) = postcard::take_from_bytes::<Row<'_>>(rest)
-                .map_err(|cause| CheckpointError::Malformed { number, cause })?;
-            rest = left;
-            self.rows = number;
-            self.take(row)
+    /// [`CheckpointError`] names the first that does not fit; nothing can be made of the rest then.
+    pub fn take(&mut self, chunk: &mut ChunkRows) -> Result<(), CheckpointError> {
+        for row in chunk.0.drain(..) {
+            self.rows = self.rows.saturating_add(1);
+            let number = self.rows;
+            self.row(row)
                 .map_err(|what| CheckpointError::Misfit { number, what })?;
         }
         Ok(())
@@ -64,7 +85,7 @@ impl StateLoader {
         }
     }
 
-    fn take(&mut self, row: Row<'_>) -> Fit {
+    fn row(&mut self, row: Row<'_>) -> Fit {
         if self.is_finished {
             return Err("a row after the end");
         }

@@ -12,9 +12,11 @@ mod row;
 mod save;
 
 #[cfg(test)]
+mod conserved_tests;
+#[cfg(test)]
 mod tests;
 
-pub use self::load::StateLoader;
+pub use self::load::{ChunkRows, StateLoader};
 pub(super) use self::row::{AnswerRow, EntryRow, RareRow};
 pub use self::save::SaveError;
 

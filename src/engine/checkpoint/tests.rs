@@ -40,7 +40,7 @@ use crate::engine::usage::Usage;
 
 const GOLDEN: &str = include_str!("../../../fixtures/checkpoint/rows-v1.txt");
 
-const NOW: UnixMs = UnixMs(1_803_870_000_123);
+pub(super) const NOW: UnixMs = UnixMs(1_803_870_000_123);
 const TODAY: BusinessDate = BusinessDate(20_878);
 const ACCOUNT: AccountId = AccountId(1);
 const CARD: CardId = CardId(1);
@@ -52,7 +52,7 @@ const TRACE: Trace = Trace {
     transmitted: 301_120_000,
     stan: 77,
 };
-const FIRST: PurseIndex = PurseIndex(0);
+pub(super) const FIRST: PurseIndex = PurseIndex(0);
 
 fn text<T: FromStr>(text: &str) -> T {
     text.parse().ok().unwrap()
@@ -75,7 +75,7 @@ fn reconciled() -> Reconciled {
     }
 }
 
-fn entry(id: u64) -> EntryRow {
+pub(super) fn entry(id: u64) -> EntryRow {
     EntryRow {
         id: EntryId(id),
         account: ACCOUNT,
@@ -127,7 +127,7 @@ fn bare_entry(id: u64) -> EntryRow {
     }
 }
 
-fn exchange() -> Exchange {
+pub(super) fn exchange() -> Exchange {
     let leg = Leg {
         purse: FIRST,
         worth: 1_000,
@@ -197,7 +197,7 @@ fn link_rows() -> Vec<Row<'static>> {
     ]
 }
 
-fn card_rows() -> Vec<Row<'static>> {
+pub(super) fn card_rows() -> Vec<Row<'static>> {
     let masked = Pan::parse("4761739001010119").unwrap().masked();
     let expiry = ExpiryMonth::from_yymm(3_112).unwrap();
     let purse = |balance, held| Purse {
@@ -389,15 +389,18 @@ fn golden() -> (Vec<(&'static str, Vec<u8>)>, &'static str) {
     (rows, digest)
 }
 
-fn chunk_of<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+pub(super) fn chunk_of<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut chunk = vec![VERSION];
     rows.into_iter().for_each(|row| chunk.extend(row));
     chunk
 }
 
-fn load(chunks: &[Vec<u8>]) -> Result<State, CheckpointError> {
-    let mut loader = StateLoader::new();
-    chunks.iter().try_for_each(|chunk| loader.chunk(chunk))?;
+pub(super) fn load(chunks: &[Vec<u8>]) -> Result<State, CheckpointError> {
+    let (mut loader, mut rows, mut before) = (StateLoader::new(), ChunkRows::default(), 0);
+    for chunk in chunks {
+        before = rows.decode(chunk, before)?;
+        loader.take(&mut rows)?;
+    }
     loader.finish()
 }
 
