@@ -1,7 +1,7 @@
 """Ways in which stored bytes go bad: flipped bits, torn, swapped and lost blocks, files cut.
 
 Every way is a `Damage`: what it is called, which file it hits, and how. It is done in place and
-undone. Python 3 standard library only; not a drill by itself.
+undone; only where a file changes its length is all of it written anew. Python 3 standard library only; not a drill by itself.
 """
 
 import random
@@ -27,6 +27,28 @@ class Damage:
 
     def undo(self, store, whole):
         shutil.copy2(Path(whole) / self.file, Path(store) / self.file)
+
+
+class Patch(Damage):
+    """Other bytes at some places of a file, which stays as long as it is; each `(place, bytes)`."""
+
+    def __init__(self, kind, file, place, pieces):
+        super().__init__(kind, file, place, None)
+        self.pieces = pieces
+
+    def do(self, store):
+        with open(Path(store) / self.file, "r+b") as file:
+            for at, piece in self.pieces:
+                file.seek(at)
+                file.write(piece)
+
+    def undo(self, store, whole):
+        source, target = Path(whole) / self.file, Path(store) / self.file
+        with open(source, "rb") as sound, open(target, "r+b") as file:
+            for at, piece in self.pieces:
+                sound.seek(at)
+                file.seek(at)
+                file.write(sound.read(len(piece)))
 
 
 class Removal(Damage):
@@ -67,20 +89,11 @@ def written_bytes(content):
 def flips(file, content, dice):
     """One bit of every byte that was written."""
     written, empty = written_bytes(content)
-    for at in written:
-        yield flip(file, at, dice.randrange(8))
-    for at in dice.sample(empty, min(len(empty), 16)):
-        yield flip(file, at + dice.randrange(CELL), dice.randrange(8))
-
-
-def flip(file, at, bit):
-    def change(content):
-        at_most = min(at, len(content) - 1)
-        changed = bytearray(content)
-        changed[at_most] ^= 1 << bit
-        return bytes(changed)
-
-    return Damage("flipped bit", file, f"{bit} of byte {at}", change)
+    near = [at + dice.randrange(CELL) for at in dice.sample(empty, min(len(empty), 16))]
+    for at in written + [min(at, len(content) - 1) for at in near]:
+        bit = dice.randrange(8)
+        flipped = bytes([content[at] ^ 1 << bit])
+        yield Patch("flipped bit", file, f"{bit} of byte {at}", [(at, flipped)])
 
 
 def blocks(file, content, earlier):
@@ -89,29 +102,23 @@ def blocks(file, content, earlier):
         starts = [at for at in range(0, len(content), size) if any(content[at : at + size])]
         for at in starts:
             yield put(f"zeroed block of {size} at", file, at, bytes(len(content[at : at + size])))
-            if earlier and earlier[at : at + size] not in (b"", content[at : at + size]):
-                yield put(f"old block of {size} at", file, at, earlier[at : at + size])
+            old = earlier[at : at + size]
+            if old not in (b"", content[at : at + size]):
+                yield put(f"old block of {size} at", file, at, old)
         for one, other in zip(starts, starts[1:]):
             pair = content[one : one + size], content[other : other + size]
             if pair[0] != pair[1] and len(pair[0]) == len(pair[1]):
-                yield swap(file, one, other, size)
+                yield swap(file, content, one, other, size)
 
 
 def put(kind, file, at, piece):
-    def change(content):
-        return content[:at] + piece + content[at + len(piece) :]
-
-    return Damage(kind, file, f"byte {at}", change)
+    return Patch(kind, file, f"byte {at}", [(at, piece)])
 
 
-def swap(file, one, other, size):
-    def change(content):
-        changed = bytearray(content)
-        changed[one : one + size] = content[other : other + size]
-        changed[other : other + size] = content[one : one + size]
-        return bytes(changed)
-
-    return Damage(f"swapped blocks of {size} at", file, f"bytes {one} and {other}", change)
+def swap(file, content, one, other, size):
+    first, second = content[one : one + size], content[other : other + size]
+    places = f"bytes {one} and {other}"
+    return Patch(f"swapped blocks of {size} at", file, places, [(one, second), (other, first)])
 
 
 def cuts(file, content, dice):
