@@ -131,8 +131,8 @@ impl State {
         self.check_holds()
     }
 
-    /// Entries are read in their order, in which they lie in memory, and sums are kept of all purses
-    /// at once: read account by account, each entry would be waited for.
+    /// Entries are read in their order, in which they lie in memory, and sums are kept of all
+    /// purses at once: read account by account, each entry would be waited for.
     fn check_holds(&self) -> Result<(), NotConserved> {
         let mut begins = Vec::with_capacity(self.accounts.len().saturating_add(1));
         let mut purses = 0_usize;
