@@ -1,7 +1,8 @@
 """Ways in which stored bytes go bad: flipped bits, torn, swapped and lost blocks, files cut.
 
 Every way is a `Damage`: what it is called, which file it hits, and how. It is done in place and
-undone; only where a file changes its length is all of it written anew. Python 3 standard library only; not a drill by itself.
+undone; only where a file changes its length is all of it written anew. Python 3 standard library
+only; not a drill by itself.
 """
 
 import random
