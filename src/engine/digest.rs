@@ -54,6 +54,14 @@ pub enum NotConserved {
         /// What the entries say, minor units.
         entries: i64,
     },
+    /// Accounts do not list the entries that there are.
+    #[error("accounts list {listed} entries, there are {entries}")]
+    Entries {
+        /// How many all accounts list.
+        listed: usize,
+        /// How many there are.
+        entries: usize,
+    },
 }
 
 impl State {
@@ -135,12 +143,17 @@ impl State {
     /// purses at once: read account by account, each entry would be waited for.
     fn check_holds(&self) -> Result<(), NotConserved> {
         let mut begins = Vec::with_capacity(self.accounts.len().saturating_add(1));
-        let mut purses = 0_usize;
+        let (mut purses, mut listed) = (0_usize, 0_usize);
         for record in &self.accounts {
             begins.push(purses);
             purses = purses.saturating_add(record.account.purses.len());
+            listed = listed.saturating_add(record.entries.iter().count());
         }
         begins.push(purses);
+        let entries = self.entries.len();
+        if listed != entries {
+            return Err(NotConserved::Entries { listed, entries });
+        }
         let mut sums = vec![0_i64; purses];
         for entry in self.entries.iter() {
             let foreign = self.add_held(entry, sums_of(&mut sums, &begins, entry.account));

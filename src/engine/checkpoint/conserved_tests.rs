@@ -8,6 +8,7 @@ use crate::domain::account::{Purse, PurseIndex};
 use crate::domain::exchange::Exchange;
 use crate::domain::money::Currency;
 use crate::engine::entry::EntryId;
+use crate::engine::entry_list::EntryList;
 use crate::engine::state::State;
 
 /// A state of one account whose purses hold so much, and one entry that holds 200 of the first and
@@ -59,4 +60,14 @@ fn what_a_purse_holds_is_what_its_entries_hold_or_it_is_named() {
     let without = "account 1 purse 0: holds 200, its open entries hold 764";
     let with_exchange = holding(&[200], 0, Some(exchange()));
     assert_eq!(said(with_exchange), Err(without.to_owned()));
+}
+
+#[test]
+fn an_entry_that_its_account_does_not_list_is_found() {
+    let mut state = holding(&[200], 0, None);
+    state.accounts[0].entries = EntryList::default();
+    let said = state
+        .check_conservation()
+        .map_err(|fault| fault.to_string());
+    assert_eq!(said, Err("accounts list 0 entries, there are 1".to_owned()));
 }
