@@ -19,6 +19,8 @@ use crate::support::{Client, EVERYDAY, Process};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// A telling is awaited for so long at most.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Looks are so far apart: a token is refused that asks too often.
+const A_LOOK: Duration = Duration::from_millis(20);
 
 /// One telling as it came.
 struct Told {
@@ -126,12 +128,12 @@ fn served(url: &str, rows: &str) -> (Desk, String) {
 
 /// Asks until the webhook is as wanted.
 fn awaited(desk: &Desk, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..20_000 {
+    for _ in 0..1_500 {
         let told = desk.get("/v1/webhooks/holders");
         if is_so(&told) {
             return told;
         }
-        thread::yield_now();
+        thread::sleep(A_LOOK);
     }
     panic!("{what}: {}", desk.get("/v1/webhooks/holders"));
 }
