@@ -9,6 +9,7 @@ mod config_door;
 mod config_file;
 pub mod config_hsm;
 pub mod config_keys;
+pub mod config_knob;
 #[cfg(test)]
 mod config_tests;
 pub mod config_webhook;
