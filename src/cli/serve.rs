@@ -26,6 +26,7 @@ use crate::switch::clock;
 use crate::switch::config::{
     CardCheck, Config, ExchangeConfig, HsmConfig, LinkKeys, Listener, MacConfig, Overrides,
 };
+use crate::switch::cpus::Places;
 use crate::switch::hsm::desk::QuestionDesk;
 use crate::switch::hsm::key_table;
 use crate::switch::hsm::line::DeviceLine;
@@ -124,6 +125,8 @@ fn start(args: &ServeArgs) -> Result<(), Stopped> {
         .map_err(|error| Stopped::because(78, error))?;
     authenticate_demo(args, &mut config);
     let config = config;
+    // Before a store is opened for nothing.
+    Places::of(&config.cpus).map_err(|error| Stopped::because(78, error))?;
     let rules = LoadedRules::load(
         config.programmes_dir.as_deref(),
         config.dialects_dir.as_deref(),
@@ -340,9 +343,10 @@ fn raise_open_files(config: &Config) {
 
 fn not_started(error: ServerError) -> Stopped {
     match error {
-        ServerError::Tls { .. } | ServerError::Keys { .. } | ServerError::LinkKeys(_) => {
-            Stopped::because(78, error)
-        }
+        ServerError::Tls { .. }
+        | ServerError::Keys { .. }
+        | ServerError::LinkKeys(_)
+        | ServerError::Cpus(_) => Stopped::because(78, error),
         error => Stopped::because(71, error),
     }
 }

@@ -1,8 +1,9 @@
 //! The configuration of the switch.
 //!
 //! Owns the typed configuration and the standard set. Does not own the numeric knobs
-//! (`config_knob.rs`), the reading of the file (`config_file.rs`) nor what a framing or a message specification is. The page for operators is
-//! `spec/config.toml`: a test parses it and demands exactly [`Config::standard`].
+//! (`config_knob.rs`), the reading of the file (`config_file.rs`) nor what a framing or a message
+//! specification is. The page for operators is `spec/config.toml`: a test parses it and demands
+//! exactly [`Config::standard`].
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use super::config_card_check::CardCheck;
+pub use super::config_cpus::CpusConfig;
 pub use super::config_door::{ClientConfig, ListenerTls};
 pub use super::config_hsm::HsmConfig;
 pub use super::config_keys::{ExchangeConfig, LinkKeys, MacConfig};
@@ -48,8 +50,11 @@ pub struct Config {
     pub rates: Option<PathBuf>,
     /// Folder in which the operators' API may have copies of the store made; `None`: nowhere.
     pub backups_dir: Option<PathBuf>,
-    /// Threads that serve connections of peers; 0 takes one per core. See [`knob::IO_THREADS`].
+    /// Threads that serve connections of peers; 0 takes one per core, or one for each processor
+    /// that is set apart for them. See [`knob::IO_THREADS`].
     pub io_threads: usize,
+    /// Processors that threads stay on.
+    pub cpus: CpusConfig,
     /// Address of the operators' API; without TLS loopback only.
     pub admin: SocketAddr,
     /// From where it may be asked.
@@ -269,6 +274,7 @@ impl Config {
             rates: None,
             backups_dir: None,
             io_threads: knob::IO_THREADS.standard,
+            cpus: CpusConfig::default(),
             admin: SocketAddr::from(([127, 0, 0, 1], 8580)),
             admin_allow: AllowList::default(),
             admin_tls: None,
@@ -337,9 +343,10 @@ impl Config {
         config_file::parse(text, overrides).map(|(config, _absent)| config)
     }
 
-    /// Threads to start: the configured number, or one per core.
+    /// Threads to start: the configured number, or one for each processor that is theirs.
     pub fn io_threads_resolved(&self) -> usize {
         match self.io_threads {
+            0 if !self.cpus.io.is_empty() => self.cpus.io.len().min(knob::IO_THREADS.max),
             0 => std::thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
                 .min(knob::IO_THREADS.max),

@@ -14,7 +14,9 @@ use super::config::{
     LogConfig, LogFile, LogLevel, LogStdout, Overrides, ReplacementAmounts, RetentionConfig,
     SequencerConfig, WhenFull, framing_exists, framings_expected, knob,
 };
-use super::{config_card_check, config_door, config_keys, config_webhook, spec_source};
+use super::{
+    config_card_check, config_cpus, config_door, config_keys, config_webhook, spec_source,
+};
 use crate::crypto::payshield::Settings;
 use crate::journal::WatermarkPolicy;
 use crate::transport::Framing;
@@ -71,6 +73,7 @@ pub(super) fn parse(
         rates: top.path_optional("rates", &mut notes),
         backups_dir: top.path_optional("backups_dir", &mut notes),
         io_threads: top.number(&knob::IO_THREADS, &mut notes),
+        cpus: config_cpus::cpus(top.section("cpus", &mut notes), &mut notes),
         admin: top.address("admin", Some(standard.admin), &mut notes),
         admin_allow: config_door::allow(&mut top, "admin_allow", &mut notes),
         admin_tls: config_door::admin_tls(&mut top, &mut notes),

@@ -86,6 +86,33 @@ fn listener_without_its_address_is_refused() {
 }
 
 #[test]
+fn processors_are_lists_of_their_numbers() {
+    let text = "io_threads = 0\n[cpus]\nwriter = [3]\nio = [0, 1, 2]";
+    let config = Config::parse(text, &Overrides::none()).unwrap();
+    assert_eq!((config.cpus.writer, config.cpus.others), (vec![3], vec![]));
+    let expected = "expected numbers of processors from 0 to 1023, such as [2, 3]";
+    assert_eq!(
+        mistakes("[cpus]\nwriter = 3\nio = [-1]\nothers = [1024]\nlog = [1]"),
+        [
+            format!("cpus.writer: {expected}, got 3"),
+            format!("cpus.io: {expected}, got [-1]"),
+            format!("cpus.others: {expected}, got [1024]"),
+            "cpus.log: expected no such key, got [1]".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn there_are_as_many_threads_for_connections_as_processors_for_them() {
+    let threads = |text: &str| {
+        let config = Config::parse(text, &Overrides::none()).unwrap();
+        config.io_threads_resolved()
+    };
+    assert_eq!(threads("[cpus]\nio = [0, 1, 2, 4, 6]"), 5);
+    assert_eq!(threads("io_threads = 2\n[cpus]\nio = [0, 1, 2]"), 2);
+}
+
+#[test]
 fn a_switch_without_a_door_is_refused() {
     assert_eq!(
         mistakes("listener = []"),

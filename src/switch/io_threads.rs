@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::cpus::Places;
 use super::jobs::SequencerReply;
 
 /// The threads; they end when this is dropped, with the sessions they have.
@@ -83,14 +84,14 @@ impl Drop for Berth {
 }
 
 impl IoThreads {
-    /// Starts so many, one at least.
+    /// Starts so many, one at least, each at its place.
     ///
     /// # Errors
-    /// When the system gives no thread, or no descriptor for its sockets.
-    pub(super) fn start(count: usize) -> io::Result<IoThreads> {
-        let others = (1..count).map(|_| IoThread::start());
+    /// When the system gives no thread, no descriptor for its sockets, or not the place.
+    pub(super) fn start(count: usize, places: &Places) -> io::Result<IoThreads> {
+        let others = (1..count).map(|before| places.start_io(before, IoThread::start));
         Ok(IoThreads {
-            first: IoThread::start()?,
+            first: places.start_io(0, IoThread::start)?,
             others: others.collect::<io::Result<_>>()?,
         })
     }
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_connection_comes_to_the_thread_that_has_the_fewest() {
-        let threads = IoThreads::start(3).unwrap();
+        let threads = IoThreads::start(3, &Places::default()).unwrap();
         let mut berths: Vec<Berth> = (0..9).map(|_| threads.berth()).collect();
         let count = |home: &Arc<Home>| home.connections.load(Relaxed);
         assert!(berths.iter().all(|berth| count(&berth.home) == 3));
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn answers_wait_until_the_thread_is_rung_for_and_come_in_their_order() {
-        let threads = IoThreads::start(1).unwrap();
+        let threads = IoThreads::start(1, &Places::default()).unwrap();
         let berth = threads.berth();
         let (sender, mut answers) = mpsc::channel(3);
         for _ in 0..2 {

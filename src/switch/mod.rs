@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod config_card_check;
+mod config_cpus;
 mod config_door;
 mod config_file;
 pub mod config_hsm;
@@ -57,6 +58,8 @@ pub mod commit;
 pub mod sequencer;
 
 pub mod io_threads;
+
+pub mod cpus;
 
 pub mod store;
 

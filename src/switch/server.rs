@@ -21,6 +21,7 @@ use super::checkpointer::{CheckpointDesk, Checkpointer, Source};
 use super::clock;
 use super::commit::CommitFault;
 use super::config::{Config, DIALECT_STANDARD, Listener, RetentionConfig};
+use super::cpus::{CpusError, Places};
 use super::doctor::Desk;
 use super::door::{self, Door, DoorTls};
 use super::io_threads::IoThreads;
@@ -84,6 +85,9 @@ pub enum ServerError {
         /// What is wrong.
         source: TlsError,
     },
+    /// The processors that threads shall stay on.
+    #[error(transparent)]
+    Cpus(#[from] CpusError),
     /// A thread, of the single writer or of connections, cannot be started.
     #[error("start a thread: {0}")]
     Thread(std::io::Error),
@@ -171,7 +175,9 @@ impl Server {
         );
         let space = Arc::new(Space::keeping(config.journal.keep_free_mib));
         let sequencer = sequencer.watching(Arc::clone(&space));
-        let threads = IoThreads::start(config.io_threads_resolved())
+        let (places, io_threads) = (Places::of(&config.cpus)?, config.io_threads_resolved());
+        places.move_all().map_err(CpusError::System)?;
+        let threads = IoThreads::start(io_threads, &places)
             .map(Arc::new)
             .map_err(ServerError::Thread)?;
         let (stop, stopping) = watch::channel(false);
@@ -198,7 +204,7 @@ impl Server {
         let tls = TlsDoors::new(certificates);
         let test_doors = openings.iter().filter_map(Opening::test_door).collect();
         let addresses = openings.iter().map(Opening::named).collect();
-        let writer = start_writer(sequencer, queue)?;
+        let writer = start_writer(sequencer, queue, &places)?;
         let checkpointer =
             source.map(|source| Checkpointer::start(source, config.checkpoint.clone()));
         let checkpointer = checkpointer.transpose().map_err(ServerError::Thread)?;
@@ -278,17 +284,19 @@ async fn finished(ended: Ended, checkpointer: Option<Checkpointer>) -> Result<()
 fn start_writer(
     sequencer: Sequencer<SledJournal>,
     mut queue: mpsc::Receiver<Job>,
+    places: &Places,
 ) -> Result<oneshot::Receiver<Result<SledJournal, SequencerFault>>, ServerError> {
     let (done, writer) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("sequencer".to_owned())
-        .spawn(move || {
-            let guard = AbortOnPanic;
-            let result = sequencer.run(&mut queue);
-            std::mem::forget(guard);
-            // Whoever waits for the end may have gone already.
-            let _ = done.send(result);
-        })
+    let work = move || {
+        let guard = AbortOnPanic;
+        let result = sequencer.run(&mut queue);
+        std::mem::forget(guard);
+        // Whoever waits for the end may have gone already.
+        let _ = done.send(result);
+    };
+    let thread = std::thread::Builder::new().name("sequencer".to_owned());
+    places
+        .start_writer(|| thread.spawn(work))
         .map_err(ServerError::Thread)?;
     Ok(writer)
 }

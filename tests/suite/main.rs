@@ -22,6 +22,7 @@ mod codec_properties;
 mod command_line;
 mod console;
 mod corridor;
+mod cpus;
 mod decision_log;
 mod decisions;
 mod decisions_notation;
