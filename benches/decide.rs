@@ -5,6 +5,9 @@
 //! as a multiple of it: both wait for the same memory. What grows with every
 //! purchase starts over from freshly opened accounts when it has taken `PURCHASES_MAX`.
 //!
+//! `decide/<what> beside holds/<holds>` is the same at a million accounts with so many open holds:
+//! the growth with accounts and holds should be that of the control, which waits for memory alike.
+//!
 //! What is `in batches` looks at the memory of `BATCH_READ` purchases before it takes the first, as
 //! the switch does with what one read brought; so does its control.
 #![expect(
@@ -40,7 +43,10 @@ use criterion::{
 };
 use foldhash::fast::RandomState;
 
-const ACCOUNTS: [u32; 3] = [10_000, 100_000, 1_000_000];
+const ACCOUNTS: [u32; 4] = [10_000, 100_000, 1_000_000, 5_000_000];
+/// Holds that are open already, at this number of accounts.
+const HOLDS: [usize; 3] = [1_000_000, 3_000_000, 10_000_000];
+const ACCOUNTS_WITH_HOLDS: u32 = 1_000_000;
 const BALANCE: i64 = 2_000_000;
 /// So that memory stays bounded, and below the 200 purchases a day of every card.
 const PURCHASES_MAX: usize = 200_000;
@@ -56,62 +62,89 @@ fn bench(criterion: &mut Criterion) {
     let rules = LoadedRules::load(None, None).unwrap();
     let mut group = criterion.benchmark_group("decide");
     group.throughput(Throughput::Elements(1));
-    for accounts in ACCOUNTS {
-        bare(&mut group, accounts);
-        engine(&mut group, accounts, &rules.rulebook);
+    // Whether it runs at all is seen with the first of them.
+    let is_smoke = std::env::args().any(|argument| argument == "--test");
+    let sizes = if is_smoke { 1 } else { usize::MAX };
+    for accounts in ACCOUNTS.into_iter().take(sizes) {
+        for (name, at_once) in [("bare", 1), ("bare in batches", BATCH_READ)] {
+            let id = BenchmarkId::new(name, accounts);
+            bare(&mut group, id, (accounts, 0), at_once);
+        }
+        for (name, applies, at_once) in [
+            ("decide", false, 1),
+            ("decide and apply", true, 1),
+            ("decide in batches", false, BATCH_READ),
+            ("decide and apply in batches", true, BATCH_READ),
+        ] {
+            let id = BenchmarkId::new(name, accounts);
+            let desk = || Desk::open(accounts, &rules.rulebook);
+            engine(&mut group, id, desk, (applies, at_once));
+        }
+    }
+    for holds in HOLDS.into_iter().take(if is_smoke { 0 } else { sizes }) {
+        let accounts = ACCOUNTS_WITH_HOLDS;
+        let id = BenchmarkId::new("bare in batches beside holds", holds);
+        bare(&mut group, id, (accounts, holds), BATCH_READ);
+        let id = BenchmarkId::new("decide in batches beside holds", holds);
+        let desk = || Desk::with_holds(accounts, holds, &rules.rulebook);
+        engine(&mut group, id, desk, (false, BATCH_READ));
     }
     group.finish();
 }
 
-fn engine(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32, rulebook: &Rulebook) {
-    for (name, applies, at_once) in [
-        ("decide", false, 1),
-        ("decide and apply", true, 1),
-        ("decide in batches", false, BATCH_READ),
-        ("decide and apply in batches", true, BATCH_READ),
-    ] {
-        group.bench_function(BenchmarkId::new(name, accounts), |bencher| {
-            let mut desk = Desk::open(accounts, rulebook);
-            bencher.iter_custom(|rounds| {
-                in_batches(rounds, |purchases| {
-                    if applies && desk.purchases > PURCHASES_MAX {
-                        desk = Desk::open(accounts, rulebook);
+fn engine<'r>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    open: impl Fn() -> Desk<'r>,
+    (applies, at_once): (bool, usize),
+) {
+    // For all samples of it, and not before it is known to be wanted.
+    let mut desk = None;
+    group.bench_function(id, |bencher| {
+        let desk = desk.get_or_insert_with(&open);
+        bencher.iter_custom(|rounds| {
+            in_batches(rounds, |purchases| {
+                if applies && desk.purchases > PURCHASES_MAX {
+                    *desk = open();
+                }
+                let bodies = desk.bodies(purchases);
+                timed(|| {
+                    let mut bodies = bodies.into_iter();
+                    while bodies.len() > 0 {
+                        desk.look_at(bodies.as_slice().iter().take(at_once));
+                        let batch = bodies.by_ref().take(at_once);
+                        batch.for_each(|body| desk.take(body, applies));
                     }
-                    let bodies = desk.bodies(purchases);
-                    timed(|| {
-                        let mut bodies = bodies.into_iter();
-                        while bodies.len() > 0 {
-                            desk.look_at(bodies.as_slice().iter().take(at_once));
-                            let batch = bodies.by_ref().take(at_once);
-                            batch.for_each(|body| desk.take(body, applies));
-                        }
-                    })
                 })
-            });
+            })
         });
-    }
+    });
 }
 
-fn bare(group: &mut BenchmarkGroup<'_, WallTime>, accounts: u32) {
-    for (name, at_once) in [("bare", 1), ("bare in batches", BATCH_READ)] {
-        group.bench_function(BenchmarkId::new(name, accounts), |bencher| {
-            let mut desk = BareDesk::open(accounts);
-            bencher.iter_custom(|rounds| {
-                in_batches(rounds, |purchases| {
-                    if desk.holds.len() > PURCHASES_MAX {
-                        desk = BareDesk::open(accounts);
+fn bare(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: BenchmarkId,
+    (accounts, holds): (u32, usize),
+    at_once: usize,
+) {
+    let mut desk = None;
+    group.bench_function(id, |bencher| {
+        let desk = desk.get_or_insert_with(|| BareDesk::open(accounts, holds));
+        bencher.iter_custom(|rounds| {
+            in_batches(rounds, |purchases| {
+                if desk.holds.len() > holds + PURCHASES_MAX {
+                    *desk = BareDesk::open(accounts, holds);
+                }
+                let orders = desk.orders(purchases);
+                timed(|| {
+                    for batch in orders.chunks(at_once) {
+                        desk.look_at(batch);
+                        batch.iter().for_each(|order| desk.take(order));
                     }
-                    let orders = desk.orders(purchases);
-                    timed(|| {
-                        for batch in orders.chunks(at_once) {
-                            desk.look_at(batch);
-                            batch.iter().for_each(|order| desk.take(order));
-                        }
-                    })
                 })
-            });
+            })
         });
-    }
+    });
 }
 
 /// Purchases are made ready outside of the measured time, a batch at once.
@@ -164,6 +197,16 @@ impl Desk<'_> {
         }
     }
 
+    /// The same with so many open holds.
+    fn with_holds(accounts: u32, holds: usize, rulebook: &Rulebook) -> Desk<'_> {
+        let mut desk = Desk::open(accounts, rulebook);
+        while desk.purchases < holds {
+            let bodies = desk.bodies(BATCH.min(holds - desk.purchases));
+            bodies.into_iter().for_each(|body| desk.take(body, true));
+        }
+        desk
+    }
+
     fn bodies(&mut self, count: usize) -> Vec<Body> {
         let bodies = (0..count).map(|_| {
             self.purchases += 1;
@@ -208,8 +251,8 @@ struct BareDesk {
 }
 
 impl BareDesk {
-    fn open(accounts: u32) -> BareDesk {
-        BareDesk {
+    fn open(accounts: u32, holds: usize) -> BareDesk {
+        let mut desk = BareDesk {
             accounts,
             balances: (0..accounts)
                 .map(|number| (token(number), BALANCE))
@@ -217,7 +260,12 @@ impl BareDesk {
             holds: HashMap::default(),
             seen: HashMap::default(),
             random: Random(8583),
+        };
+        while desk.holds.len() < holds {
+            let orders = desk.orders(BATCH.min(holds - desk.holds.len()));
+            orders.iter().for_each(|order| desk.take(order));
         }
+        desk
     }
 
     fn orders(&mut self, count: usize) -> Vec<(CardToken, i64, TraceKey)> {
