@@ -12,7 +12,7 @@ use crate::domain::time::UnixMs;
 
 use super::approval::approval_code;
 use super::booking::{
-    entry_opened, exception, held_entry, load_split, posted_credit, posted_purchase, posted_refund,
+    entry_opened, exception, hold, load_split, posted_credit, posted_purchase, posted_refund,
     raised_hold,
 };
 use super::case::{Case, Intent, Refusal, posts_at_once};
@@ -35,27 +35,31 @@ pub(super) fn judge(case: &Case<'_>, is_undone: bool) -> Verdict {
     if let Some(refusal) = rules::first_refusal(case) {
         return approved_in_part(case, &refusal).unwrap_or_else(|| Verdict::refused(refusal));
     }
-    let effects = match case.intent {
-        Intent::Verify | Intent::Enquire => Some(Effects::new()),
-        Intent::Spend => spend(case),
-        Intent::Refund => refund(case),
-        Intent::Load => load(case),
-        Intent::ChangePin => new_pin(case),
-    };
-    let Some(effects) = effects else {
-        // The rules have found a purse with enough in it, so this is a bug of ours: no answer that
-        // moves money may come from it.
-        return Verdict::refused(Refusal::plain(Reason::SystemFault));
-    };
-    Verdict {
+    // Where it stays from the beginning: effects are too large to be handed on and on.
+    let mut verdict = Verdict {
         reason: Reason::Approved,
-        evidence: seen(case, &effects),
+        evidence: None,
         approval: Some(approval_code(case.sequence)),
         approved_minor: None,
         approved_transaction: None,
         show_balances: case.intent == Intent::Enquire,
-        effects,
+        effects: Effects::new(),
+    };
+    let effects = &mut verdict.effects;
+    let booked = match case.intent {
+        Intent::Verify | Intent::Enquire => Some(()),
+        Intent::Spend => spend(case, effects),
+        Intent::Refund => refund(case).map(|refund| *effects = refund),
+        Intent::Load => load(case).map(|load| *effects = load),
+        Intent::ChangePin => new_pin(case).map(|new| effects.push(new)),
+    };
+    if booked.is_none() {
+        // The rules have found a purse with enough in it, so this is a bug of ours: no answer that
+        // moves money may come from it.
+        return Verdict::refused(Refusal::plain(Reason::SystemFault));
     }
+    verdict.evidence = seen(case, &verdict.effects);
+    verdict
 }
 
 /// What a row in shadow would have refused, and how purses of other currencies paid.
@@ -94,7 +98,8 @@ fn approved_in_part(case: &Case<'_>, refusal: &Refusal) -> Option<Verdict> {
         return None;
     }
     let part = affordable_part(case)?;
-    let effects = spend(&part)?;
+    let mut effects = Effects::new();
+    spend(&part, &mut effects)?;
     let available = part.amount.minor;
     Some(Verdict {
         reason: Reason::PartiallyApproved,
@@ -170,22 +175,24 @@ fn raised(case: &Case<'_>, payment: &Payment) -> Option<Effects> {
     ]))
 }
 
-fn spend(case: &Case<'_>) -> Option<Effects> {
+/// Adds what spending does; `None` when the purses do not have enough.
+fn spend(case: &Case<'_>, effects: &mut Effects) -> Option<()> {
     let fee = fee::of(case);
     let (payment, fee) = funds::pay(case, fee)?;
-    if let Some(effects) = raised(case, &payment) {
-        return Some(effects);
+    if let Some(raised) = raised(case, &payment) {
+        *effects = raised;
+        return Some(());
     }
-    let mut effects = if posts_at_once(case.facts.kind) {
-        posted_purchase(case, payment)
+    if posts_at_once(case.facts.kind) {
+        effects.extend(posted_purchase(case, payment));
     } else {
-        held_entry(case, payment, hold_expiry(case))
-    };
+        hold(case, payment, hold_expiry(case), effects);
+    }
     effects.push(counted(case, case.amount.minor));
     if !fee.is_empty() {
         effects.extend(fee::posted(case, &fee));
     }
-    Some(effects)
+    Some(())
 }
 
 fn refund(case: &Case<'_>) -> Option<Effects> {
@@ -208,10 +215,10 @@ fn load(case: &Case<'_>) -> Option<Effects> {
 }
 
 /// The PIN that the holder chose, who gave the current one with the message (rule C1).
-fn new_pin(case: &Case<'_>) -> Option<Effects> {
+fn new_pin(case: &Case<'_>) -> Option<Effect> {
     let new = case.facts.rare.as_ref().and_then(|rare| rare.new_pin);
     match new? {
-        NewPin::Chosen(reference) => Some(Effects::from_iter([Effect::PinChanged { reference }])),
+        NewPin::Chosen(reference) => Some(Effect::PinChanged { reference }),
         NewPin::Refused(_) | NewPin::Malformed | NewPin::CannotBeMade => None,
     }
 }
@@ -278,7 +285,8 @@ fn forced_hold(case: &Case<'_>) -> Effects {
     let minor = case.amount.minor;
     match funds::pay_regardless(case, minor) {
         Some(payment) => {
-            let mut effects = held_entry(case, payment, hold_expiry(case));
+            let mut effects = Effects::new();
+            hold(case, payment, hold_expiry(case), &mut effects);
             effects.push(counted(case, minor));
             effects
         }

@@ -37,15 +37,11 @@ pub(super) fn debited(case: &Case<'_>, entry: EntryId, payment: Payment) -> Effe
     }
 }
 
-/// An entry that holds what its payment would take.
-pub(super) fn held_entry(case: &Case<'_>, payment: Payment, expires_at: UnixMs) -> Effects {
+/// Adds an entry that holds what its payment would take.
+pub(super) fn hold(case: &Case<'_>, payment: Payment, expires_at: UnixMs, effects: &mut Effects) {
     match payment {
-        Payment::Plain(split) => {
-            let mut effects = Effects::new();
-            effects.push(entry_opened(case, split, Some(expires_at)));
-            effects
-        }
-        Payment::Exchanged(legs) => Effects::from_iter([
+        Payment::Plain(split) => effects.push(entry_opened(case, split, Some(expires_at))),
+        Payment::Exchanged(legs) => effects.extend([
             entry_opened(case, Split::default(), Some(expires_at)),
             exchange::held(case, EntryId(case.sequence), *legs),
         ]),

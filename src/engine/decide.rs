@@ -142,12 +142,7 @@ fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
 
 fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
     match case.facts.kind {
-        MessageKind::Authorization | MessageKind::Financial => {
-            let mut verdict = authorize::judge(case, is_undone);
-            chip::count(case, &mut verdict);
-            pin::count(case, &mut verdict);
-            verdict
-        }
+        MessageKind::Authorization | MessageKind::Financial => judge_request(case, is_undone),
         // It cannot be refused, and its reversal was acknowledged already: the two are even.
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {
             Verdict::accepted(Effects::new()).seeing("its reversal came first".to_owned())
@@ -156,6 +151,13 @@ fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
         MessageKind::FinancialAdvice => complete::post(case),
         MessageKind::Reversal => reverse::undo(case),
     }
+}
+
+fn judge_request(case: &Case<'_>, is_undone: bool) -> Verdict {
+    let mut verdict = authorize::judge(case, is_undone);
+    chip::count(case, &mut verdict);
+    pin::count(case, &mut verdict);
+    verdict
 }
 
 /// A message with the card it names, looked up once.
@@ -281,43 +283,50 @@ pub(super) fn conclude(
     };
     let programme_version = programme.map(|programme| programme.version);
     let name = record.and_then(|record| state.programme_name(record.account.programme));
-    let decision = Decision {
-        reason: verdict.reason,
-        code,
-        approval: verdict.approval,
-        approved: verdict
-            .approved_minor
-            .filter(|_| !planted!(PartialAnsweredWithFullAmount))
-            .map(|minor| approved(facts, minor, verdict.approved_transaction)),
-        billed: exchange::billed(facts, &verdict.effects, || Some(&record?.account)),
-        evidence: verdict.evidence.clone(),
-        repeated: false,
-        show_balances: verdict.show_balances,
-        balances: balances.clone().unwrap_or_default(),
-        account: card.map(|card| card.account),
-        programme: name.copied(),
-        card: card.map(|card| card.id),
-        masked: card.map(|card| card.masked),
-        sequence: command.sequence,
-        transaction: transaction::of_effects(state, &verdict.effects, command.sequence),
-        slow_ms: 0,
-        alarm: false,
-    };
-    let decided = Decided {
-        facts: Arc::clone(facts),
-        reason: verdict.reason,
-        code,
-        approval: verdict.approval,
-        evidence: verdict.evidence,
-        programme_version,
-        balances,
-        card: card.map(|card| card.id),
-        stored: keep == Keep::Stored,
-        effects: verdict.effects,
-    };
+    // What is written into a box that is there already is made in it, not moved to it.
+    let decision = Box::write(
+        Box::new_uninit(),
+        Decision {
+            reason: verdict.reason,
+            code,
+            approval: verdict.approval,
+            approved: verdict
+                .approved_minor
+                .filter(|_| !planted!(PartialAnsweredWithFullAmount))
+                .map(|minor| approved(facts, minor, verdict.approved_transaction)),
+            billed: exchange::billed(facts, &verdict.effects, || Some(&record?.account)),
+            evidence: verdict.evidence.clone(),
+            repeated: false,
+            show_balances: verdict.show_balances,
+            balances: balances.clone().unwrap_or_default(),
+            account: card.map(|card| card.account),
+            programme: name.copied(),
+            card: card.map(|card| card.id),
+            masked: card.map(|card| card.masked),
+            sequence: command.sequence,
+            transaction: transaction::of_effects(state, &verdict.effects, command.sequence),
+            slow_ms: 0,
+            alarm: false,
+        },
+    );
+    let decided = Box::write(
+        Box::new_uninit(),
+        Decided {
+            facts: Arc::clone(facts),
+            reason: verdict.reason,
+            code,
+            approval: verdict.approval,
+            evidence: verdict.evidence,
+            programme_version,
+            balances,
+            card: card.map(|card| card.id),
+            stored: keep == Keep::Stored,
+            effects: verdict.effects,
+        },
+    );
     Outcome {
-        answer: Answer::Decided(Box::new(decision)),
-        event: Some(Event::Decided(Box::new(decided))),
+        answer: Answer::Decided(decision),
+        event: Some(Event::Decided(decided)),
     }
 }
 
