@@ -5,6 +5,10 @@
 //! is started on it as after a kill, and one purchase is sent as soon as it listens.
 //! `CARDSWITCH_RESTART_CARDS`, `_BEFORE` (decisions before the checkpoint), `_BEHIND` and `_DAYS`
 //! (over which the decisions before it lie) set other sizes.
+//!
+//! `cargo bench --bench restart -- --scaling` does so for one size after the other, each with few
+//! decisions behind the checkpoint, and prints what the state costs on the disk, in memory and at a
+//! start (a quarter of an hour, 16 GiB of memory, 12 of disk).
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -13,7 +17,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -53,37 +57,118 @@ const HOUR_MS: i64 = 3_600_000;
 const SWEEP_EVERY: u32 = 10_000;
 const REPETITIONS: usize = 3;
 
+/// Cards, and purchases of the last 30 days: half of them are holds, all are entries.
+const SCALING: [(u32, u32); 7] = [
+    (10_000, 1_000_000),
+    (100_000, 1_000_000),
+    (1_000_000, 1_000_000),
+    (5_000_000, 1_000_000),
+    (1_000_000, 2_000_000),
+    (1_000_000, 6_000_000),
+    (1_000_000, 20_000_000),
+];
+const SCALING_BEHIND: u32 = 100_000;
+
+/// Of what a store is made.
+#[derive(Clone, Copy)]
+struct Sizes {
+    cards: u32,
+    before: u32,
+    behind: u32,
+    days: u32,
+}
+
 fn main() {
-    let is_smoke = std::env::args().any(|argument| argument == "--test");
-    let sizes: [u32; 4] = [
-        ("CARDSWITCH_RESTART_CARDS", 1_000_000),
-        ("CARDSWITCH_RESTART_BEFORE", 0),
-        ("CARDSWITCH_RESTART_BEHIND", 2_000_000),
-        ("CARDSWITCH_RESTART_DAYS", 30),
-    ]
-    .map(|(name, standard)| {
-        let usual = if is_smoke { standard / 1_000 } else { standard };
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    if has("--scaling") && !has("--test") {
+        return scaling();
+    }
+    let size = |name: &str, standard: u32| {
+        let usual = if has("--test") {
+            standard / 1_000
+        } else {
+            standard
+        };
         std::env::var(name).map_or(usual, |text| text.parse().unwrap())
-    });
-    let [cards, before, behind, days] = sizes;
+    };
+    let sizes = Sizes {
+        cards: size("CARDSWITCH_RESTART_CARDS", 1_000_000),
+        before: size("CARDSWITCH_RESTART_BEFORE", 0),
+        behind: size("CARDSWITCH_RESTART_BEHIND", 2_000_000),
+        days: size("CARDSWITCH_RESTART_DAYS", 30),
+    };
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    let mut past = Past::open(&data, cards, days);
-    (0..cards).for_each(|number| drop(past.take(account(number))));
-    past.trade(before, i64::from(days) * 24 * HOUR_MS);
-    past.checkpoint(&data);
-    past.trade(behind, 24 * HOUR_MS);
-    let counts = past.state.counts();
+    let made = Made::of(folder.path(), sizes);
+    let Sizes {
+        cards,
+        before,
+        behind,
+        ..
+    } = sizes;
     println!("{cards} cards, {before} decisions before the checkpoint, {behind} behind it");
-    println!("entries in the state: {}", counts.2);
-    past.journal.close().unwrap();
-    drop(past.state);
+    println!("checkpoint of {} bytes", made.checkpoint_bytes);
+    println!("entries in the state: {}", made.entries);
     for _ in 0..REPETITIONS {
-        in_this_process(&data);
+        in_this_process(&made.data);
     }
     for _ in 0..REPETITIONS {
-        first_approval(&data);
+        let (seconds, _) = first_approval(&made.data);
+        println!("first approval {seconds:.2} s after the start of the process");
+    }
+}
+
+fn scaling() {
+    println!("{SCALING_BEHIND} decisions behind the checkpoint; median of {REPETITIONS} starts");
+    println!("    cards    holds  entries  checkpoint MiB  first approval s  resident MiB");
+    for (cards, before) in SCALING {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Made::of(
+            folder.path(),
+            Sizes {
+                cards,
+                before,
+                behind: SCALING_BEHIND,
+                days: 30,
+            },
+        );
+        let mut starts = [(); REPETITIONS].map(|()| first_approval(&made.data));
+        starts.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (seconds, resident_kib) = starts[REPETITIONS / 2];
+        println!(
+            "{cards:>9} {:>8} {:>8} {:>15} {seconds:>17.2} {:>13}",
+            made.holds,
+            made.entries,
+            made.checkpoint_bytes >> 20,
+            resident_kib >> 10,
+        );
+    }
+}
+
+/// A store, and what is in it.
+struct Made {
+    data: PathBuf,
+    holds: usize,
+    entries: usize,
+    checkpoint_bytes: u64,
+}
+
+impl Made {
+    fn of(folder: &Path, sizes: Sizes) -> Made {
+        let data = folder.join("data");
+        std::fs::create_dir(&data).unwrap();
+        let mut past = Past::open(&data, sizes.cards, sizes.days);
+        (0..sizes.cards).for_each(|number| drop(past.take(account(number))));
+        past.trade(sizes.before, i64::from(sizes.days) * 24 * HOUR_MS);
+        let checkpoint_bytes = past.checkpoint(&data);
+        past.trade(sizes.behind, 24 * HOUR_MS);
+        let made = Made {
+            data,
+            holds: past.state.open_counts().2,
+            entries: past.state.counts().2,
+            checkpoint_bytes,
+        };
+        past.journal.close().unwrap();
+        made
     }
 }
 
@@ -110,8 +195,9 @@ fn in_this_process(data: &Path) {
     journal.unwrap().close().unwrap();
 }
 
-/// Starts the switch, sends one purchase, kills it.
-fn first_approval(data: &Path) {
+/// Starts the switch, sends purchases until one is approved, kills it; seconds until then, and how
+/// much memory the switch had, KiB.
+fn first_approval(data: &Path) -> (f64, u64) {
     let begun = clock::instant();
     let mut child = Process::new(env!("CARGO_BIN_EXE_cardswitch"))
         .args(["serve", "--demo", "--listen", "127.0.0.1:0,be2,iso87-ascii"])
@@ -122,17 +208,26 @@ fn first_approval(data: &Path) {
         .spawn()
         .unwrap();
     let address = address_of(&mut child);
+    let mut tries = 1..;
     let seconds = loop {
-        // The demo accounts are opened a moment after the doors.
-        if purchase(&address) == *b"00" {
+        // The demo accounts are opened a moment after the doors; a decline before that would be
+        // the answer to the same purchase for ever.
+        let number = tries.next().unwrap();
+        if purchase(&address, number) == *b"00" {
             break clock::instant()
                 .saturating_duration_since(begun)
                 .as_secs_f64();
         }
     };
-    println!("first approval {seconds:.2} s after the start of the process");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+    let resident = status.unwrap_or_default();
+    let resident = resident.lines().find_map(|line| {
+        let number = line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?;
+        number.trim().parse().ok()
+    });
     child.kill().unwrap();
     child.wait().unwrap();
+    (seconds, resident.unwrap_or_default())
 }
 
 fn address_of(child: &mut Child) -> String {
@@ -147,8 +242,9 @@ fn address_of(child: &mut Child) -> String {
     listening.unwrap()
 }
 
-/// The response code of one purchase by the everyday demo card.
-fn purchase(address: &str) -> [u8; 2] {
+/// The response code of a purchase by the everyday demo card.
+fn purchase(address: &str, number: u32) -> [u8; 2] {
+    let (trace, reference) = (format!("{number:06}"), format!("{number:012}"));
     let spec = MessageSpec::builtin("iso87-ascii").unwrap();
     let mut message = BytesMut::new();
     let mut writer = MessageWriter::begin(spec, "0100".parse().unwrap(), &mut message);
@@ -157,7 +253,7 @@ fn purchase(address: &str) -> [u8; 2] {
         (3, "000000"),
         (4, "000000000001"),
         (7, "0309010203"),
-        (11, "000001"),
+        (11, trace.as_str()),
         (12, "100203"),
         (13, "0309"),
         (14, "3112"),
@@ -165,7 +261,7 @@ fn purchase(address: &str) -> [u8; 2] {
         (22, "052"),
         (25, "00"),
         (32, "400001"),
-        (37, "000000000001"),
+        (37, reference.as_str()),
         (41, "TERM0001"),
         (42, "MARUYAMA-STORE1"),
         (43, "MARUYAMA STORE           TOKYO        JP"),
@@ -284,7 +380,8 @@ impl Past {
         }
     }
 
-    fn checkpoint(&mut self, data: &Path) {
+    /// Its bytes.
+    fn checkpoint(&mut self, data: &Path) -> u64 {
         let telemetry = Arc::new(Telemetry::default());
         telemetry.records.store(self.state.sequence(), Relaxed);
         let source = Source {
@@ -302,10 +399,7 @@ impl Past {
             .unwrap()
             .block_on(checkpointer.desk().make(History::AsConfigured));
         checkpointer.end(false);
-        if let Some(made) = made.unwrap() {
-            let seconds = made.took.as_secs_f64();
-            println!("checkpoint of {} bytes made in {seconds:.2} s", made.bytes);
-        }
+        made.unwrap().map_or(0, |made| made.bytes)
     }
 }
 
