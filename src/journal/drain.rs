@@ -65,6 +65,11 @@ impl State {
     fn must_not_stop(&self) -> bool {
         !self.closing && self.fault.is_none()
     }
+
+    /// Whether nobody waits for the drain.
+    fn has_time(&self) -> bool {
+        !self.hurry && self.must_not_stop()
+    }
 }
 
 impl RingCommit {
@@ -257,7 +262,7 @@ impl Drain {
         let woken = self.0.work.wait_while(state, idle);
         let mut state = woken.unwrap_or_else(PoisonError::into_inner);
         state.asleep = false;
-        let may_wait = |state: &mut State| !state.hurry && state.must_not_stop();
+        let may_wait = |state: &mut State| state.has_time();
         let gathered = self
             .0
             .work
@@ -287,7 +292,7 @@ impl Drain {
 
 /// A store whose drain offers the processor, between frames, to whoever waits for it: by itself the
 /// kernel lets a thread work on until its slice of milliseconds is over, and a card holder wait.
-/// Nothing is offered while the writer waits for the drain, or soon would.
+/// Nothing is offered while somebody waits for the drain, or soon would.
 struct Polite<'a> {
     store: &'a mut Store,
     drain: &'a Drain,
@@ -314,7 +319,7 @@ impl FrameSink for Polite<'_> {
     ) -> Result<(), JournalError> {
         self.store.insert(first_sequence, frame, after)?;
         self.taken = self.taken.saturating_add(frame.len());
-        if self.taken >= OFFERED_AFTER && !self.drain.lock().hurry {
+        if self.taken >= OFFERED_AFTER && self.drain.lock().has_time() {
             self.taken = 0;
             thread::yield_now();
         }
