@@ -64,8 +64,11 @@ fn bench(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     // Whether it runs at all is seen with the first of them.
     let is_smoke = std::env::args().any(|argument| argument == "--test");
-    let sizes = if is_smoke { 1 } else { usize::MAX };
-    for accounts in ACCOUNTS.into_iter().take(sizes) {
+    let (sizes, holds) = match is_smoke {
+        true => (&ACCOUNTS[..1], &HOLDS[..0]),
+        false => (&ACCOUNTS[..], &HOLDS[..]),
+    };
+    for &accounts in sizes {
         for (name, at_once) in [("bare", 1), ("bare in batches", BATCH_READ)] {
             let id = BenchmarkId::new(name, accounts);
             bare(&mut group, id, (accounts, 0), at_once);
@@ -81,7 +84,7 @@ fn bench(criterion: &mut Criterion) {
             engine(&mut group, id, desk, (applies, at_once));
         }
     }
-    for holds in HOLDS.into_iter().take(if is_smoke { 0 } else { sizes }) {
+    for &holds in holds {
         let accounts = ACCOUNTS_WITH_HOLDS;
         let id = BenchmarkId::new("bare in batches beside holds", holds);
         bare(&mut group, id, (accounts, holds), BATCH_READ);
