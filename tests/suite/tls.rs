@@ -252,7 +252,8 @@ fn the_name_in_a_certificate_says_which_link_a_client_is_and_what_it_may_send() 
 fn certificates_change_under_load_and_not_one_answer_is_lost() {
     let guarded = Guarded::new();
     let switch = Switch::start(vec![door(guarded.tls())]);
-    let before = guarded.good(&switch);
+    let mut before = guarded.good(&switch);
+    assert_eq!(before.code(&echo(1)), "00");
     let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for number in 0..4_u32 {
@@ -289,7 +290,7 @@ fn certificates_change_under_load_and_not_one_answer_is_lost() {
         }
         stop.store(true, Relaxed);
     });
-    drop(before);
+    assert_eq!(before.code(&echo(2)), "00", "one from before them all");
     assert_eq!(switch.telemetry.handshakes_failed.load(Relaxed), 0);
     switch.stop().unwrap();
 }
