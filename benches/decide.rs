@@ -110,13 +110,11 @@ fn engine<'r>(
                 if applies && desk.purchases > PURCHASES_MAX {
                     *desk = open();
                 }
-                let bodies = desk.bodies(purchases);
+                let commands = desk.commands(purchases, applies);
                 timed(|| {
-                    let mut bodies = bodies.into_iter();
-                    while bodies.len() > 0 {
-                        desk.look_at(bodies.as_slice().iter().take(at_once));
-                        let batch = bodies.by_ref().take(at_once);
-                        batch.for_each(|body| desk.take(body, applies));
+                    for batch in commands.chunks(at_once) {
+                        desk.look_at(batch);
+                        batch.iter().for_each(|command| desk.take(command, applies));
                     }
                 })
             })
@@ -204,37 +202,42 @@ impl Desk<'_> {
     fn with_holds(accounts: u32, holds: usize, rulebook: &Rulebook) -> Desk<'_> {
         let mut desk = Desk::open(accounts, rulebook);
         while desk.purchases < holds {
-            let bodies = desk.bodies(BATCH.min(holds - desk.purchases));
-            bodies.into_iter().for_each(|body| desk.take(body, true));
+            let commands = desk.commands(BATCH.min(holds - desk.purchases), true);
+            commands.iter().for_each(|command| desk.take(command, true));
         }
         desk
     }
 
-    fn bodies(&mut self, count: usize) -> Vec<Body> {
-        let bodies = (0..count).map(|_| {
+    /// Purchases, numbered in a row where they are to be applied.
+    fn commands(&mut self, count: usize, applies: bool) -> Vec<Command> {
+        let next = self.state.sequence() + 1;
+        let commands = (next..).take(count).map(|in_a_row| {
             self.purchases += 1;
             let card = self.random.below(self.accounts);
-            Body::Message(std::sync::Arc::new(facts(card, self.purchases)))
+            Command {
+                sequence: if applies { in_a_row } else { next },
+                at: START,
+                body: Body::Message(std::sync::Arc::new(facts(card, self.purchases))),
+            }
         });
-        bodies.collect()
+        commands.collect()
     }
 
-    fn look_at<'b>(&self, batch: impl ExactSizeIterator<Item = &'b Body> + Clone) {
+    fn look_at(&self, batch: &[Command]) {
         if batch.len() < 2 {
             return;
         }
-        let messages = batch.filter_map(|body| match body {
+        let messages = batch.iter().filter_map(|command| match &command.body {
             Body::Message(facts) => Some(&**facts),
             _ => None,
         });
         black_box(self.state.glance(messages));
     }
 
-    fn take(&mut self, body: Body, applies: bool) {
-        let (sequence, at) = (self.state.sequence() + 1, START);
-        let command = Command { sequence, at, body };
-        let outcome = decide(self.rulebook, &self.state, &command);
+    fn take(&mut self, command: &Command, applies: bool) {
+        let outcome = decide(self.rulebook, &self.state, command);
         if let (true, Some(event)) = (applies, &outcome.event) {
+            let (sequence, at) = (command.sequence, command.at);
             self.state.apply(sequence, at, event).unwrap();
         }
         match black_box(outcome).answer {

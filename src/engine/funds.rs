@@ -119,6 +119,9 @@ pub(super) fn spend(
     let mut wanted = minor;
     let mut split = Split::default();
     for (index, available) in purses(order, account, currency) {
+        if wanted <= 0 {
+            break;
+        }
         let part = available.min(wanted).max(0);
         split.add(index, part);
         wanted = wanted.saturating_sub(part);
@@ -145,8 +148,9 @@ fn purses<'a>(
     account: &'a Account,
     currency: Currency,
 ) -> impl Iterator<Item = (PurseIndex, i64)> + 'a {
+    let purses = account.purses.as_slice();
     order.iter().filter_map(move |index| {
-        let purse = account.purses.get(index.position())?;
+        let purse = purses.get(index.position())?;
         (purse.currency == currency || planted!(TwoCurrenciesAdded))
             .then(|| (*index, purse.available()))
     })
