@@ -118,5 +118,11 @@ mod registry {
         CountLimitOffByOne,
         /// What was spent in the last month counts in the next.
         MonthNeverEnds,
+        /// A checkpoint leaves out what limits have counted.
+        CheckpointForgetsLimits,
+        /// A checkpoint leaves out the answers that repeats get.
+        CheckpointForgetsAnswers,
+        /// Records that a checkpoint has in it are applied once more.
+        CheckpointedReplayedAgain,
     }
 }

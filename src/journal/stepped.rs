@@ -106,7 +106,9 @@ struct RingSink<D> {
 
 impl<D: Medium> SteppedJournal<D> {
     /// Opens what is on the medium, or makes a new journal with a ring of so many bytes, and hands
-    /// every record to `replay` in order.
+    /// every record behind `base` to `replay` in order: a checkpoint's position, or
+    /// [`Head::START`]. The journal must reach to `checkpointed`, where the newest checkpoint was
+    /// made.
     ///
     /// # Errors
     ///
@@ -115,6 +117,7 @@ impl<D: Medium> SteppedJournal<D> {
         mut medium: D,
         (ring_bytes, id): (u64, [u8; 16]),
         watermark: WatermarkPolicy,
+        (base, checkpointed): (Head, u64),
         replay: &mut Replay<'_>,
     ) -> Result<SteppedJournal<D>, JournalError> {
         let place = Path::new("simulated");
@@ -129,7 +132,7 @@ impl<D: Medium> SteppedJournal<D> {
         let position = position_to_reach(place, &found, created && frames.is_empty())?;
         let ring = RingScan::of(bytes, place, position.1)?;
         let span = Span {
-            base: Head::START,
+            base,
             begin: Head::START,
             watermark: position.0,
             watermark_ring: position.1,
@@ -137,13 +140,14 @@ impl<D: Medium> SteppedJournal<D> {
         let mut walk = Walk::new(place, span, ring.as_ref(), replay);
         let beyond = walk.active(frames.into_iter().map(Ok))?;
         walk.reached_watermark(found == Found::Missing)?;
+        walk.reached_checkpoints(checkpointed)?;
         let torn = walk.check_ring()?;
         walk.end()?;
         let recovery = Recovery {
             created,
             last_sequence: walk.head.sequence,
             first_sequence: 1,
-            base_sequence: 0,
+            base_sequence: base.sequence,
             watermark_sequence: position.0.sequence,
             frames: walk.frames,
             generations: 1,

@@ -250,7 +250,7 @@ impl Walk<'_, '_> {
             }
         }
         // A checkpoint's position is the end of a frame.
-        if last.sequence > self.base.sequence {
+        if last.sequence > self.base.sequence || planted!(CheckpointedReplayedAgain) {
             (self.replay)(frame.records())?;
         }
         self.head = last;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use cardswitch::journal::Medium;
 
+use crate::checkpoint::Checkpoints;
 use crate::dice::Dice;
 
 const SECTOR: usize = 512;
@@ -33,6 +34,7 @@ pub(crate) struct Disk {
     frames: BTreeMap<u64, Vec<u8>>,
     /// Frames that no sync has made durable.
     unsynced: Vec<u64>,
+    pub(crate) checkpoints: Checkpoints,
     /// Trouble, and after how many more writes.
     armed: Option<(Trouble, u64)>,
     dice: Option<Dice>,

@@ -11,13 +11,14 @@
 //! `--find NAME` looks for one planted bug. A seed that fails is reduced and told.
 //!
 //! Real: the codec, the dialect, the PIN desk, the sequencer's turn with its group commit, the
-//! engine, records, frames, the commit ring, its drain and every check of a start. Not there:
-//! sockets and the sessions' timers, the threads, files, sled and its generations.
+//! engine, records, frames, the commit ring, its drain, checkpoints' rows and every check of a start.
+//! Not there: sockets and the sessions' timers, the threads, files, sled and its generations.
 #![expect(clippy::unwrap_used, reason = "a test says why it failed")]
 #![expect(clippy::print_stdout, reason = "a command says what it did")]
 
 mod acquirer;
 mod ask;
+mod checkpoint;
 mod deal;
 mod dice;
 mod disk;
@@ -170,18 +171,20 @@ fn run_seeds(wanted: &Wanted) -> bool {
         sum.messages += report.messages;
         sum.approvals += report.approvals;
         sum.restarts += report.restarts;
+        sum.from_checkpoint += report.from_checkpoint;
         refused += u64::from(report.refused);
         seed += 1;
     }
     let took = began.elapsed();
     println!(
-        "simulation: {} seeds from {}, {} messages, {} approvals seen, {} restarts, {refused} \
-         stores refused as damaged; {}",
+        "simulation: {} seeds from {}, {} messages, {} approvals seen, {} restarts, {} of \
+         them from a checkpoint, {refused} stores refused as damaged; {}",
         seed - wanted.from,
         wanted.from,
         sum.messages,
         sum.approvals,
         sum.restarts,
+        sum.from_checkpoint,
         rate(sum.messages, took)
     );
     true

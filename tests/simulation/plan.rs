@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     /// Milliseconds that a turn takes at most.
     pub(crate) turn_ms: u64,
     pub(crate) faults: Faults,
+    /// Of a thousand turns: so many end with a checkpoint.
+    pub(crate) checkpoints: u64,
     /// Numbers of messages that are left out.
     pub(crate) left_out: Vec<Range<u32>>,
 }
@@ -118,6 +120,7 @@ impl Plan {
             watermark_before_reply: faults.misdirected > 0 || dice.permille(500),
             turn_ms: dice.pick(&[50, 2_000, 60_000, 600_000]),
             faults,
+            checkpoints: dice.pick(&[0, 5, 15, 50]),
             left_out: Vec::new(),
         }
     }
@@ -137,7 +140,7 @@ impl Plan {
         let on: Vec<String> = on.collect();
         format!(
             "seed {}: {} messages of {} acquirers about {} cards, at most {} a turn of {} ms, a \
-             ring of {} blocks, the watermark {}; in a thousand: {}",
+             ring of {} blocks, the watermark {}; in a thousand: checkpoint {}, {}",
             self.seed,
             self.messages,
             self.acquirers,
@@ -149,6 +152,7 @@ impl Plan {
                 true => "before the reply",
                 false => "by and by",
             },
+            self.checkpoints,
             match on.is_empty() {
                 true => "no fault".to_owned(),
                 false => on.join(", "),

@@ -21,7 +21,7 @@ use cardswitch::engine::record;
 use cardswitch::engine::state::State;
 use cardswitch::iso8583::{Message, MessageSpec, decode};
 use cardswitch::journal::{
-    Batch, ChainHash, Journal, JournalError, Recovery, SteppedJournal, WatermarkPolicy,
+    Batch, ChainHash, Head, Journal, JournalError, Recovery, SteppedJournal, WatermarkPolicy,
 };
 use cardswitch::switch::config::{ReplacementAmounts, SequencerConfig};
 use cardswitch::switch::dialect::request::{Request, RequestParser};
@@ -145,13 +145,15 @@ impl Switch {
         now: Arc<AtomicI64>,
     ) -> Result<Switch, JournalError> {
         let shop = Shop::get();
-        let mut state = State::new();
+        let checkpoints = disk.lock().checkpoints.clone();
+        let (mut state, base) = checkpoints.newest();
+        let base = (base, checkpoints.reach());
         let watermark = match plan.watermark_before_reply {
             true => WatermarkPolicy::BeforeReply,
             false => WatermarkPolicy::Lazy,
         };
         let ring = (plan.ring_blocks * 4_096, [9; 16]);
-        let journal = SteppedJournal::open(disk, ring, watermark, &mut |records| {
+        let journal = SteppedJournal::open(disk, ring, watermark, base, &mut |records| {
             records.each(|sequence, bytes| {
                 let (at, event) = record::decode(bytes).map_err(|error| error.to_string())?;
                 let applied = state.apply(sequence, at, &event);
@@ -208,6 +210,17 @@ impl Switch {
 
     pub(crate) fn now(&self) -> i64 {
         self.now.load(Relaxed)
+    }
+
+    /// Makes a checkpoint of what is durable, which between two turns is all there is.
+    pub(crate) fn checkpoint(&self, disk: &SharedDisk) {
+        let journal = self.journal.lock();
+        let head = Head {
+            sequence: journal.last_sequence(),
+            chain: journal.chain(),
+        };
+        drop(journal);
+        disk.lock().checkpoints.add(self.state(), head);
     }
 
     /// Brings the ring into the store.

@@ -36,6 +36,8 @@ pub(crate) struct Report {
     pub(crate) messages: u64,
     pub(crate) approvals: u64,
     pub(crate) restarts: u64,
+    /// Restarts that did not begin with the first record.
+    pub(crate) from_checkpoint: u64,
     /// Damage that was found and refused, which ends a run.
     pub(crate) refused: bool,
     /// Everything that was answered, in order, as one number.
@@ -256,9 +258,16 @@ impl World<'_> {
         let was_armed = self.disk.lock().disarm();
         self.turn += 1;
         match outcome? {
-            Some(trouble) => self.restart(trouble, dice.permille(500)),
-            None if was_armed && dice.permille(300) => self.restart(Trouble::Kill, true),
-            None => Ok(()),
+            Some(trouble) => return self.restart(trouble, dice.permille(500)),
+            None if dice.permille(self.plan.checkpoints) => {
+                self.switch.checkpoint(&self.disk);
+                self.tell(|| "a checkpoint is made".to_owned());
+            }
+            None => {}
+        }
+        match was_armed && dice.permille(300) {
+            true => self.restart(Trouble::Kill, true),
+            false => Ok(()),
         }
     }
 
@@ -430,8 +439,10 @@ impl World<'_> {
             }
         }
         let now = self.switch.now();
-        let found = self.switch.recovery.last_sequence;
-        self.tell(|| format!("it starts again with {found} records"));
+        let recovery = &self.switch.recovery;
+        let (found, base) = (recovery.last_sequence, recovery.base_sequence);
+        self.report.from_checkpoint += u64::from(base > 0);
+        self.tell(|| format!("it starts again with {found} records, those behind {base} replayed"));
         self.trace(found);
         if found < durable {
             return Err(format!("{found} records of {durable} that were answered").into());
@@ -467,6 +478,9 @@ impl World<'_> {
             // What a lazy watermark does not vouch for yet, nothing can miss.
             let up_to = (!self.plan.watermark_before_reply).then_some(durable);
             disk.rot(up_to, dice);
+        }
+        if dice.permille(faults.rot) {
+            disk.checkpoints.rot();
         }
         if dice.permille(faults.cut_at_start) {
             disk.arm(

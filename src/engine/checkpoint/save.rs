@@ -108,7 +108,10 @@ impl State {
                 kyc: account.kyc,
                 purses: account.purses.clone(),
                 cards: cards.clone(),
-                usage: usage.clone(),
+                usage: match planted!(CheckpointForgetsLimits) {
+                    true => Default::default(),
+                    false => usage.clone(),
+                },
             }))?;
         }
         for card in &self.cards {
@@ -184,7 +187,8 @@ impl State {
     }
 
     fn save_answers<E>(&self, chunks: &mut Chunks<'_, E>) -> Saved<E> {
-        for answer in self.answers.kept() {
+        let kept = |_: &_| !planted!(CheckpointForgetsAnswers);
+        for answer in self.answers.kept().filter(kept) {
             chunks.row(&Row::Answer(answer))?;
         }
         for answer in self.advice_answers.kept() {
