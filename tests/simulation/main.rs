@@ -11,8 +11,9 @@
 //! `--find NAME` looks for one planted bug. A seed that fails is reduced and told.
 //!
 //! Real: the codec, the dialect, the PIN desk, the sequencer's turn with its group commit, the
-//! engine, records, frames, the commit ring, its drain, checkpoints' rows and every check of a start.
-//! Not there: sockets and the sessions' timers, the threads, files, sled and its generations.
+//! engine, records, frames, the commit ring, its drain, the rows of checkpoints and every check of
+//! a start. Not there: sockets and the sessions' timers, the threads, files, sled and its
+//! generations.
 #![expect(clippy::unwrap_used, reason = "a test says why it failed")]
 #![expect(clippy::print_stdout, reason = "a command says what it did")]
 
