@@ -241,13 +241,13 @@ fn a_frame_that_does_not_end_closes_its_connection() {
 
 #[test]
 fn each_frame_has_its_own_time_to_arrive() {
-    let switch = door(|door| door.read_timeout_ms = 1_000);
+    let switch = door(|door| door.read_timeout_ms = 4_000);
     let mut client = client_of(&switch);
     let frame = client.frame_of(&Draft::management(1, "301"));
     let (half, rest) = frame.split_at(frame.len() / 2);
     client.write(half);
     for _ in 0..4 {
-        assert!(client.hears_nothing_for(Duration::from_millis(300)));
+        assert!(client.hears_nothing_for(Duration::from_millis(1_100)));
         client.write(&[rest, half].concat());
         assert_eq!(text(&client.receive(), 39), "00");
     }

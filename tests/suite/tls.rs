@@ -171,7 +171,7 @@ fn who_speaks_tls_to_a_plain_door_or_in_the_clear_to_a_tls_door_is_refused_alone
     let guarded = Guarded::new();
     let mut doors = vec![door(guarded.tls()), listener("be2", "iso87-binary")];
     for door in &mut doors {
-        door.read_timeout_ms = 1_000;
+        door.read_timeout_ms = 3_000;
     }
     let switch = Switch::start(doors);
     let mut bystander = guarded.good(&switch);
