@@ -30,7 +30,7 @@ fn holding(purses: &[i64], second: i64, exchange: Option<Exchange>) -> State {
         held: held.into_iter().filter(|part| part.1 != 0).collect(),
         ..entry(5)
     }));
-    rows.extend(exchange.map(|exchange| Row::Exchange(EntryId(5), Cow::Owned(exchange))));
+    rows.extend(exchange.map(|exchange| Row::Exchange(EntryId(5), Box::new(Cow::Owned(exchange)))));
     rows.push(Row::End(u64::try_from(rows.len()).unwrap() + 1));
     let bytes: Vec<Vec<u8>> = rows
         .iter()

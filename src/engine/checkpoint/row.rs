@@ -67,8 +67,8 @@ pub(super) enum Row<'a> {
     CardLapsed(CardId),
     /// The next entry, of its account too.
     Entry(EntryRow),
-    /// What an entry was paid with in other currencies.
-    Exchange(EntryId, Cow<'a, Exchange>),
+    /// What an entry was paid with in other currencies. In a box, or every row were as large.
+    Exchange(EntryId, Box<Cow<'a, Exchange>>),
     /// Which entry made a card usable at a till.
     Activation(CardId, EntryId),
     /// A hold that ends, by the length of its life in milliseconds.

@@ -170,7 +170,7 @@ impl State {
             chunks.row(&Row::Entry(entry.row()))?;
         }
         for (id, exchange) in &self.exchanges {
-            chunks.row(&Row::Exchange(*id, Cow::Borrowed(exchange)))?;
+            chunks.row(&Row::Exchange(*id, Box::new(Cow::Borrowed(exchange))))?;
         }
         for (card, entry) in &self.activations {
             chunks.row(&Row::Activation(*card, *entry))?;

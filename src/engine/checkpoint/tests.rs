@@ -281,7 +281,7 @@ fn samples() -> Vec<Row<'static>> {
     rows.extend([
         Row::Entry(entry(5)),
         Row::Entry(bare_entry(6)),
-        Row::Exchange(EntryId(5), Cow::Owned(exchange())),
+        Row::Exchange(EntryId(5), Box::new(Cow::Owned(exchange()))),
         Row::Activation(CARD, EntryId(5)),
         Row::Expiry(777, UnixMs(NOW.0 + 777), EntryId(5)),
         Row::Resting(UnixMs(NOW.0 + 5), EntryId(5)),
@@ -569,4 +569,11 @@ fn a_large_state_is_cut_into_chunks_between_rows() {
     assert_eq!(again.digest(), state.digest());
     let reversed: Vec<_> = chunks.into_iter().rev().collect();
     assert!(load(&reversed).is_err());
+}
+
+/// Every row that is read back is moved twice.
+#[test]
+fn a_row_is_hardly_larger_than_an_entry() {
+    let (row, entry) = (size_of::<Row<'_>>(), size_of::<EntryRow>());
+    assert!(row <= entry + 8, "{row} {entry}");
 }
