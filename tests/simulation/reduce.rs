@@ -60,6 +60,11 @@ impl<F: Fn(&Plan) -> Report> Search<F> {
             *rate(&mut plan.faults) = 0;
             self.offer(plan);
         }
+        let plan = self.best.clone();
+        self.offer(Plan {
+            checkpoints: 0,
+            ..plan
+        });
     }
 
     fn shrink_world(&mut self) {
