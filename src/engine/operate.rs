@@ -193,10 +193,14 @@ pub(super) fn above_maximum(
         .find(|most| balance > *most)
 }
 
-/// A verified holder gets the rest less the fee; of anybody else it stays with the issuer.
+/// A verified holder gets the rest less the fee; of anybody else it stays with the issuer. What
+/// came in after the closing (a refund that was late) goes the same way when it is asked for again,
+/// and costs nothing.
 fn close(rulebook: &Rulebook, state: &State, id: AccountId) -> Decision {
     let (record, programme) = account_of(rulebook, state, id)?;
-    if !has_open_card(state, record) {
+    let is_first = has_open_card(state, record);
+    let is_empty = record.account.purses.iter().all(|it| it.balance == 0);
+    if !is_first && is_empty {
         return Err(OrderRefused::Conflict(format!(
             "account {} is closed already",
             id.0
@@ -215,7 +219,7 @@ fn close(rulebook: &Rulebook, state: &State, id: AccountId) -> Decision {
     }
     let programme_number = record.account.programme;
     let is_refunded = record.account.kyc == Kyc::Verified;
-    let mut fee_left = programme.closing_fee;
+    let mut fee_left = if is_first { programme.closing_fee } else { 0 };
     let mut movements = Vec::new();
     for (purse, index) in purses.iter().zip((0_u8..).map(PurseIndex)) {
         if purse.balance == 0 {

@@ -189,19 +189,22 @@ impl Oracle {
         cards.any(|card| card.status != CardStatus::Closed)
     }
 
-    /// A9: a verified holder gets what is left, less a fee in the first purse's currency.
+    /// A9: a verified holder gets what is left, less a fee in the first purse's currency; and what
+    /// comes in later without one.
     pub(crate) fn close(&mut self, at: UnixMs, holder: usize) -> Came {
         let purses = 0..self.holders[holder].purses.len();
         let is_in_use = purses
             .clone()
             .any(|purse| self.held(holder, purse) != 0 || self.holders[holder].purses[purse].1 < 0);
-        if is_in_use || !self.is_open(holder) {
+        let (is_open, purses) = (self.is_open(holder), &self.holders[holder].purses);
+        let is_over = !is_open && purses.iter().all(|(_, balance)| *balance == 0);
+        if is_in_use || is_over {
             return Came::Refused;
         }
         let who = &mut self.holders[holder];
         let is_refunded = who.kyc == Kyc::Verified;
         let mut fee = match who.product {
-            Product::Prepaid if is_refunded => CLOSING_FEE,
+            Product::Prepaid if is_refunded && is_open => CLOSING_FEE,
             _ => 0,
         };
         for (currency, balance) in &mut who.purses {
@@ -226,7 +229,7 @@ impl Oracle {
                 self.set_status(card, CardStatus::Closed);
             }
         }
-        self.desk.endings.insert(holder, (at.0, false));
+        self.desk.endings.entry(holder).or_insert((at.0, false));
         Came::Done
     }
 

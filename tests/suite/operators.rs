@@ -92,6 +92,15 @@ impl Desk {
             .collect()
     }
 
+    /// What the ledger's accounts of this name come to, minor units of all currencies.
+    fn ledger(&self, name: &str) -> i64 {
+        let state = self.get("/v1/state");
+        let rows = state["ledger"].as_array().unwrap().iter();
+        let of = |row: &&Value| row["account"].as_str().unwrap().starts_with(name);
+        let minors = rows.filter(of).map(|row| row["minor"].as_i64().unwrap());
+        minors.sum()
+    }
+
     /// Stops the switch and starts it on what it left behind.
     pub(crate) fn restart(self) -> Desk {
         let process = Process::serve_in(self.process.stop(), &["--demo"]);
@@ -198,13 +207,7 @@ fn paper_costs_its_fee_once_and_only_where_it_is_offered_and_there_is_money() {
     assert_eq!(status, 409, "{told}");
     let detail = told["detail"].as_str().unwrap();
     assert_eq!(detail, "available 160, the fee is 220");
-    let ledger = desk.get("/v1/state")["ledger"].clone();
-    let fees = ledger.as_array().unwrap().iter().filter(|row| {
-        let account = row["account"].as_str().unwrap();
-        account.starts_with("Fees")
-    });
-    let fees: i64 = fees.map(|row| row["minor"].as_i64().unwrap()).sum();
-    assert_eq!(fees, 440);
+    assert_eq!(desk.ledger("Fees"), 440);
     let statement = desk.get(&format!("/v1/accounts/{EVERYDAY_ACCOUNT}/statement"));
     let told = statement.to_string();
     for kind in ["paper-statement", "pin-notice"] {
@@ -227,17 +230,31 @@ fn closing_pays_a_verified_holder_the_rest_less_the_fee_and_stops_the_card() {
     assert_eq!(desk.purses(EVERYDAY_ACCOUNT), [(0, 0), (0, 0)]);
     assert_eq!(desk.code(EVERYDAY, 1), "46");
     assert_eq!(close(&desk, UNVERIFIED_ACCOUNT).0, 200);
-    let ledger = desk.get("/v1/state")["ledger"].clone();
-    let total = |name: &str| {
-        let rows = ledger.as_array().unwrap().iter();
-        let of = |row: &&Value| row["account"].as_str().unwrap().starts_with(name);
-        rows.filter(of)
-            .map(|row| row["minor"].as_i64().unwrap())
-            .sum::<i64>()
+    assert_eq!(desk.ledger("Fees"), 550);
+    assert_eq!(desk.ledger("Payouts"), 70_000 - 550);
+    assert_eq!(desk.ledger("Forfeited"), 30_000);
+    desk.close();
+}
+
+#[test]
+fn a_refund_that_comes_after_the_closing_is_paid_out_without_another_fee() {
+    let mut desk = Desk::open();
+    let bought = desk.purchase(EVERYDAY, 500).mti("0200");
+    assert_eq!(desk.client.code(&bought), "00");
+    let close = |desk: &Desk| {
+        let path = format!("/v1/accounts/{EVERYDAY_ACCOUNT}/close");
+        desk.post(&path, &json!({})).0
     };
-    assert_eq!(total("Fees"), 550);
-    assert_eq!(total("Payouts"), 70_000 - 550);
-    assert_eq!(total("Forfeited"), 30_000);
+    assert_eq!(close(&desk), 200);
+    let late = desk.purchase(EVERYDAY, 300).mti("0220").set(3, "200000");
+    assert_eq!(desk.client.code(&late), "00");
+    let held: i64 = desk.purses(EVERYDAY_ACCOUNT).iter().map(|it| it.0).sum();
+    assert_eq!(held, 300);
+    assert_eq!(close(&desk), 200);
+    assert_eq!(close(&desk), 409, "closed already");
+    assert_eq!(desk.purses(EVERYDAY_ACCOUNT), [(0, 0), (0, 0)]);
+    assert_eq!(desk.ledger("Fees"), 550);
+    assert_eq!(desk.ledger("Payouts"), 70_000 - 500 - 550 + 300);
     desk.close();
 }
 
