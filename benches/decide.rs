@@ -240,7 +240,8 @@ impl Desk<'_> {
             let (sequence, at) = (command.sequence, command.at);
             self.state.apply(sequence, at, event).unwrap();
         }
-        match black_box(outcome).answer {
+        // Looked at where it is: by value it would be copied before it is there to be read.
+        match &black_box(&outcome).answer {
             Answer::Decided(decision) => assert_eq!(decision.reason, Reason::Approved),
             other => panic!("{other:?}"),
         }

@@ -1,13 +1,15 @@
 //! Accounts and purses: where the money of a holder stands.
 
-use arrayvec::ArrayString;
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::money::Currency;
+use super::short_text::ShortText;
 
 /// Name of the programme an account belongs to, such as `prepaid-jp`.
-pub type ProgrammeName = ArrayString<24>;
+pub type ProgrammeName = ShortText<24>;
 
 /// Number of an account, dense from 1 in order of opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,33 +68,59 @@ impl Purse {
 /// How an amount was taken from (or given to) purses, in the order in which it was taken.
 ///
 /// Minor units per purse; every part is above zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Split(Parts);
 
 /// Nearly always one purse pays, or none holds anything any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 enum Parts {
     #[default]
     None,
-    One(PurseIndex, i64),
-    /// Two at least.
+    One(PackedPart),
+    /// Two at least, or one that no word takes.
     Several(Box<SmallVec<[Part; 4]>>),
 }
 
 /// The part of one purse, minor units.
 type Part = (PurseIndex, i64);
 
+/// A part in one word: minor units, and the purse in the lowest byte. With it a split is handed on
+/// in two registers; of three fields it would be written to memory each time, and read back before
+/// they have arrived there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct PackedPart(u64);
+
+impl PackedPart {
+    /// `None` for what is below zero or needs more than 56 bits.
+    fn new((purse, minor): Part) -> Option<PackedPart> {
+        let minor = u64::try_from(minor).ok()?;
+        let purse = u64::from(purse.0);
+        (minor < 1 << 56).then_some(PackedPart(minor << 8 | purse))
+    }
+
+    fn part(self) -> Part {
+        let [purse, ..] = self.0.to_le_bytes();
+        (PurseIndex(purse), (self.0 >> 8).cast_signed())
+    }
+}
+
 impl FromIterator<Part> for Split {
     fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Split {
         let mut parts = parts.into_iter();
-        Split(match (parts.next(), parts.next()) {
-            (None, _) => Parts::None,
-            (Some((purse, minor)), None) => Parts::One(purse, minor),
+        match (parts.next(), parts.next()) {
+            (None, _) => Split::default(),
+            (Some(only), None) => Split::one(only),
             (Some(first), Some(second)) => {
                 let several = [first, second].into_iter().chain(parts);
-                Parts::Several(Box::new(several.collect()))
+                Split(Parts::Several(Box::new(several.collect())))
             }
-        })
+        }
+    }
+}
+
+impl fmt::Debug for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.parts()).finish()
     }
 }
 
@@ -117,11 +145,18 @@ impl Split {
         split
     }
 
+    fn one(part: Part) -> Split {
+        Split(match PackedPart::new(part) {
+            Some(packed) => Parts::One(packed),
+            None => Parts::Several(Box::new(SmallVec::from_iter([part]))),
+        })
+    }
+
     /// The parts in the order taken.
     pub fn parts(&self) -> impl Iterator<Item = (PurseIndex, i64)> {
         let (one, several) = match &self.0 {
             Parts::None => (None, &[][..]),
-            Parts::One(purse, minor) => (Some((*purse, *minor)), &[][..]),
+            Parts::One(packed) => (Some(packed.part()), &[][..]),
             Parts::Several(parts) => (None, parts.as_slice()),
         };
         one.into_iter().chain(several.iter().copied())
@@ -131,7 +166,7 @@ impl Split {
     pub fn total(&self) -> i64 {
         match &self.0 {
             Parts::None => 0,
-            Parts::One(_, minor) => *minor,
+            Parts::One(packed) => packed.part().1,
             Parts::Several(parts) => {
                 let minors = parts.iter().map(|part| part.1);
                 minors.fold(0, i64::saturating_add)
@@ -156,11 +191,13 @@ impl Split {
             return;
         }
         match &mut self.0 {
-            Parts::None => self.0 = Parts::One(purse, minor),
-            Parts::One(own, part) if *own == purse => *part = part.saturating_add(minor),
-            Parts::One(own, part) => {
-                let first = (*own, *part);
-                *self = [first, (purse, minor)].into_iter().collect();
+            Parts::None => *self = Split::one((purse, minor)),
+            Parts::One(packed) => {
+                let (own, part) = packed.part();
+                *self = match own == purse {
+                    true => Split::one((own, part.saturating_add(minor))),
+                    false => [(own, part), (purse, minor)].into_iter().collect(),
+                };
             }
             Parts::Several(parts) => match parts.iter_mut().find(|part| part.0 == purse) {
                 Some(part) => part.1 = part.1.saturating_add(minor),
@@ -268,6 +305,26 @@ mod tests {
             let sum: i64 = parts.iter().map(|part| part.1).sum();
             assert_eq!(read.total(), sum);
         }
+    }
+
+    #[test]
+    fn a_part_too_large_for_a_word_is_a_part_like_others() {
+        const MOST_IN_A_WORD: i64 = (1 << 56) - 1;
+        for minor in [-5, 0, MOST_IN_A_WORD, MOST_IN_A_WORD + 1, i64::MAX] {
+            let mut large = split(&[(SECOND, minor)]);
+            assert_eq!(large.parts().collect::<Vec<_>>(), [(SECOND, minor)]);
+            assert_eq!((large.total(), large.part(SECOND)), (minor, minor));
+            large.add(SECOND, 1);
+            assert_eq!(large, split(&[(SECOND, minor.saturating_add(1))]));
+            large.add(FIRST, 7);
+            assert_eq!(large.part(FIRST), 7);
+        }
+        let mut grown = Split::whole(FIRST, MOST_IN_A_WORD);
+        grown.add(FIRST, 1);
+        assert_eq!(grown, Split::whole(FIRST, MOST_IN_A_WORD + 1));
+        assert_eq!(grown.take_back(1), Split::whole(FIRST, 1));
+        assert_eq!(grown, Split::whole(FIRST, MOST_IN_A_WORD));
+        assert_eq!(format!("{grown:?}"), "[(PurseIndex(1), 72057594037927935)]");
     }
 
     #[test]

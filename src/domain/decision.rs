@@ -10,7 +10,6 @@ use super::account::{AccountId, ProgrammeName, PurseIndex};
 use super::card::CardId;
 use super::exchange::Billed;
 use super::money::{Amount, Currency};
-use super::pan::MaskedPan;
 use super::short_text::ShortText;
 
 /// Why a message was answered as it was. Declines stand in order of precedence (rule D1): when
@@ -411,12 +410,10 @@ pub struct Decision {
     pub balances: Balances,
     /// The account, when there is one.
     pub account: Option<AccountId>,
-    /// Its programme, when there is an account.
-    pub programme: Option<ProgrammeName>,
+    /// Its programme; empty without an account, as no programme's name is.
+    pub programme: ProgrammeName,
     /// The card, when there is one.
     pub card: Option<CardId>,
-    /// The card number as it may be shown, when there is a card.
-    pub masked: Option<MaskedPan>,
     /// Sequence of the journal record that holds the decision; 0 when it was turned away, which
     /// none does.
     pub sequence: u64,

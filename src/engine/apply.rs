@@ -562,10 +562,10 @@ fn told(decided: &Decided, billed: Option<Billed>) -> Option<Box<Told>> {
         let mut effects = decided.effects.iter();
         effects.find_map(part_of_asked)
     });
-    let balances = decided.balances.clone();
+    let balances = decided.balances.as_deref();
     (balances.is_some() || approved_minor.is_some() || billed.is_some()).then(|| {
         Box::new(Told {
-            balances,
+            balances: balances.cloned(),
             approved_minor,
             approved_transaction,
             billed,

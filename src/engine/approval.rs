@@ -10,12 +10,20 @@ pub fn approval_code(sequence: u64) -> ApprovalCode {
     const CODES: u64 = 36_u64.pow(6);
     // Odd and no multiple of 3, so it has no common factor with 36^6.
     const STRIDE: u64 = 1_357_911_131;
-    let mut rest = (sequence % CODES).wrapping_mul(STRIDE) % CODES;
-    let characters = [(); 6].map(|()| {
+    let code = (sequence % CODES).wrapping_mul(STRIDE) % CODES;
+    let character = |rest: u64| {
         let digit = usize::try_from(rest % 36).unwrap_or_default();
-        rest /= 36;
         ALPHABET.get(digit).copied().unwrap_or(b'0')
-    });
+    };
+    // Each by itself, so that none waits for the one before: 36, 36^2, and so on.
+    let characters = [
+        character(code),
+        character(code / 36),
+        character(code / 1_296),
+        character(code / 46_656),
+        character(code / 1_679_616),
+        character(code / 60_466_176),
+    ];
     // Six characters fit.
     ApprovalCode::of_ascii(&characters).unwrap_or_default()
 }

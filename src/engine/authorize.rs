@@ -12,11 +12,11 @@ use crate::domain::time::UnixMs;
 
 use super::approval::approval_code;
 use super::booking::{
-    entry_opened, exception, hold, load_split, posted_credit, posted_purchase, posted_refund,
-    raised_hold,
+    counted, entry_opened, exception, hold, load_split, posted_credit, posted_purchase,
+    posted_refund, raised_hold,
 };
 use super::case::{Case, Intent, Refusal, posts_at_once};
-use super::entry::{Entry, EntryId, EntryState};
+use super::entry::{Entry, EntryState};
 use super::event::{Effect, Effects, ExceptionKind};
 use super::exchange;
 use super::fee;
@@ -24,42 +24,37 @@ use super::funds::{self, Payment};
 use super::ledger::LedgerAccount;
 use super::matching::{Found, Ladder, find};
 use super::rules;
-use super::verdict::Verdict;
+use super::verdict::{ApprovedPart, Verdict};
 
 /// Judges an authorization or financial request, which may be undone already.
-pub(super) fn judge(case: &Case<'_>, is_undone: bool) -> Verdict {
+pub(super) fn judge(case: &Case<'_>, is_undone: bool, verdict: &mut Verdict) {
     if is_undone {
         let evidence = "its reversal came first".to_owned();
-        return Verdict::refused(Refusal::because(Reason::LateOriginal, evidence));
+        *verdict = Verdict::refused(Refusal::because(Reason::LateOriginal, evidence));
+        return;
     }
     if let Some(refusal) = rules::first_refusal(case) {
-        return approved_in_part(case, &refusal).unwrap_or_else(|| Verdict::refused(refusal));
+        let part = approved_in_part(case, &refusal);
+        *verdict = part.unwrap_or_else(|| Verdict::refused(refusal));
+        return;
     }
-    // Where it stays from the beginning: effects are too large to be handed on and on.
-    let mut verdict = Verdict {
-        reason: Reason::Approved,
-        evidence: None,
-        approval: Some(approval_code(case.sequence)),
-        approved_minor: None,
-        approved_transaction: None,
-        show_balances: case.intent == Intent::Enquire,
-        effects: Effects::new(),
-    };
-    let effects = &mut verdict.effects;
     let booked = match case.intent {
         Intent::Verify | Intent::Enquire => Some(()),
-        Intent::Spend => spend(case, effects),
-        Intent::Refund => refund(case).map(|refund| *effects = refund),
-        Intent::Load => load(case).map(|load| *effects = load),
-        Intent::ChangePin => new_pin(case).map(|new| effects.push(new)),
+        Intent::Spend => spend(case, &mut verdict.effects),
+        Intent::Refund => refund(case).map(|refund| verdict.effects = refund),
+        Intent::Load => load(case).map(|load| verdict.effects = load),
+        Intent::ChangePin => new_pin(case).map(|new| verdict.effects.push(new)),
     };
     if booked.is_none() {
         // The rules have found a purse with enough in it, so this is a bug of ours: no answer that
         // moves money may come from it.
-        return Verdict::refused(Refusal::plain(Reason::SystemFault));
+        *verdict = Verdict::refused(Refusal::plain(Reason::SystemFault));
+        return;
     }
+    verdict.reason = Reason::Approved;
     verdict.evidence = seen(case, &verdict.effects);
-    verdict
+    verdict.approval = Some(approval_code(case.sequence));
+    verdict.show_balances = case.intent == Intent::Enquire;
 }
 
 /// What a row in shadow would have refused, and how purses of other currencies paid.
@@ -105,8 +100,10 @@ fn approved_in_part(case: &Case<'_>, refusal: &Refusal) -> Option<Verdict> {
         reason: Reason::PartiallyApproved,
         evidence: Some(format!("{available} of {} is available", case.amount.minor)),
         approval: Some(approval_code(case.sequence)),
-        approved_minor: Some(available),
-        approved_transaction: is_counted_as_asked(&part).then_some(part.asked_minor),
+        approved_part: Some(Box::new(ApprovedPart {
+            minor: available,
+            transaction: is_counted_as_asked(&part).then_some(part.asked_minor),
+        })),
         show_balances: false,
         effects,
     })
@@ -175,7 +172,7 @@ fn raised(case: &Case<'_>, payment: &Payment) -> Option<Effects> {
     ]))
 }
 
-/// Adds what spending does; `None` when the purses do not have enough.
+/// Sets what spending does; `None` when the purses do not have enough.
 fn spend(case: &Case<'_>, effects: &mut Effects) -> Option<()> {
     let fee = fee::of(case);
     let (payment, fee) = funds::pay(case, fee)?;
@@ -184,11 +181,11 @@ fn spend(case: &Case<'_>, effects: &mut Effects) -> Option<()> {
         return Some(());
     }
     if posts_at_once(case.facts.kind) {
-        effects.extend(posted_purchase(case, payment));
+        *effects = posted_purchase(case, payment);
+        effects.push(counted(case));
     } else {
         hold(case, payment, hold_expiry(case), effects);
     }
-    effects.push(counted(case, case.amount.minor));
     if !fee.is_empty() {
         effects.extend(fee::posted(case, &fee));
     }
@@ -210,7 +207,7 @@ fn load(case: &Case<'_>) -> Option<Effects> {
     let split = load_split(case)?;
     let from = LedgerAccount::LoadFunds(case.account().programme);
     let mut effects = posted_credit(case, &split, from);
-    effects.push(counted(case, case.amount.minor));
+    effects.push(counted(case));
     Some(effects)
 }
 
@@ -231,18 +228,6 @@ fn hold_expiry(case: &Case<'_>) -> UnixMs {
     } else {
         rule.foreign_days
     })
-}
-
-fn counted(case: &Case<'_>, minor: i64) -> Effect {
-    Effect::Counted {
-        entry: EntryId(case.sequence),
-        // Only spending and loading come here, and both have a channel.
-        channel: case.channel().unwrap_or(Channel::Purchase),
-        currency: case.amount.currency,
-        date: case.date,
-        minor,
-        count: 1,
-    }
 }
 
 /// 0120: somebody stood in for us. An approval is held without a veto; a decline books nothing.
@@ -287,7 +272,6 @@ fn forced_hold(case: &Case<'_>) -> Effects {
         Some(payment) => {
             let mut effects = Effects::new();
             hold(case, payment, hold_expiry(case), &mut effects);
-            effects.push(counted(case, minor));
             effects
         }
         None => Effects::from_iter([exception(ExceptionKind::CurrencyWithoutPurse, None, minor)]),

@@ -6,7 +6,7 @@ use crate::domain::account::{PurseIndex, Split};
 use crate::domain::card::CardStatus;
 use crate::domain::exchange::Legs;
 use crate::domain::facts::Purpose;
-use crate::domain::programme::Activation;
+use crate::domain::programme::{Activation, Channel};
 use crate::domain::time::UnixMs;
 
 use super::case::Case;
@@ -37,14 +37,21 @@ pub(super) fn debited(case: &Case<'_>, entry: EntryId, payment: Payment) -> Effe
     }
 }
 
-/// Adds an entry that holds what its payment would take.
+/// Sets an entry that holds what its payment would take; it counts.
 pub(super) fn hold(case: &Case<'_>, payment: Payment, expires_at: UnixMs, effects: &mut Effects) {
+    let expires_at = Some(expires_at);
+    // Made where they stay: what is pushed is made elsewhere first, and read back too early.
     match payment {
-        Payment::Plain(split) => effects.push(entry_opened(case, split, Some(expires_at))),
-        Payment::Exchanged(legs) => effects.extend([
-            entry_opened(case, Split::default(), Some(expires_at)),
-            exchange::held(case, EntryId(case.sequence), *legs),
-        ]),
+        Payment::Plain(split) => {
+            *effects = vec![entry_opened(case, split, expires_at), counted(case)];
+        }
+        Payment::Exchanged(legs) => {
+            *effects = vec![
+                entry_opened(case, Split::default(), expires_at),
+                exchange::held(case, EntryId(case.sequence), *legs),
+                counted(case),
+            ];
+        }
     }
 }
 
@@ -120,6 +127,19 @@ pub(super) fn entry_opened(case: &Case<'_>, held: Split, expires_at: Option<Unix
         expires_at,
         date: case.date,
         refund_of: case.refund_of.map(|entry| entry.id),
+    }
+}
+
+/// That the amount of a message counts once in the limits of its channel.
+pub(super) fn counted(case: &Case<'_>) -> Effect {
+    Effect::Counted {
+        entry: EntryId(case.sequence),
+        // Only spending and loading come here, and both have a channel.
+        channel: case.channel().unwrap_or(Channel::Purchase),
+        currency: case.amount.currency,
+        date: case.date,
+        minor: case.amount.minor,
+        count: 1,
     }
 }
 

@@ -16,10 +16,11 @@ use super::command::{Answer, Command, Outcome};
 use super::complete;
 use super::decide::{Keep, Matter, case_of, conclude, judge};
 use super::entry::{Entry, EntryId, EntryState};
-use super::event::{Effect, Event, ExceptionKind};
+use super::event::{Effect, Effects, Event, ExceptionKind};
 use super::matching::{Found, Rung};
 use super::operation::{Done, Operation, OrderRefused, Reference};
 use super::state::State;
+use super::verdict::Verdict;
 
 /// One line of a clearing file.
 #[derive(Clone, Debug)]
@@ -108,7 +109,9 @@ pub(super) fn present(
         Err(refusal) => return unchanged(Presented::Refused(refusal)),
     };
     let matched = matched(&case);
-    let Outcome { event, .. } = conclude(rulebook, state, matter, Keep::Stored, judge(&case));
+    let mut verdict = Verdict::accepted(Effects::new());
+    judge(&case, &mut verdict);
+    let Outcome { event, .. } = conclude(rulebook, state, matter, Keep::Stored, &mut verdict);
     let posted = Posted {
         sequence: command.sequence,
         matched,

@@ -76,19 +76,20 @@ fn decide_message(
                     stored.sequence
                 ),
             );
-            let verdict = Verdict::refused(refusal);
-            conclude(rulebook, state, matter, Keep::Unstored, verdict)
+            let mut verdict = Verdict::refused(refusal);
+            conclude(rulebook, state, matter, Keep::Unstored, &mut verdict)
         };
     }
     let suspicion = guessing::suspicion(rulebook, state, facts, command.at);
     let suspected = |card: &Card| suspicion.as_ref()?.refusal(state, facts, card);
-    let mut verdict = match case_of(state, matter) {
-        Ok(case) => match suspected(case.card) {
-            Some(refusal) => Verdict::refused(refusal),
-            None => judge(&case),
-        },
-        Err(refusal) => unknown_card(facts, refusal),
-    };
+    let case = case_of(state, matter);
+    let guessed = case.as_ref().ok().and_then(|case| suspected(case.card));
+    let mut verdict = Verdict::accepted(Effects::new());
+    match (&case, guessed) {
+        (Ok(case), None) => judge(case, &mut verdict),
+        (Ok(_), Some(refusal)) => verdict = Verdict::refused(refusal),
+        (Err(refusal), _) => verdict = unknown_card(facts, refusal.clone()),
+    }
     let (mut slow_ms, mut alarm) = (0, false);
     if let Some(suspicion) = &suspicion {
         let asked = (state, &**facts, matter.card);
@@ -100,23 +101,26 @@ fn decide_message(
         true => Keep::Unstored,
         false => Keep::Stored,
     };
-    let mut outcome = conclude(rulebook, state, matter, keep, verdict);
+    let mut outcome = conclude(rulebook, state, matter, keep, &mut verdict);
     if let Answer::Decided(decision) = &mut outcome.answer {
         (decision.slow_ms, decision.alarm) = (slow_ms, alarm);
     }
     outcome
 }
 
-pub(super) fn judge(case: &Case<'_>) -> Verdict {
+/// What a message at its card comes to. The verdict is written where it stays: handed on, it would
+/// be read before it has arrived in memory.
+pub(super) fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     let tombstone = case.state.tombstone(case.card.token, case.facts.trace);
     let is_advice = matches!(
         case.facts.kind,
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice
     );
     if let (true, Some(remaining)) = (is_advice, tombstone.and_then(|stone| stone.remaining)) {
-        return judge_rest(case, remaining);
+        *verdict = judge_rest(case, remaining);
+    } else {
+        judge_by_kind(case, tombstone.is_some(), verdict);
     }
-    judge_by_kind(case, tombstone.is_some())
 }
 
 /// An advice of which a part was undone before it came: only the rest happened.
@@ -129,7 +133,8 @@ fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
         asked_minor,
         ..*case
     };
-    let verdict = judge_by_kind(case, false);
+    let mut verdict = Verdict::accepted(Effects::new());
+    judge_by_kind(case, false, &mut verdict);
     let evidence = format!("all but {rest} was reversed first");
     match &verdict.evidence {
         Some(seen) => {
@@ -140,24 +145,22 @@ fn judge_rest(case: &Case<'_>, remaining: i64) -> Verdict {
     }
 }
 
-fn judge_by_kind(case: &Case<'_>, is_undone: bool) -> Verdict {
+fn judge_by_kind(case: &Case<'_>, is_undone: bool, verdict: &mut Verdict) {
     match case.facts.kind {
-        MessageKind::Authorization | MessageKind::Financial => judge_request(case, is_undone),
+        MessageKind::Authorization | MessageKind::Financial => {
+            authorize::judge(case, is_undone, verdict);
+            chip::count(case, verdict);
+            pin::count(case, verdict);
+        }
         // It cannot be refused, and its reversal was acknowledged already: the two are even.
         MessageKind::AuthorizationAdvice | MessageKind::FinancialAdvice if is_undone => {
-            Verdict::accepted(Effects::new()).seeing("its reversal came first".to_owned())
+            let even = Verdict::accepted(Effects::new());
+            *verdict = even.seeing("its reversal came first".to_owned());
         }
-        MessageKind::AuthorizationAdvice => authorize::record_advice(case),
-        MessageKind::FinancialAdvice => complete::post(case),
-        MessageKind::Reversal => reverse::undo(case),
+        MessageKind::AuthorizationAdvice => *verdict = authorize::record_advice(case),
+        MessageKind::FinancialAdvice => *verdict = complete::post(case),
+        MessageKind::Reversal => *verdict = reverse::undo(case),
     }
-}
-
-fn judge_request(case: &Case<'_>, is_undone: bool) -> Verdict {
-    let mut verdict = authorize::judge(case, is_undone);
-    chip::count(case, &mut verdict);
-    pin::count(case, &mut verdict);
-    verdict
 }
 
 /// A message with the card it names, looked up once.
@@ -262,12 +265,13 @@ pub(super) enum Keep {
     Unstored,
 }
 
+/// Makes the answer and the record of a verdict, and takes out of it what they keep.
 pub(super) fn conclude(
     rulebook: &Rulebook,
     state: &State,
     matter: Matter<'_>,
     keep: Keep,
-    verdict: Verdict,
+    verdict: &mut Verdict,
 ) -> Outcome {
     let Matter {
         command,
@@ -278,37 +282,44 @@ pub(super) fn conclude(
     } = matter;
     let code = code_of(rulebook, facts, verdict.reason);
     let balances = match card {
-        Some(card) if verdict.show_balances => Some(state.balances(card.account)),
+        Some(card) if verdict.show_balances => Some(Box::new(state.balances(card.account))),
         Some(_) | None => None,
     };
     let programme_version = programme.map(|programme| programme.version);
     let name = record.and_then(|record| state.programme_name(record.account.programme));
     // What is written into a box that is there already is made in it, not moved to it.
-    let decision = Box::write(
+    let mut decision = Box::write(
         Box::new_uninit(),
         Decision {
             reason: verdict.reason,
             code,
             approval: verdict.approval,
             approved: verdict
-                .approved_minor
+                .approved_part
+                .as_deref()
                 .filter(|_| !planted!(PartialAnsweredWithFullAmount))
-                .map(|minor| approved(facts, minor, verdict.approved_transaction)),
+                .map(|part| approved(facts, part.minor, part.transaction)),
             billed: exchange::billed(facts, &verdict.effects, || Some(&record?.account)),
             evidence: verdict.evidence.clone(),
             repeated: false,
             show_balances: verdict.show_balances,
-            balances: balances.clone().unwrap_or_default(),
+            balances: Balances::new(),
             account: card.map(|card| card.account),
-            programme: name.copied(),
+            programme: ProgrammeName::EMPTY,
             card: card.map(|card| card.id),
-            masked: card.map(|card| card.masked),
             sequence: command.sequence,
             transaction: transaction::of_effects(state, &verdict.effects, command.sequence),
             slow_ms: 0,
             alarm: false,
         },
     );
+    // Copied once, to where they stay.
+    if let Some(name) = name {
+        decision.programme = *name;
+    }
+    if let Some(shown) = &balances {
+        decision.balances.clone_from(shown);
+    }
     let decided = Box::write(
         Box::new_uninit(),
         Decided {
@@ -316,12 +327,12 @@ pub(super) fn conclude(
             reason: verdict.reason,
             code,
             approval: verdict.approval,
-            evidence: verdict.evidence,
+            evidence: verdict.evidence.take(),
             programme_version,
             balances,
             card: card.map(|card| card.id),
             stored: keep == Keep::Stored,
-            effects: verdict.effects,
+            effects: std::mem::take(&mut verdict.effects),
         },
     );
     Outcome {
@@ -352,9 +363,8 @@ fn repeat(state: &State, stored: &StoredAnswer, facts: &Facts) -> Outcome {
             (None, None) => Balances::default(),
         },
         account: card.map(|card| card.account),
-        programme: card.and_then(|card| programme_of(state, card)),
+        programme: card.map_or(ProgrammeName::EMPTY, |card| programme_of(state, card)),
         card: card.map(|card| card.id),
-        masked: card.map(|card| card.masked),
         sequence: stored.sequence,
         transaction: stored.entry.map(|id| transaction::of_entry(state, id)),
         slow_ms: 0,
@@ -374,9 +384,10 @@ fn approved(facts: &Facts, minor: i64, transaction: Option<i64>) -> Approved {
     }
 }
 
-fn programme_of(state: &State, card: &Card) -> Option<ProgrammeName> {
-    let record = state.account(card.account)?;
-    state.programme_name(record.account.programme).copied()
+fn programme_of(state: &State, card: &Card) -> ProgrammeName {
+    let record = state.account(card.account);
+    let name = record.and_then(|record| state.programme_name(record.account.programme));
+    name.copied().unwrap_or_default()
 }
 
 pub(super) fn code_of(rulebook: &Rulebook, facts: &Facts, reason: Reason) -> ResponseCode {

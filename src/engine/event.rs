@@ -73,8 +73,8 @@ pub struct Decided {
     pub evidence: Option<String>,
     /// Version of the programme file, when there was a programme.
     pub programme_version: Option<u32>,
-    /// Balances, where the answer shows them.
-    pub balances: Option<Balances>,
+    /// Balances, where the answer shows them: few do.
+    pub balances: Option<Box<Balances>>,
     /// The card, when it is one of ours.
     pub card: Option<CardId>,
     /// Whether the answer is stored for repeats.
@@ -88,8 +88,9 @@ fn shared_facts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Facts>
     Facts::deserialize(deserializer).map(Arc::new)
 }
 
-/// What follows from a decision, in order.
-pub type Effects = SmallVec<[Effect; 2]>;
+/// What follows from a decision, in order. Apart from it, since a decision is handed on and effects
+/// are large.
+pub type Effects = Vec<Effect>;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

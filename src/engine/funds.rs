@@ -23,10 +23,14 @@ pub(super) fn pay(case: &Case<'_>, fee: i64) -> Option<(Payment, Split)> {
     let (order, amount) = (case.spend_order(), case.amount);
     if case.converted.is_none() {
         let wanted = amount.minor.checked_add(fee)?;
-        let mut split = spend(order, case.account(), amount.currency, wanted);
+        let split = spend(order, case.account(), amount.currency, wanted);
+        if split.total() == wanted && fee == 0 {
+            return Some((Payment::Plain(split), Split::default()));
+        }
         if split.total() == wanted {
-            let fee = split.take_back(fee);
-            return Some((Payment::Plain(split), fee));
+            let mut rest = split;
+            let fee = rest.take_back(fee);
+            return Some((Payment::Plain(rest), fee));
         }
     }
     exchange(case, fee)

@@ -94,7 +94,7 @@ impl From<DecidedV1> for Decided {
             approval: old.approval,
             evidence: old.evidence,
             programme_version: old.programme_version,
-            balances: old.balances,
+            balances: old.balances.map(Box::new),
             card: old.card,
             stored: old.stored,
             effects: old.effects,

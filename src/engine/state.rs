@@ -338,8 +338,11 @@ impl State {
     /// and waiting for many of them at once takes little longer than waiting for one. So each step
     /// is taken for all messages before the next, which needs what the one before it found.
     pub fn glance<'a>(&self, messages: impl Iterator<Item = &'a Facts> + Clone) -> bool {
-        let place = |facts: &Facts| self.cards_by_token.place(&facts.card);
-        let places: SmallVec<[_; GLANCED_INLINE]> = messages.clone().filter_map(place).collect();
+        let index = &self.cards_by_token;
+        let tags = messages.clone().map(|facts| index.tag(&facts.card));
+        let tags: SmallVec<[_; GLANCED_INLINE]> = tags.collect();
+        let places = tags.iter().filter_map(|tag| index.place(*tag));
+        let places: SmallVec<[_; GLANCED_INLINE]> = places.collect();
         let mut used = false;
         for (card, _) in &places {
             used |= self.card(*card).is_some_and(|card| card.token.0 != [0; 16]);

@@ -97,10 +97,9 @@ impl CardIndex {
         Some((place.card, place.account))
     }
 
-    /// Where the card most probably is that has this token: one token in four
+    /// Where the card most probably is whose token has this tag: one token in four
     /// thousand millions has the tag of another.
-    pub(super) fn place(&self, token: &CardToken) -> Option<(CardId, AccountId)> {
-        let tag = self.tag(token);
+    pub(super) fn place(&self, tag: u32) -> Option<(CardId, AccountId)> {
         let place = self.rows.find(CardPlace::hash(tag), |it| it.tag == tag)?;
         Some((place.card, place.account))
     }
@@ -133,7 +132,8 @@ impl CardIndex {
         }
     }
 
-    fn tag(&self, token: &CardToken) -> u32 {
+    /// The part of a token's hash by which it is looked for.
+    pub(super) fn tag(&self, token: &CardToken) -> u32 {
         let hash = self.hasher.hash_one(token);
         u32::try_from(hash >> 32).unwrap_or_default()
     }

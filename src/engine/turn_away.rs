@@ -1,5 +1,6 @@
 //! The answer to a question that is turned away: not decided, not recorded, not kept for repeats.
 
+use crate::domain::account::ProgrammeName;
 use crate::domain::decision::{Balances, Decision, Reason};
 use crate::domain::facts::Facts;
 use crate::domain::rulebook::Rulebook;
@@ -23,9 +24,8 @@ pub fn turned_away(
         show_balances: false,
         balances: Balances::default(),
         account: None,
-        programme: None,
+        programme: ProgrammeName::EMPTY,
         card: None,
-        masked: None,
         sequence: 0,
         transaction: None,
         slow_ms: 0,

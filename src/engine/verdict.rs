@@ -10,12 +10,19 @@ pub(super) struct Verdict {
     pub(super) reason: Reason,
     pub(super) evidence: Option<String>,
     pub(super) approval: Option<ApprovalCode>,
-    /// Approved, in the cardholder's currency, where that is less than was asked.
-    pub(super) approved_minor: Option<i64>,
-    /// The same in the currency of the transaction, where that was converted.
-    pub(super) approved_transaction: Option<i64>,
+    /// What was approved where that is less than was asked.
+    pub(super) approved_part: Option<Box<ApprovedPart>>,
     pub(super) show_balances: bool,
     pub(super) effects: Effects,
+}
+
+/// What was approved of what was asked, minor units.
+#[derive(Clone, Copy)]
+pub(super) struct ApprovedPart {
+    /// In the cardholder's currency.
+    pub(super) minor: i64,
+    /// In the currency of the transaction, where that was converted.
+    pub(super) transaction: Option<i64>,
 }
 
 impl Verdict {
@@ -25,8 +32,7 @@ impl Verdict {
             reason: Reason::Approved,
             evidence: None,
             approval: None,
-            approved_minor: None,
-            approved_transaction: None,
+            approved_part: None,
             show_balances: false,
             effects,
         }
@@ -38,8 +44,7 @@ impl Verdict {
             reason: refusal.reason,
             evidence: refusal.evidence,
             approval: None,
-            approved_minor: None,
-            approved_transaction: None,
+            approved_part: None,
             show_balances: false,
             effects: Effects::new(),
         }

@@ -137,8 +137,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 fn read_row(row: Row, rulebook: &Rulebook, token_key: &TokenKey) -> Result<CardRow, String> {
     let pan = Pan::parse(&row.pan).ok_or("pan: expected 8 to 19 digits")?;
     let masked = pan.masked();
-    let programme = ProgrammeName::from(&row.programme)
-        .ok()
+    let programme = ProgrammeName::of(&row.programme)
         .and_then(|name| rulebook.programme(&name))
         .ok_or_else(|| format!("{masked}: programme {:?} is not loaded", row.programme))?;
     let (owner, range) = rulebook

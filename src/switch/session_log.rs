@@ -113,9 +113,7 @@ fn log_decision(
     reply: &SequencerReply,
 ) {
     let (facts, decision) = (&*reply.facts, &*reply.decision);
-    let programme = decision
-        .programme
-        .and_then(|name| rulebook.programme(&name));
+    let programme = rulebook.programme(&decision.programme);
     let purse_line = |row: &PurseBalance| {
         let spec = programme?.purses.get(row.purse.position())?;
         let money = Purse {

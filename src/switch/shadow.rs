@@ -127,7 +127,7 @@ impl Shadow {
         let Answer::Decided(decision) = outcome.answer else {
             return;
         };
-        if decision.programme != Some(self.trial.tried) {
+        if decision.programme != self.trial.tried {
             return;
         }
         self.seen.decisions = self.seen.decisions.saturating_add(1);

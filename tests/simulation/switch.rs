@@ -241,7 +241,7 @@ impl Switch {
             let names = ["main", "bonus", "dollars"];
             let balances = names.iter().zip(balance);
             let account = OpenAccount {
-                programme: ProgrammeName::from("simulated").unwrap(),
+                programme: ProgrammeName::of("simulated").unwrap(),
                 kyc: Kyc::Verified,
                 balances: balances
                     .map(|(name, minor)| ((*name).to_owned(), *minor))

@@ -239,7 +239,7 @@ impl Desk {
     fn open(&mut self, card: &CardLine) -> Step {
         let masked: MaskedPan = Pan::parse("4761739001010119").unwrap().masked();
         let body = Body::OpenAccount(Box::new(OpenAccount {
-            programme: ProgrammeName::from(&card.programme).unwrap(),
+            programme: ProgrammeName::of(&card.programme).unwrap(),
             kyc: card.kyc,
             balances: card.balances.clone(),
             card: NewCard {

@@ -525,7 +525,7 @@ fn declined(facts: Facts) -> Event {
         approval: Some("Z9Y8X7".parse().unwrap()),
         evidence: Some("available 1, asked 2".to_owned()),
         programme_version: Some(1),
-        balances: Some([balance].into_iter().collect()),
+        balances: Some(Box::new([balance].into_iter().collect())),
         card: Some(CardId(7)),
         stored: true,
         effects: Effects::new(),

@@ -217,7 +217,7 @@ impl Table<'_> {
         let balances = names.iter().zip(&holder.purses);
         let is_known = holder.product == Product::Prepaid;
         let account = OpenAccount {
-            programme: ProgrammeName::from(programme).unwrap(),
+            programme: ProgrammeName::of(programme).unwrap(),
             kyc: holder.kyc,
             balances: balances
                 .map(|(name, purse)| (String::from(*name), purse.1))

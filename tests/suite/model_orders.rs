@@ -382,7 +382,7 @@ impl Table<'_> {
     /// Somebody is registered, or gets an account.
     fn about_a_person(&mut self) -> (Body, Came) {
         let people = self.oracle.desk.people.len();
-        let programme = ProgrammeName::from("prepaid-jp").unwrap();
+        let programme = ProgrammeName::of("prepaid-jp").unwrap();
         if people < PEOPLE_MAX && self.dice.chance(50) {
             let (born, consent) = (self.dice.below(3), self.dice.chance(50));
             let born = usize::try_from(born).unwrap();
@@ -497,7 +497,7 @@ impl Table<'_> {
         let order = Order::ChangeRules(NewRules {
             rulebook: Arc::new(self.rulebook(wanted).clone()),
             files: vec![ProgrammeRecord {
-                name: ProgrammeName::from("prepaid-jp").unwrap(),
+                name: ProgrammeName::of("prepaid-jp").unwrap(),
                 version: 1,
                 text: format!("the programme with number {wanted}"),
             }],

@@ -197,7 +197,7 @@ impl Reader {
     }
 
     fn name(&mut self, name: &str) -> Option<ProgrammeName> {
-        let fitting = ProgrammeName::from(name).ok();
+        let fitting = ProgrammeName::of(name);
         let fitting = fitting.filter(|name| !name.is_empty());
         self.need(fitting, || {
             format!("name: expected 1 to 24 characters, got {}", name.len())

@@ -27,34 +27,30 @@ pub const RULE: Rule = Rule {
         Reason::ChannelNotAllowed,
     ],
     intents: Intents::of(&[Intent::Spend, Intent::Verify]),
-    check: |case| {
-        let first = match no_cash(case) {
-            Some(cash) => Some(
-                refusal(case, false)
-                    .filter(|it| it.reason < cash.reason)
-                    .unwrap_or(cash),
-            ),
-            None => refusal(case, false),
-        };
-        match case.account().has_limited_card {
-            false => first,
-            true => first_with_own(case, first),
-        }
+    check: |case| match no_cash(case) || case.account().has_limited_card {
+        false => refusal(case, false),
+        true => first_of_several(case),
     },
     shadow: Some(|case| refusal(case, true)),
 };
 
-/// What the controls of the card itself refuse, where that stands first.
+/// What stands first of all that may refuse here: cash where there is none, the programme's blocks,
+/// and the controls of the card itself.
 #[inline(never)]
-fn first_with_own(case: &Case<'_>, first: Option<Refusal>) -> Option<Refusal> {
+fn first_of_several(case: &Case<'_>) -> Option<Refusal> {
     let scene = case.scene();
+    let cash = no_cash(case).then(|| {
+        Refusal::because(Reason::CashNotAllowed, "cash is not offered".to_owned())
+    });
+    let blocked = refusal(case, false);
     let own = (1_usize..).zip(case.state.card_controls(case.card.id));
     let refused = own.filter(|(_, control)| control.matches(&scene));
     let refused = refused.map(|(place, control)| {
         let evidence = format!("the card's own control {place}: {}", control.seen(&scene));
         Refusal::because(control.reason(), evidence)
     });
-    first.into_iter().chain(refused).min_by_key(|it| it.reason)
+    let programme = cash.into_iter().chain(blocked);
+    programme.chain(refused).min_by_key(|it| it.reason)
 }
 
 fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
@@ -74,10 +70,9 @@ fn refusal(case: &Case<'_>, shadow: bool) -> Option<Refusal> {
     Some(Refusal::because(block.reason, evidence(block, &scene)))
 }
 
-/// Cash where the programme has none.
-fn no_cash(case: &Case<'_>) -> Option<Refusal> {
-    let wanted = case.facts.purpose == Purpose::CashWithdrawal && case.programme.cash.is_none();
-    wanted.then(|| Refusal::because(Reason::CashNotAllowed, "cash is not offered".to_owned()))
+/// Whether this asks for cash where the programme has none.
+fn no_cash(case: &Case<'_>) -> bool {
+    case.facts.purpose == Purpose::CashWithdrawal && case.programme.cash.is_none()
 }
 
 /// `fuel (A19): mcc 5541`, `recurring (A18): DE60 positions 9-10 = 02`.

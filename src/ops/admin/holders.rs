@@ -68,7 +68,7 @@ pub(super) async fn register(
 }
 
 fn programme(text: &str) -> Result<ProgrammeName, Problem> {
-    ProgrammeName::from(text).map_err(|_| wrong("programme: expected 24 characters at most"))
+    ProgrammeName::of(text).ok_or_else(|| wrong("programme: expected 24 characters at most"))
 }
 
 /// One holder.
