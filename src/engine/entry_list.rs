@@ -41,6 +41,11 @@ impl EntryList {
         self.rows.iter().map(|row| row.id)
     }
 
+    /// The entry that was added last.
+    pub(super) fn last(&self) -> Option<EntryId> {
+        self.rows.last().map(|row| row.id)
+    }
+
     /// Adds an entry; `hasher` is always the same one.
     pub(super) fn push<K: Hash>(
         &mut self,

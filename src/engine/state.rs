@@ -352,8 +352,8 @@ impl State {
                 let purses = &record.account.purses;
                 // Not one after the other: all of it is wanted at once.
                 purses.iter().any(|purse| purse.balance != 0)
-                    | record.entries.iter().next_back().is_some()
-                    | !record.usage.is_empty()
+                    | record.entries.last().is_some_and(|entry| entry.0 != 0)
+                    | record.usage.iter().any(|usage| usage.month_count != 0)
             });
         }
         for facts in messages {

@@ -182,8 +182,9 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
                     self.work.waiting.push(Waiting::Answered(answered, answer));
                     return Ok(());
                 }
-                let (answer, body) = self.execute((self.now)(), body, by.as_ref())?;
-                self.take_rules(&answer, body);
+                let command = self.command((self.now)(), body);
+                let answer = self.execute(&command, by.as_ref())?;
+                self.take_rules(&answer, command.body);
                 self.work.waiting.push(Waiting::Answered(answered, answer));
                 Ok(())
             }
@@ -224,10 +225,12 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
                 answered.push(reply);
                 continue;
             }
-            let body = Body::Message(request.facts);
-            let (answer, body) = self.execute(at, body, None)?;
+            let command = self.command(at, Body::Message(request.facts));
+            let answer = self.execute(&command, None)?;
             let decided = clock::tick();
-            if let (Answer::Decided(mut decision), Body::Message(facts)) = (answer, body) {
+            if let Answer::Decided(mut decision) = answer
+                && let Body::Message(facts) = command.body
+            {
                 self.learn_pin(&decision, &facts);
                 if let (false, Some(account)) = (decision.show_balances, decision.account) {
                     decision.balances = self.state.balances(account);
@@ -289,7 +292,8 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for account in accounts {
             let body = Body::OpenAccount(Box::new(account));
-            let (answer, _) = self.execute((self.now)(), body, by.as_ref())?;
+            let command = self.command((self.now)(), body);
+            let answer = self.execute(&command, by.as_ref())?;
             if let Answer::Opened(outcome) = answer {
                 outcomes.push(outcome);
             }
@@ -300,8 +304,8 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
 
     fn housekeep(&mut self, terms: Housekeep) -> Result<(), SequencerFault> {
         while self.has_room() {
-            let (answer, _) = self.execute((self.now)(), Body::Housekeep(terms), None)?;
-            match answer {
+            let command = self.command((self.now)(), Body::Housekeep(terms));
+            match self.execute(&command, None)? {
                 Answer::Housekept { more: true, .. } => {}
                 Answer::Housekept { .. }
                 | Answer::Decided(_)
@@ -317,21 +321,24 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
         Ok(())
     }
 
-    /// Stamps, decides and applies one command and adds its record to the batch.
-    fn execute(
-        &mut self,
-        now: UnixMs,
-        body: Body,
-        by: Option<&Actor>,
-    ) -> Result<(Answer, Body), SequencerFault> {
-        let sequence = self.state.sequence() + 1;
+    /// The next command, stamped.
+    fn command(&self, now: UnixMs, body: Body) -> Command {
         let at = if planted!(ClockSetBackBelieved) {
             now
         } else {
             now.max(self.state.at())
         };
-        let command = Command { sequence, at, body };
-        let Outcome { answer, event } = decide(&self.rulebook, &self.state, &command);
+        Command {
+            sequence: self.state.sequence() + 1,
+            at,
+            body,
+        }
+    }
+
+    /// Decides and applies the next command and adds its record to the batch.
+    fn execute(&mut self, command: &Command, by: Option<&Actor>) -> Result<Answer, SequencerFault> {
+        let Command { sequence, at, .. } = *command;
+        let Outcome { answer, event } = decide(&self.rulebook, &self.state, command);
         if let Some(event) = event {
             let mut written = Ok(());
             let stamped = self
@@ -342,7 +349,7 @@ impl<J: Journal + 'static, C: Fn() -> UnixMs> Sequencer<J, C> {
             assert_eq!(stamped, sequence, "the batch and the state count alike");
             self.state.apply(sequence, at, &event)?;
         }
-        Ok((answer, command.body))
+        Ok(answer)
     }
 
     /// Makes the batch durable, or gathers on while the batch before is not durable yet.
