@@ -327,7 +327,8 @@ pub(super) fn conclude(
             reason: verdict.reason,
             code,
             approval: verdict.approval,
-            evidence: verdict.evidence.take(),
+            // Most have none, and what says so was just written: no wider read of it.
+            evidence: verdict.evidence.as_mut().map(std::mem::take),
             programme_version,
             balances,
             card: card.map(|card| card.id),

@@ -41,6 +41,11 @@ impl EntryList {
         self.rows.iter().map(|row| row.id)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The entry that was added last.
     pub(super) fn last(&self) -> Option<EntryId> {
         self.rows.last().map(|row| row.id)

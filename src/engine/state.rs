@@ -60,6 +60,14 @@ pub struct AccountRecord {
     pub entries: EntryList,
 }
 
+impl AccountRecord {
+    /// Whether anything is there. Lengths lie in the row itself, so this waits for nothing else.
+    fn is_used(&self) -> bool {
+        let purses = self.account.purses.len();
+        (purses | self.cards.len() | self.usage.len() | self.entries.len()) != 0
+    }
+}
+
 /// The stored answer to a message (lifecycle D.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredAnswer {
@@ -344,8 +352,9 @@ impl State {
         let places = tags.iter().filter_map(|tag| index.place(*tag));
         let places: SmallVec<[_; GLANCED_INLINE]> = places.collect();
         let mut used = false;
-        for (card, _) in &places {
-            used |= self.card(*card).is_some_and(|card| card.token.0 != [0; 16]);
+        for (card, account) in &places {
+            used |= self.card(*card).is_some_and(|card| card.account.0 != 0)
+                | self.account(*account).is_some_and(AccountRecord::is_used);
         }
         for (_, account) in &places {
             used |= self.account(*account).is_some_and(|record| {
